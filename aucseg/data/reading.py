@@ -1,0 +1,145 @@
+"""Decode one image or one mask, or say in words why not."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from aucseg.data.classes import NOT_A_LABEL, ClassTable
+from aucseg.data.errors import DataError
+
+# What Pillow raises for damaged files, over its formats.
+_BROKEN = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, Image.DecompressionBombError)
+
+
+def read_image(path: Path) -> np.ndarray:
+    """Decode an image to RGB, (H, W, 3) uint8.
+
+    Raises:
+        DataError: if the file cannot be decoded, or has more than 8 bits a channel.
+    """
+    image = _open(path, "image")
+    if image.mode.startswith(("I", "F")):
+        raise DataError(f"image of mode {image.mode!r}", file=path, remedy="save it with 8 bits a channel")
+    return np.array(image.convert("RGB"))
+
+
+def read_ids(path: Path, table: ClassTable | None) -> np.ndarray:
+    """Decode a mask to the values of its file, (H, W) uint8.
+
+    Palette masks are read as the ids that they hold. RGB masks go through the colours of ``table``; an
+    alpha channel is left out of account.
+
+    Raises:
+        DataError: for a file that cannot be decoded, a colour that no row has, values over 255.
+    """
+    mask = _open(path, "mask")
+    if mask.mode in ("L", "P", "1"):
+        return np.array(mask).astype(np.uint8)
+    if mask.mode in ("RGB", "RGBA"):
+        return _ids_from_colors(np.array(mask.convert("RGB")), table, path)
+    if mask.mode.startswith("I"):
+        wide = np.array(mask)
+        if wide.max() > 255 or wide.min() < 0:
+            value = int(wide.max() if wide.max() > 255 else wide.min())
+            raise DataError(
+                f"value {value} in a mask of mode {mask.mode!r}",
+                file=path,
+                remedy="masks hold class ids from 0 to 255: map instance or panoptic ids to classes first",
+            )
+        return wide.astype(np.uint8)
+    raise DataError(f"mask of mode {mask.mode!r}", file=path, remedy="save it as 8-bit gray, palette or RGB")
+
+
+def to_train_ids(ids: np.ndarray, lookup: np.ndarray, path: Path) -> np.ndarray:
+    """Map the values of a mask file to train ids, (H, W) uint8, void = 255.
+
+    Args:
+        ids: values of the file, (H, W) uint8.
+        lookup: table (256,) as `ClassTable.lookup` makes it.
+        path: the file, for the message.
+
+    Raises:
+        DataError: with every value that is neither a class nor void, and how often it stands there.
+    """
+    present = np.bincount(ids.ravel(), minlength=256)
+    bad = np.flatnonzero((present > 0) & (lookup == NOT_A_LABEL))
+    if bad.size:
+        found = ", ".join(f"{v} ({present[v]} pixels)" for v in bad[:8]) + (", ..." if bad.size > 8 else "")
+        allowed = _ranges(np.flatnonzero(lookup != NOT_A_LABEL))
+        raise DataError(
+            f"label outside the classes: {found}",
+            file=path,
+            remedy=f"allowed are {allowed}: correct the mask or add a row to classes.csv",
+        )
+    return lookup.astype(np.uint8)[ids]
+
+
+def check_same_size(image: np.ndarray, mask: np.ndarray, image_file: Path, mask_file: Path) -> None:
+    """Raise `DataError` unless an image and its mask have the same height and width."""
+    if image.shape[:2] != mask.shape:
+        (ih, iw), (mh, mw) = image.shape[:2], mask.shape
+        raise DataError(
+            f"the mask is {mw}x{mh} but its image {image_file.name} is {iw}x{ih} (width x height)",
+            file=mask_file,
+            remedy="export both at the same size",
+        )
+
+
+def _open(path: Path, kind: str) -> Image.Image:
+    try:
+        with Image.open(path) as image:
+            image.load()
+            return image
+    except _BROKEN as error:
+        # Pillow's own message repeats the path, or is empty.
+        reason = type(error).__name__ if str(path) in str(error) or not str(error) else str(error)
+        size = path.stat().st_size if path.is_file() else "no"
+        raise DataError(
+            f"unreadable {kind} ({reason}, {size} bytes)", file=path, remedy="fetch or export the file again"
+        ) from error
+
+
+def _ids_from_colors(rgb: np.ndarray, table: ClassTable | None, path: Path) -> np.ndarray:
+    if table is None:
+        raise DataError(
+            "a colour mask needs a table of colours", file=path, remedy="write classes.csv beside the splits"
+        )
+    codes = np.array([_code(np.array(r.color)) for r in table.rows])
+    order = np.argsort(codes, kind="stable")
+    twice = np.flatnonzero(np.diff(codes[order]) == 0)
+    if twice.size:
+        a, b = (table.rows[order[i]].name for i in (twice[0], twice[0] + 1))
+        raise DataError(
+            f"{a!r} and {b!r} have the same colour, and {path} is a colour mask",
+            file=table.file,
+            remedy="give each row its own colour",
+        )
+    pixels = _code(rgb)
+    at = np.minimum(np.searchsorted(codes[order], pixels), len(codes) - 1)
+    row = order[at]
+    unknown = np.argwhere(codes[row] != pixels)
+    if unknown.size:
+        y, x = unknown[0]
+        raise DataError(
+            f"colour {tuple(int(v) for v in rgb[y, x])} at x={x}, y={y} is not in classes.csv "
+            f"({len(unknown)} such pixels)",
+            file=path,
+            remedy="add its row, or save the mask as class ids without smoothing",
+        )
+    return np.array([r.id for r in table.rows], np.uint8)[row]
+
+
+def _code(rgb: np.ndarray) -> np.ndarray:
+    """One integer for each colour of the last axis."""
+    return rgb.astype(np.int32) @ np.array([65536, 256, 1], np.int32)
+
+
+def _ranges(values: np.ndarray) -> str:
+    """Print 0, 1, 2, 255 as "0 to 2, 255"."""
+    runs = np.split(values, np.flatnonzero(np.diff(values) > 1) + 1)
+    return ", ".join(f"{r[0]} to {r[-1]}" if len(r) > 1 else f"{r[0]}" for r in runs)
