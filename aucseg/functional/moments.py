@@ -1,0 +1,185 @@
+"""Class-conditional moments of the scores: all that the square AUC loss needs to know of the pixels."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from aucseg.functional.checks import check_logits_target, check_num_classes, class_index
+
+# Elements of one work chunk (pixels x classes): small enough for the L2 cache of a CPU core, large enough
+# on an accelerator that the launch of a kernel does not matter.
+_CHUNK_CPU = 2**16
+_CHUNK_DEVICE = 2**24
+
+
+class ClassMoments(NamedTuple):
+    """Count, mean and variance of every score channel over the pixels of every class.
+
+    Attributes:
+        count: (K,), number of pixels of class d.
+        mean: (K, K), entry [d, c] is the mean of score channel c over the pixels of class d.
+        var: (K, K), entry [d, c] is the biased variance of the same scores.
+
+    Rows of classes without a pixel are zero. All three are float64 (float32 on devices without it), so
+    that nothing is lost when the K x K tables of several batches or ranks are merged.
+
+    """
+
+    count: Tensor
+    mean: Tensor
+    var: Tensor
+
+
+def class_moments(scores: Tensor, target: Tensor, num_classes: int, ignore_index: int = 255) -> ClassMoments:
+    """Class-conditional moments of the scores, in one pass over the pixels and differentiable.
+
+    With N_d the pixels of class d (AUCSeg, Eq. 7):
+
+        mean[d, c] = 1/|N_d| sum_{i in N_d} s[i, c]
+        var[d, c]  = 1/|N_d| sum_{i in N_d} (s[i, c] - mean[d, c])^2
+
+    Time and memory are linear in the pixels: no pair of pixels, no loop over classes and no dense one-hot
+    of the whole batch. The variance is centred before it is squared, chunk by chunk, and the chunks are
+    merged by the parallel formula of Chan et al., so a large common offset of the scores costs no digits.
+
+    Args:
+        scores: (B, K, H, W), floating point. Half precision is widened to float32; autocast is off inside.
+        target: (B, H, W), integer; 0 to K - 1 or ``ignore_index``.
+        num_classes: number of classes K.
+        ignore_index: label of void pixels, which count for no class.
+
+    Returns:
+        The moments; gradients flow from ``mean`` and ``var`` to ``scores``.
+
+    Raises:
+        TypeError: if scores are not floating point or the target is not integer.
+        ValueError: if the shapes do not fit or a label is outside the classes.
+
+    Example:
+        >>> scores = torch.tensor([[[[1.0, 3.0]], [[0.0, 0.0]]]])
+        >>> class_moments(scores, torch.tensor([[[0, 0]]]), 2).mean[0].tolist()
+        [2.0, 0.0]
+
+    """
+    check_num_classes(num_classes)
+    check_logits_target(scores, target, num_classes, name="scores")
+    labels = class_index(target, num_classes, ignore_index)
+    with torch.autocast(scores.device.type, enabled=False):
+        wide = scores if scores.dtype == torch.float64 else scores.float()
+        return ClassMoments(*_Moments.apply(wide.flatten(2), labels.flatten(1)))
+
+
+class _Moments(torch.autograd.Function):
+    """(B, K, P) scores and (B, P) row numbers to (count, mean, var), with an analytic backward pass."""
+
+    @staticmethod
+    def forward(ctx: Any, scores: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        k = scores.shape[1]
+        acc = _accumulator_dtype(scores)
+        offset = _offset(scores)
+        offset_row = offset.to(acc).t()
+        images = [_merge(*_image_moments(s, y, offset, acc)) for s, y in zip(scores, labels, strict=True)]
+        if not images:
+            zero = scores.new_zeros((), dtype=acc)
+            count, mean, var = zero.expand(k).clone(), zero.expand(k, k).clone(), zero.expand(k, k).clone()
+        else:
+            count, mean, square = _merge(*(torch.stack(parts) for parts in zip(*images, strict=True)))
+            var = square / count.clamp(min=1)[:, None]
+        ctx.save_for_backward(scores, labels, offset, count, mean)
+        present = (count > 0)[:, None]
+        ctx.mark_non_differentiable(count)
+        return count, torch.where(present, mean + offset_row, 0), var
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, _: Tensor, grad_mean: Tensor, grad_var: Tensor) -> tuple[Tensor, None]:
+        scores, labels, offset, count, mean = ctx.saved_tensors
+        # For a pixel i of class d: d mean[d,c] / d s[i,c] = 1/n_d, d var[d,c] / d s[i,c] = 2 (s[i,c] -
+        # mean[d,c]) / n_d. That is affine in the score, with coefficients looked up by class; void pixels
+        # read a row of zeros.
+        share = count.clamp(min=1).reciprocal()[:, None]
+        slope = 2 * share * grad_var
+        table = torch.cat((share * grad_mean - slope * mean, slope), dim=1)
+        table = torch.nn.functional.pad(table, (0, 0, 0, 1)).to(scores.dtype)
+        k = scores.shape[1]
+        grad = torch.empty_like(scores)
+        for image, rows, out in zip(scores, labels, grad, strict=True):
+            for part in _chunks(image):
+                coefficients = table.index_select(0, rows[part])
+                values = (image[:, part] - offset).t()
+                out[:, part] = torch.addcmul(coefficients[:, :k], coefficients[:, k:], values).t()
+        return grad, None
+
+
+def _image_moments(
+    scores: Tensor, labels: Tensor, offset: Tensor, acc: torch.dtype
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Count (S, K), mean (S, K, K) and centred square sum (S, K, K) of the S chunks of one (K, P) image."""
+    k = scores.shape[0]
+    counts, means, squares = [], [], []
+    for part in _chunks(scores):
+        rows = labels[part]
+        values = (scores[:, part] - offset).t().contiguous()
+        count = _count(rows, k + 1)
+        mean = _sum_by_class(values, rows, k + 1) / count.clamp(min=1).to(values.dtype)[:, None]
+        centred = values.sub_(mean.index_select(0, rows))
+        counts.append(count[:k])
+        means.append(mean[:k])
+        squares.append(_sum_by_class(centred.square_(), rows, k + 1)[:k])
+    return torch.stack(counts).to(acc), torch.stack(means).to(acc), torch.stack(squares).to(acc)
+
+
+def _merge(count: Tensor, mean: Tensor, square: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Moments of the union of S disjoint samples: (S, K), (S, K, K), (S, K, K) to (K,), (K, K), (K, K).
+
+    Chan, Golub and LeVeque: the square sum of a union is the sum of the square sums plus, for each part,
+    its count times the squared distance of its mean from the mean of the union.
+    """
+    weight = count[..., None]
+    total = count.sum(0)
+    joint = (weight * mean).sum(0) / total.clamp(min=1)[:, None]
+    return total, joint, (square + weight * (mean - joint).square()).sum(0)
+
+
+def _count(rows: Tensor, size: int) -> Tensor:
+    # bincount waits for the device to learn its own output size, so an accelerator counts by comparison
+    if rows.device.type == "cpu":
+        return torch.bincount(rows, minlength=size)
+    return (torch.arange(size, dtype=rows.dtype, device=rows.device)[:, None] == rows).sum(1)
+
+
+def _sum_by_class(values: Tensor, rows: Tensor, size: int) -> Tensor:
+    """Sum of the rows of ``values`` (P, K) that share a class: (size, K)."""
+    if values.device.type == "cpu":
+        return values.new_zeros(size, values.shape[1]).index_add_(0, rows, values)
+    # index_add_ on an accelerator adds in no fixed order; a product with the chunk's one-hot is repeatable
+    onehot = (torch.arange(size, dtype=rows.dtype, device=rows.device)[:, None] == rows).to(values.dtype)
+    if values.dtype == torch.float32 and torch.get_float32_matmul_precision() != "highest":
+        # TF32 would cut the scores to 11 bits; three parts of 8 bits each pass through it unchanged
+        high = values.bfloat16().float()
+        middle = (values - high).bfloat16().float()
+        return onehot @ high + (onehot @ middle + onehot @ (values - high - middle))
+    return onehot @ values
+
+
+def _offset(scores: Tensor) -> Tensor:
+    """One score of each channel (K, 1), taken off before float32 sums; zero where there is no pixel."""
+    if scores.numel() == 0:
+        return scores.new_zeros(scores.shape[1], 1)
+    first = scores[0, :, :1]
+    return torch.where(first.isfinite(), first, 0)
+
+
+def _accumulator_dtype(scores: Tensor) -> torch.dtype:
+    return torch.float32 if scores.device.type == "mps" else torch.float64
+
+
+def _chunks(image: Tensor) -> list[slice]:
+    k, pixels = image.shape
+    size = max(256, (_CHUNK_CPU if image.device.type == "cpu" else _CHUNK_DEVICE) // k)
+    # an image without a pixel still has one, empty, chunk: its moments are zeros of the right shape
+    return [slice(start, start + size) for start in range(0, max(pixels, 1), size)]

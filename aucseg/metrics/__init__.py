@@ -1,0 +1,5 @@
+"""Streaming metrics on torchmetrics."""
+
+from aucseg.metrics.iou import SegmentationIoU
+
+__all__ = ["SegmentationIoU"]

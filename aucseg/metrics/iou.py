@@ -1,0 +1,119 @@
+"""Intersection over union, overall and for head, middle and tail classes, from one confusion matrix."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+
+from aucseg.functional.checks import check_labels, check_logits_target, check_num_classes, class_index
+
+GROUPS = ("head", "middle", "tail")
+
+
+class SegmentationIoU(Metric):
+    """IoU and accuracy of each class over all pixels seen since the last reset, and their means.
+
+    With the confusion matrix M (target in rows, prediction in columns), counted over the whole data set as
+    the benchmarks do and not averaged over images:
+
+        iou[c] = M[c, c] / (sum_j M[c, j] + sum_i M[i, c] - M[c, c]),   accuracy[c] = M[c, c] / sum_j M[c, j]
+
+    A class that occurs in neither target nor prediction has no IoU, a class without a target pixel no
+    accuracy: both are nan and the means pass over them. The counts are int64, so that 2^53 pixels and more
+    stay exact, and ranks are joined by adding them.
+
+    Args:
+        num_classes: number of classes K, at least 2.
+        groups: ``"head"``, ``"middle"`` or ``"tail"`` for each class (``ClassSpec.groups``); without it the
+            group means are left out.
+        ignore_index: label of void pixels.
+
+    Raises:
+        ValueError: if ``groups`` does not fit the number of classes or holds another name.
+
+    Example:
+        >>> metric = SegmentationIoU(2, groups=("head", "tail"))
+        >>> metric.update(torch.tensor([[[0, 1]]]), torch.tensor([[[0, 0]]]))
+        >>> metric.compute()["iou"].tolist()
+        [0.5, 0.0]
+    """
+
+    is_differentiable = False
+    higher_is_better = True
+    full_state_update = False
+
+    confusion: Tensor
+
+    def __init__(
+        self, num_classes: int, groups: Sequence[str] | None = None, ignore_index: int = 255
+    ) -> None:
+        super().__init__()
+        self.num_classes = check_num_classes(num_classes)
+        self.ignore_index = ignore_index
+        self.groups = None if groups is None else tuple(groups)
+        if self.groups is not None:
+            if len(self.groups) != num_classes:
+                raise ValueError(
+                    f"{len(self.groups)} groups for num_classes={num_classes}; give one for each"
+                )
+            unknown = sorted(set(self.groups) - set(GROUPS))
+            if unknown:
+                raise ValueError(f"unknown group {unknown[0]!r}; use one of {', '.join(GROUPS)}")
+        zeros = torch.zeros(num_classes, num_classes, dtype=torch.int64)
+        self.add_state("confusion", default=zeros, dist_reduce_fx="sum")
+
+    def update(self, preds: Tensor, target: Tensor) -> None:
+        """Count a batch.
+
+        Args:
+            preds: (B, K, H, W) logits, floating point, or (B, H, W) predicted labels, integer; predictions
+                at void pixels do not matter.
+            target: (B, H, W), integer; 0 to K - 1 or ``ignore_index``.
+
+        Raises:
+            TypeError: if the target is not integer.
+            ValueError: if the shapes do not fit or a label is outside the classes.
+        """
+        if preds.is_floating_point():
+            check_logits_target(preds, target, self.num_classes)
+            preds = preds.argmax(1)
+        else:
+            check_labels(preds, "preds")
+            check_labels(target)
+            if preds.shape != target.shape:
+                raise ValueError(
+                    f"preds have shape {tuple(preds.shape)}, target {tuple(target.shape)}; give logits of shape "
+                    f"(B, K, H, W) or labels of the target's shape"
+                )
+        k = self.num_classes
+        rows = class_index(target, k, self.ignore_index).flatten()
+        # void becomes row k; predictions there are blanked first, since any label is allowed at them
+        columns = class_index(preds.flatten().masked_fill(rows == k, 0), k, ignore_index=-1, name="preds")
+        cells = torch.bincount(rows.long() * k + columns, minlength=k * (k + 1))
+        self.confusion += cells[: k * k].view(k, k)
+
+    def compute(self) -> dict[str, Tensor]:
+        """The metrics so far.
+
+        Returns:
+            float64 tensors: ``"iou"`` (K,) and ``"accuracy"`` (K,); scalars ``"mIoU"``,
+            ``"pixel_accuracy"`` and, with groups, ``"mIoU_head"``, ``"mIoU_middle"``, ``"mIoU_tail"``. All
+            are in [0, 1], or nan where nothing was counted.
+        """
+        confusion = self.confusion.to(torch.float64)
+        hits, target, predicted = confusion.diagonal(), confusion.sum(1), confusion.sum(0)
+        iou = hits / (target + predicted - hits)
+        result = {
+            "iou": iou,
+            "accuracy": hits / target,
+            "mIoU": iou.nanmean(),
+            "pixel_accuracy": hits.sum() / target.sum(),
+        }
+        if self.groups is not None:
+            for group in GROUPS:
+                member = torch.tensor([name == group for name in self.groups], device=iou.device)
+                result[f"mIoU_{group}"] = iou[member].nanmean()
+        return result
