@@ -1,0 +1,44 @@
+"""Configuration, Lightning module and data module, and ``train(config) -> Record``."""
+
+from aucseg.training.checkpoint import CheckpointError, load_module, read_checkpoint
+from aucseg.training.config import (
+    BankConfig,
+    ConfigError,
+    DataConfig,
+    LossConfig,
+    ModelConfig,
+    OptimConfig,
+    RunConfig,
+)
+from aucseg.training.datamodule import SegmentationDataModule, build_dataset
+from aucseg.training.module import SegmentationModule, TrainingDiverged
+from aucseg.training.objective import Objective, cross_entropy
+from aucseg.training.record import Record, RecordError
+from aucseg.training.run import checkpoint_path, evaluate, run_folder, train
+from aucseg.training.schedule import learning_rate
+
+__all__ = [
+    "BankConfig",
+    "CheckpointError",
+    "ConfigError",
+    "DataConfig",
+    "LossConfig",
+    "ModelConfig",
+    "Objective",
+    "OptimConfig",
+    "Record",
+    "RecordError",
+    "RunConfig",
+    "SegmentationDataModule",
+    "SegmentationModule",
+    "TrainingDiverged",
+    "build_dataset",
+    "checkpoint_path",
+    "cross_entropy",
+    "evaluate",
+    "learning_rate",
+    "load_module",
+    "read_checkpoint",
+    "run_folder",
+    "train",
+]

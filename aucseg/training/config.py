@@ -1,0 +1,273 @@
+"""The configuration of one run: frozen, validated, and the source of the run's identity."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+Size = tuple[int, int]
+Option = bool | int | float | str | tuple[int, ...]
+
+# Bump only if the meaning of an existing key changes: every recorded run then becomes another run.
+IDENTITY_VERSION = 1
+
+# What may differ between two machines without making another run.
+_NOT_IDENTITY: Any = {
+    "name": True,
+    "profile": True,
+    "device": True,
+    "checkpoint_every": True,
+    "data": {"root", "num_workers", "eval_batch_size"},
+}
+
+
+class ConfigError(ValueError):
+    """A configuration that cannot be run; the message names the key and the remedy."""
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+
+class DataConfig(_Frozen):
+    """Which images, how large, how augmented.
+
+    Attributes:
+        name: ``"streets"`` (drawn, nothing to download), ``"camvid"``, or ``"folder"`` (any folder in the
+            layout of CamVid's pack, with a ``classes.csv``).
+        root: folder of the data set; not needed for streets; found by itself for CamVid.
+        size: height and width in pixels to which images are drawn or resized.
+        crop_size: height and width of the random training crop; ``None`` trains on whole images.
+        scale: range of the random scale before the crop; ``None`` leaves the scale alone.
+        hflip: probability of a horizontal flip.
+        photometric: random brightness, contrast and saturation.
+        train_split, eval_split: names of the splits; streets draws another world for each name.
+        train_images, eval_images: how many images; ``None`` takes the whole split (streets needs a number).
+        batch_size: images in a training step, on each device.
+        eval_batch_size: images in an evaluation step.
+        num_workers: worker processes that load images. Does not change any number.
+    """
+
+    name: Literal["streets", "camvid", "folder"] = "streets"
+    root: Path | None = None
+    size: Size = (64, 128)
+    crop_size: Size | None = None
+    scale: tuple[float, float] | None = None
+    hflip: float = Field(0.5, ge=0, le=1)
+    photometric: bool = False
+    train_split: str = "train"
+    eval_split: str = "val"
+    train_images: int | None = Field(None, ge=1)
+    eval_images: int | None = Field(None, ge=1)
+    batch_size: int = Field(8, ge=1)
+    eval_batch_size: int = Field(8, ge=1)
+    num_workers: int = Field(0, ge=0)
+
+    @model_validator(mode="after")
+    def _check(self) -> DataConfig:
+        for key in ("size", "crop_size"):
+            value = getattr(self, key)
+            if value is not None and min(value) < 1:
+                raise ValueError(f"{key} must be positive, got {list(value)}")
+        if self.scale is not None and not 0 < self.scale[0] <= self.scale[1]:
+            raise ValueError(f"scale must be 0 < low <= high, got {list(self.scale)}")
+        if self.name == "streets" and (self.train_images is None or self.eval_images is None):
+            raise ValueError("streets are drawn: say how many with train_images and eval_images")
+        if self.name == "folder" and self.root is None:
+            raise ValueError("data set 'folder' needs root: the folder that holds images/ and annotations/")
+        return self
+
+
+class ModelConfig(_Frozen):
+    """Which network; see :func:`aucseg.models.create_model`."""
+
+    name: str = "unet"
+    encoder: str = "resnet18"
+    encoder_weights: str | None = None
+    options: dict[str, Option] = Field(default_factory=dict)
+
+
+class LossConfig(_Frozen):
+    r"""What is minimised.
+
+    ``"cross_entropy"`` is Eq. 2 of AUCSeg averaged over labelled pixels. ``"auc"`` is
+    :math:`\ell_{auc} + \lambda \ell_{ce}` (Algorithm 2, line 21) with the mean over present ordered pairs.
+
+    Attributes:
+        name: which of the two.
+        ce_weight: :math:`\lambda`. AUCSeg finds 1/4 best on ADE20K (Table 23).
+        surrogate, multiclass, margin, activation: see :class:`aucseg.losses.AUCLoss`.
+    """
+
+    name: Literal["cross_entropy", "auc"] = "auc"
+    ce_weight: float = Field(0.25, ge=0)
+    surrogate: str = "square"
+    multiclass: str = "ovo"
+    margin: float = 1.0
+    activation: Literal["sigmoid", "softmax", "identity"] = "sigmoid"
+
+
+class BankConfig(_Frozen):
+    """The tail-class memory bank; see :class:`aucseg.memory.TailMemoryBank`.
+
+    The defaults are the best values of AUCSeg on ADE20K (Tables 20 to 22).
+    """
+
+    memory_size: int = Field(5, ge=1)
+    sample_ratio: float = Field(0.05, gt=0, le=1)
+    resize_ratio: float = Field(0.4, gt=0, le=1)
+
+
+class OptimConfig(_Frozen):
+    """AdamW with linear warm-up and polynomial decay; the defaults are those of AUCSeg F.2.
+
+    Attributes:
+        lr: base learning rate.
+        weight_decay: decoupled weight decay.
+        steps: optimiser steps of the whole run.
+        warmup_steps: steps over which the rate rises linearly from ``warmup_lr`` to ``lr``.
+        warmup_lr: first learning rate.
+        power: exponent of the decay (1 - step/steps)^power.
+    """
+
+    lr: float = Field(6e-5, gt=0)
+    weight_decay: float = Field(0.01, ge=0)
+    steps: int = Field(160_000, ge=1)
+    warmup_steps: int = Field(1_500, ge=0)
+    warmup_lr: float = Field(1e-6, ge=0)
+    power: float = Field(1.0, ge=0)
+
+    @model_validator(mode="after")
+    def _check(self) -> OptimConfig:
+        if self.warmup_steps >= self.steps:
+            raise ValueError(f"warmup_steps ({self.warmup_steps}) must be below steps ({self.steps})")
+        return self
+
+
+class RunConfig(_Frozen):
+    """Everything that decides the outcome of one run.
+
+    Attributes:
+        name: a label for people; not part of the identity.
+        profile: the profile that made the configuration, or ``"custom"``; not part of the identity.
+        seed: decides initial weights, order, crops and what the bank draws.
+        precision: ``"auto"`` is bfloat16 mixed precision on CUDA and float32 elsewhere.
+        device: ``"auto"``, ``"cpu"`` or ``"cuda"``; not part of the identity, but in the record.
+        checkpoint_every: steps between checkpoints; a killed run loses at most these.
+    """
+
+    name: str = "run"
+    profile: str = "custom"
+    seed: int = Field(0, ge=0)
+    data: DataConfig
+    model: ModelConfig = ModelConfig()
+    loss: LossConfig = LossConfig()
+    bank: BankConfig | None = BankConfig()
+    optim: OptimConfig = OptimConfig()
+    precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = "auto"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    checkpoint_every: int = Field(500, ge=1)
+
+    @property
+    def identity(self) -> str:
+        """Sixteen hex digits that name the run: a hash of every key that can change its numbers.
+
+        Keys at their default are left out, so that a later version with one more option still recognises the
+        runs recorded before it.
+        """
+        content = self.model_dump(mode="json", exclude_defaults=True, exclude=_NOT_IDENTITY)
+        text = json.dumps([IDENTITY_VERSION, content], sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    @classmethod
+    def from_dict(cls, content: dict[str, Any], *, source: str = "configuration") -> RunConfig:
+        """A validated configuration from plain values.
+
+        Raises:
+            ConfigError: names each wrong key, its value and the nearest right one.
+        """
+        try:
+            return cls.model_validate(content)
+        except ValidationError as error:
+            lines = [f"  {_explain(item)}" for item in error.errors()]
+            raise ConfigError("\n".join([f"{source} is not valid:", *lines])) from error
+
+    @classmethod
+    def from_yaml(cls, path: str | Path) -> RunConfig:
+        """Read a YAML file.
+
+        Raises:
+            ConfigError: if the file is missing, is not YAML, or holds a wrong key or value.
+        """
+        path = Path(path)
+        try:
+            content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise ConfigError(f"cannot read configuration {path}: {error.strerror}") from error
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise ConfigError(f"{path} is not YAML: {error}") from error
+        if not isinstance(content, dict):
+            raise ConfigError(f"{path} must hold a mapping of keys to values, found {type(content).__name__}")
+        return cls.from_dict(content, source=str(path))
+
+    def to_yaml(self, path: str | Path | None = None) -> str:
+        """The configuration as YAML, defaults included; also written to ``path`` if given."""
+        text = yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, default_flow_style=None)
+        if path is not None:
+            Path(path).write_text(text, encoding="utf-8")
+        return text
+
+    def with_(self, **changes: Any) -> RunConfig:
+        """A copy with some keys changed, nested ones by a double underscore.
+
+        >>> config = RunConfig(data=DataConfig(train_images=8, eval_images=4))
+        >>> config.with_(seed=3, optim__lr=1e-3).optim.lr
+        0.001
+        """
+        content = self.model_dump()
+        for key, value in changes.items():
+            *path, last = key.split("__")
+            node = content
+            for part in path:
+                if not isinstance(node.get(part), dict):
+                    raise ConfigError(f"unknown key {key.replace('__', '.')!r}: {part!r} holds no keys here")
+                node = node[part]
+            if last not in node:
+                raise ConfigError(f"unknown key {key.replace('__', '.')!r}{_nearest(last, list(node))}")
+            node[last] = value
+        return type(self).from_dict(content)
+
+
+def _nearest(key: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(key, known, n=1)
+    return f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(known)}"
+
+
+def _explain(item: Any) -> str:
+    """One validation finding in words: key, value, remedy."""
+    where = ".".join(str(part) for part in item["loc"])
+    if item["type"] == "extra_forbidden":
+        fields = _fields_at(item["loc"][:-1])
+        return f"unknown key {where!r}{_nearest(str(item['loc'][-1]), fields)}"
+    if item["type"] == "missing":
+        return f"key {where!r} is missing"
+    got = "" if isinstance(item["input"], dict) else f" (got {item['input']!r})"
+    return f"{where or 'run'}: {item['msg'].removeprefix('Value error, ')}{got}"
+
+
+def _fields_at(path: tuple[int | str, ...]) -> list[str]:
+    model: type[BaseModel] = RunConfig
+    for part in path:
+        annotation = model.model_fields[str(part)].annotation
+        candidates = [annotation, *get_args(annotation)]
+        nested = [c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)]
+        if not nested:
+            return []
+        model = nested[0]
+    return list(model.model_fields)

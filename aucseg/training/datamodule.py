@@ -1,0 +1,127 @@
+"""Data of one run: data sets by name, batches whose content depends on seed and step alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from lightning import LightningDataModule
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Subset
+
+from aucseg.data import (
+    CachedDataset,
+    CamVid,
+    FolderDataset,
+    SeededDataset,
+    StepBatchSampler,
+    SyntheticStreets,
+    normalize,
+    train_transform,
+)
+from aucseg.data.spec import ClassSpec
+from aucseg.training.config import ConfigError, DataConfig, RunConfig
+
+# Each split of the streets is a world of its own, so that no test scene is ever trained on.
+_STREET_WORLDS = {"train": 1, "val": 2, "test": 3}
+
+
+def build_dataset(data: DataConfig, split: str, num_images: int | None) -> Any:
+    """The data set that a configuration names, cached in memory at its working size.
+
+    Args:
+        data: the data part of a run's configuration.
+        split: name of the split.
+        num_images: how many images; ``None`` for all of a split on disk.
+
+    Raises:
+        ConfigError: if streets have no such split or the split holds fewer images.
+        DataError: if files are missing or wrong.
+    """
+    if data.name == "streets":
+        if split not in _STREET_WORLDS:
+            raise ConfigError(f"streets have no split {split!r}; use one of {', '.join(_STREET_WORLDS)}")
+        if num_images is None:
+            raise ConfigError("streets are drawn: say how many images")
+        return CachedDataset(SyntheticStreets(num_images, size=data.size, seed=_STREET_WORLDS[split]))
+    if data.name == "camvid":
+        dataset: FolderDataset = CamVid(data.root, split, size=data.size, cache=True)
+    else:
+        if data.root is None:
+            raise ConfigError("data set 'folder' needs root")
+        dataset = FolderDataset(data.root, split, size=data.size, cache=True)
+    if num_images is None:
+        return dataset
+    if num_images > len(dataset):
+        raise ConfigError(f"split {split!r} holds {len(dataset)} images, {num_images} were asked for")
+    return CachedDataset(dataset, num_images=num_images)
+
+
+class SegmentationDataModule(LightningDataModule):
+    """Training and evaluation batches for a :class:`~aucseg.training.RunConfig`.
+
+    Batches arrive as ``(images, target)``: images (B,3,H,W) float, normalised on the device; target (B,H,W)
+    int64. The training batch of step t depends on the run's seed and t alone, whatever the number of workers,
+    so a resumed run sees exactly the batches it would have seen.
+    """
+
+    def __init__(self, config: RunConfig) -> None:
+        super().__init__()
+        self.config = config
+        data = config.data
+        self.train_set = build_dataset(data, data.train_split, data.train_images)
+        self.eval_set = build_dataset(data, data.eval_split, data.eval_images)
+        self.spec: ClassSpec = self.train_set.spec
+        if self.eval_set.spec.names != self.spec.names:
+            raise ConfigError("training and evaluation split have different classes")
+
+    def describe(self) -> dict[str, Any]:
+        """What a record says about the data."""
+        data = self.config.data
+        return {
+            "name": data.name,
+            "train_split": data.train_split,
+            "eval_split": data.eval_split,
+            "train_images": len(self.train_set),
+            "eval_images": len(self.eval_set),
+            "train_fingerprint": self.train_set.fingerprint(),
+            "eval_fingerprint": self.eval_set.fingerprint(),
+            "classes": list(self.spec.names),
+            "groups": list(self.spec.groups),
+        }
+
+    def train_dataloader(self) -> DataLoader[Any]:
+        """Batches from the step at which the trainer stands to the last."""
+        data, trainer = self.config.data, self.trainer
+        transform = train_transform(
+            data.crop_size or data.size, scale=data.scale, hflip=data.hflip, photometric=data.photometric
+        )
+        sampler = StepBatchSampler(
+            len(self.train_set),
+            data.batch_size,
+            seed=self.config.seed,
+            steps=self.config.optim.steps,
+            start_step=trainer.global_step if trainer else 0,
+            rank=trainer.global_rank if trainer else 0,
+            world_size=trainer.world_size if trainer else 1,
+        )
+        return self._loader(SeededDataset(self.train_set, transform), batch_sampler=sampler)
+
+    def test_dataloader(self) -> DataLoader[Any]:
+        """The evaluation split, in order."""
+        return self._loader(self.eval_set, batch_size=self.config.data.eval_batch_size)
+
+    def _loader(self, dataset: Dataset[Any] | Subset[Any], **options: Any) -> DataLoader[Any]:
+        workers = self.config.data.num_workers
+        return DataLoader(
+            dataset,
+            num_workers=workers,
+            persistent_workers=workers > 0,
+            pin_memory=torch.cuda.is_available(),
+            **options,
+        )
+
+    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> tuple[Tensor, Tensor]:
+        """Turn bytes into numbers on the device, where that is cheap."""
+        images, target = batch
+        return normalize(images).contiguous(memory_format=torch.channels_last), target.long()

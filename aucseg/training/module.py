@@ -1,0 +1,146 @@
+"""The Lightning module: network, memory bank and objective in one training step."""
+
+from __future__ import annotations
+
+import time
+from statistics import median
+from typing import Any
+
+import torch
+from lightning import LightningModule
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor
+
+from aucseg.data.sampling import mix_seed
+from aucseg.data.spec import ClassSpec
+from aucseg.memory import TailMemoryBank
+from aucseg.metrics import SegmentationIoU
+from aucseg.models import create_model, padded_logits
+from aucseg.training.config import RunConfig
+from aucseg.training.objective import Objective
+from aucseg.training.schedule import learning_rate
+
+_LOG_POINTS = 50  # how many points of each curve a record keeps
+
+
+class TrainingDiverged(RuntimeError):
+    """The loss is no longer a number; the message names the step and the remedy."""
+
+
+class SegmentationModule(LightningModule):
+    """Trains one network as a :class:`~aucseg.training.RunConfig` says.
+
+    A step is: batch on the device -> bank stores the tail classes it sees and pastes those it misses ->
+    network -> objective -> AdamW. Every random number of a step comes from the run's seed and the step's
+    number or from the bank's own generator, which the checkpoint holds; a resumed run therefore repeats the
+    numbers of one that was never stopped.
+
+    Args:
+        config: the run.
+        spec: classes of the data set.
+    """
+
+    def __init__(self, config: RunConfig, spec: ClassSpec) -> None:
+        super().__init__()
+        self.config = config
+        self.spec = spec
+        with torch.random.fork_rng(devices=[]):  # networks are initialised on the CPU
+            torch.default_generator.manual_seed(mix_seed(config.seed, "weights"))
+            model = create_model(
+                config.model.name,
+                config.model.encoder,
+                num_classes=spec.num_classes,
+                encoder_weights=config.model.encoder_weights,
+                **config.model.options,
+            )
+        # Convolutions run faster this way on CUDA and no slower on a CPU.
+        self.model = model.to(memory_format=torch.channels_last)
+        self.objective = Objective(config.loss, spec.num_classes, spec.ignore_index)
+        self.bank: TailMemoryBank | None = None
+        if config.bank is not None:
+            generator = torch.Generator().manual_seed(mix_seed(config.seed, "bank"))
+            self.bank = TailMemoryBank(
+                spec.tail, **config.bank.model_dump(), ignore_index=spec.ignore_index, generator=generator
+            )
+        self.iou = SegmentationIoU(spec.num_classes, spec.groups, spec.ignore_index)
+        self.history: dict[str, list[float]] = {"step": [], "learning_rate": []}
+        self.step_seconds: list[float] = []
+        self._sums: dict[str, Tensor] = {}
+        self._since, self._clock = 0, 0.0
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits (B,K,H,W) for normalised images (B,3,H,W) of any size."""
+        return padded_logits(self.model, images)
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        """Seed the global generator from the step, so that dropout too survives a resume."""
+        torch.manual_seed(mix_seed(self.config.seed, "step", self.global_step))
+        if not self._since:
+            self._clock = time.perf_counter()
+
+    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+        """One step of Algorithm 2."""
+        images, target = batch
+        if self.bank is not None:
+            images, target = self.bank(images, target)
+        parts = self.objective(self(images), target)
+        for key, value in parts.items():
+            self._sums[key] = self._sums.get(key, 0) + value.detach()
+        self.log("loss", parts["loss"], prog_bar=True, logger=False)
+        return parts["loss"]
+
+    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
+        """Close a stretch of steps: one transfer to the host for the curves, the clock and the NaN check."""
+        self._since += 1
+        optim, step = self.config.optim, self.global_step
+        if step % max(1, optim.steps // _LOG_POINTS) and step != optim.steps:
+            return
+        means = {key: float(total) / self._since for key, total in self._sums.items()}
+        if not all(torch.isfinite(torch.tensor(value)) for value in means.values()):
+            raise TrainingDiverged(
+                f"loss is {means['loss']} at step {step}: lower optim.lr ({optim.lr}) "
+                "or use precision 32-true"
+            )
+        self.history["step"].append(float(step))
+        self.history["learning_rate"].append(learning_rate(step - 1, optim))
+        for key, value in means.items():
+            self.history.setdefault(key, []).append(value)
+        self.step_seconds.append((time.perf_counter() - self._clock) / self._since)
+        self._sums, self._since = {}, 0
+
+    def test_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
+        """Count confusions; logits never outlive their batch."""
+        images, target = batch
+        self.iou.update(self(images).argmax(dim=1), target)
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """AdamW and the schedule of AUCSeg F.2."""
+        optim = self.config.optim
+        # The rate is the scheduler's alone: with a base of 1 its factor is the rate itself.
+        optimizer = torch.optim.AdamW(self.model.parameters(), lr=1.0, weight_decay=optim.weight_decay)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: learning_rate(step, optim))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add what a resume and a reader of the file need, as plain values."""
+        checkpoint["aucseg"] = {
+            "identity": self.config.identity,
+            "config": self.config.model_dump(mode="json"),
+            "spec": self.spec.to_dict(),
+            "history": self.history,
+            "step_seconds": self.step_seconds,
+            "sums": self._sums,
+            "since": self._since,
+        }
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take up curves where the checkpoint left them."""
+        state = checkpoint["aucseg"]
+        self.history, self.step_seconds = state["history"], state["step_seconds"]
+        self._sums = {key: value.to(self.device) for key, value in state["sums"].items()}
+        self._since, self._clock = state["since"], time.perf_counter()
+
+    @property
+    def seconds_per_step(self) -> float:
+        """Median over the stretches of the run; 0 before the first is closed."""
+        return median(self.step_seconds) if self.step_seconds else 0.0

@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from aucseg.experiments import base_config, make_config
+from aucseg.experiments.profiles import _BASE
+from aucseg.training import ConfigError, DataConfig, RunConfig
+
+
+@pytest.fixture
+def config() -> RunConfig:
+    return RunConfig(data=DataConfig(train_images=8, eval_images=4))
+
+
+@settings(deadline=None, max_examples=30)
+@given(
+    seed=st.integers(0, 2**31),
+    lr=st.floats(1e-8, 10),
+    size=st.tuples(st.integers(1, 4096), st.integers(1, 4096)),
+    ratio=st.floats(1e-6, 1),
+)
+def test_yaml_round_trip(tmp_path_factory, seed, lr, size, ratio):
+    config = make_config("streets", "smoke", seed=seed, bank={"sample_ratio": ratio}).with_(
+        optim__lr=lr, data__size=size
+    )
+    path = tmp_path_factory.mktemp("yaml") / "run.yaml"
+    config.to_yaml(path)
+    again = RunConfig.from_yaml(path)
+    assert again == config
+    assert again.identity == config.identity
+
+
+@pytest.mark.parametrize(
+    ("changes", "same"),
+    [
+        ({"name": "other"}, True),
+        ({"profile": "gpu"}, True),
+        ({"device": "cpu"}, True),
+        ({"checkpoint_every": 3}, True),
+        ({"data__root": "/elsewhere"}, True),
+        ({"data__num_workers": 4}, True),
+        ({"data__eval_batch_size": 2}, True),
+        ({"seed": 1}, False),
+        ({"bank": None}, False),
+        ({"optim__lr": 1e-3}, False),
+        ({"loss__ce_weight": 1.0}, False),
+        ({"model__options": {"decoder_channels": [8, 8, 8, 8, 8]}}, False),
+        ({"data__eval_images": 5}, False),
+    ],
+)
+def test_identity_is_of_what_changes_numbers(config, changes, same):
+    assert (config.with_(**changes).identity == config.identity) is same
+
+
+def test_identity_survives_a_new_key_with_a_default(config):
+    # A default that is spelled out is the same run as one that is not.
+    spelled = RunConfig.from_dict({"data": {"train_images": 8, "eval_images": 4, "hflip": 0.5}, "optim": {}})
+    assert spelled.identity == config.identity
+
+
+def test_lists_and_tuples_are_one(config):
+    a = config.with_(model__options={"decoder_channels": [8, 4]})
+    b = config.with_(model__options={"decoder_channels": (8, 4)})
+    assert a == b
+    assert a.identity == b.identity
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ({"data": {"bacth_size": 3}}, ["data.bacth_size", "batch_size"]),
+        (
+            {"data": {"train_images": 8, "eval_images": 4}, "bank": {"memry_size": 3}},
+            ["bank.memry_size", "memory_size"],
+        ),
+        ({"optim": {}}, ["data", "missing"]),
+        ({"data": {}}, ["train_images"]),
+        ({"data": {"name": "folder"}}, ["root"]),
+        ({"data": {"train_images": 8, "eval_images": 4}, "optim": {"lr": -1}}, ["optim.lr", "-1"]),
+        (
+            {"data": {"train_images": 8, "eval_images": 4}, "optim": {"steps": 5, "warmup_steps": 9}},
+            ["9", "5"],
+        ),
+        ({"data": {"train_images": 8, "eval_images": 4, "scale": [2, 1]}}, ["scale"]),
+        ({"data": {"train_images": 8, "eval_images": 4, "size": [0, 8]}}, ["size"]),
+        ({"data": {"train_images": 8, "eval_images": 4}, "loss": {"name": "dice"}}, ["loss.name", "dice"]),
+    ],
+)
+def test_wrong_content_is_named(content, words):
+    with pytest.raises(ConfigError) as error:
+        RunConfig.from_dict(content)
+    for word in words:
+        assert word in str(error.value)
+
+
+@pytest.mark.parametrize("text", ["- a\n- b\n", "a: [1,\n", "just words"])
+def test_wrong_yaml_names_the_file(tmp_path, text):
+    path = tmp_path / "run.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=r"run\.yaml"):
+        RunConfig.from_yaml(path)
+
+
+def test_missing_yaml_names_the_file(tmp_path):
+    with pytest.raises(ConfigError, match=r"none\.yaml"):
+        RunConfig.from_yaml(tmp_path / "none.yaml")
+
+
+def test_with_names_an_unknown_key(config):
+    with pytest.raises(ConfigError, match=r"optim\.lrr.*lr"):
+        config.with_(optim__lrr=1)
+    with pytest.raises(ConfigError, match="holds no keys"):
+        config.with_(seed__x=1)
+
+
+def test_frozen(config):
+    with pytest.raises(ValueError, match="frozen"):
+        config.seed = 3
+
+
+@pytest.mark.parametrize(("dataset", "profile"), list(_BASE))
+def test_every_profile_is_valid(dataset, profile):
+    root = "somewhere" if dataset == "folder" else None
+    assert make_config(dataset, profile, root=root).profile == profile
+
+
+def test_base_config_is_a_copy():
+    base_config("streets", "smoke", root="x")
+    assert "root" not in base_config("streets", "smoke")["data"]
+
+
+def test_unknown_profile_lists_those_that_exist():
+    with pytest.raises(ConfigError, match="streets/laptop"):
+        base_config("streets", "huge")

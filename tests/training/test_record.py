@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from aucseg import paths
+from aucseg.experiments import RecordStore, make_config
+from aucseg.training import Record, RecordError
+
+
+def make_record(seed: int = 0, miou: float = 0.5, **changes) -> Record:
+    config = make_config("streets", "smoke", seed=seed, **changes)
+    return Record(
+        identity=config.identity,
+        config=config.model_dump(mode="json"),
+        profile=config.profile,
+        dataset={"classes": ["road", "bus"], "groups": ["head", "tail"]},
+        metrics={"mIoU": miou, "mIoU_tail": None, "iou": {"road": miou, "bus": None}},
+        history={"step": [1.0], "loss": [0.1]},
+        bank=None,
+        timing={"seconds_total": 1.0, "seconds_per_step": 0.5},
+        peak_memory_bytes=1,
+        hardware={"cpu": "x", "gpu": None},
+        versions={"python": "3"},
+        git_commit=None,
+    )
+
+
+def test_round_trip(tmp_path):
+    record = make_record()
+    path = record.write(tmp_path / "deep" / "r.json")
+    assert Record.read(path) == record
+    assert record.run_config.identity == record.identity
+    assert [p.name for p in path.parent.iterdir()] == ["r.json"]  # no temporary file stays
+
+
+def test_a_failed_write_leaves_the_old_record(tmp_path, monkeypatch):
+    path = make_record(miou=0.1).write(tmp_path / "r.json")
+    monkeypatch.setattr("os.fsync", lambda _: (_ for _ in ()).throw(OSError("disk full")))
+    with pytest.raises(OSError, match="disk full"):
+        make_record(miou=0.9).write(path)
+    assert Record.read(path).metrics["mIoU"] == 0.1
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (lambda c: "{", "not a record"),
+        (lambda c: "[]", "not a record"),
+        (lambda c: json.dumps({k: v for k, v in c.items() if k != "metrics"}), "metrics"),
+        (lambda c: json.dumps(c | {"surprise": 1}), "surprise"),
+        (lambda c: json.dumps(c | {"schema_version": 99}), "99"),
+        (lambda c: json.dumps(c | {"identity": "0" * 16}), "identity"),
+        (lambda c: json.dumps(c | {"config": c["config"] | {"seed": 7}}), "identity"),
+        (lambda c: json.dumps(c | {"config": c["config"] | {"sead": 7}}), "sead"),
+    ],
+)
+def test_a_spoilt_record_is_named_and_never_skipped(tmp_path, spoil, words):
+    record = make_record()
+    store = RecordStore(tmp_path)
+    path = store.put(record)
+    path.write_text(spoil(json.loads(path.read_text())))
+    for read in (lambda: Record.read(path), lambda: list(store), lambda: store.get(record.run_config)):
+        with pytest.raises(RecordError) as error:
+            read()
+        assert str(path) in str(error.value)
+        assert words in str(error.value)
+
+
+def test_missing_record_is_named(tmp_path):
+    with pytest.raises(RecordError, match=r"nothing\.json"):
+        Record.read(tmp_path / "nothing.json")
+
+
+def test_same_result_looks_at_numbers_only():
+    a = make_record()
+    assert a.same_result(a.model_copy(update={"timing": {"seconds_total": 9.0}, "versions": {}}))
+    assert not a.same_result(make_record(miou=0.4))
+
+
+def test_every_committed_record_is_whole():
+    """Reads each one; a profile's folder holds records of that profile under their identity."""
+    store = RecordStore(paths.records())
+    for path in sorted(store.root.glob("*/*.json")):
+        record = Record.read(path)
+        assert path.stem == record.identity
+        assert path.parent.name == record.profile
+        assert "/" not in (record.config["data"]["root"] or "")
