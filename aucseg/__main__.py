@@ -1,0 +1,5 @@
+"""``python -m aucseg``."""
+
+from aucseg.cli import app
+
+app()

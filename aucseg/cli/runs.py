@@ -1,0 +1,180 @@
+"""Commands about runs: make a configuration, train, evaluate, predict, and fill a whole table."""
+
+from __future__ import annotations
+
+import json
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import torch
+import typer
+from PIL import Image, UnidentifiedImageError
+from rich.console import Console
+from rich.table import Table
+
+from aucseg.data import normalize
+from aucseg.data.errors import DataError
+from aucseg.experiments import RecordStore, get_experiment, make_config
+from aucseg.models import predict as predict_ids
+from aucseg.plots import METRIC_LABELS, overlay
+from aucseg.training import RunConfig, checkpoint_path, load_module
+from aucseg.training import evaluate as evaluate_checkpoint
+from aucseg.training import train as train_run
+
+
+class Profile(StrEnum):
+    """Size of an experiment."""
+
+    smoke = "smoke"
+    laptop = "laptop"
+    gpu = "gpu"
+    paper = "paper"
+
+
+class DatasetName(StrEnum):
+    """Data set of a run."""
+
+    streets = "streets"
+    camvid = "camvid"
+    folder = "folder"
+
+
+class ComputeMode(StrEnum):
+    """What to do with runs that have, or have not, a record."""
+
+    missing = "missing"
+    never = "never"
+    always = "always"
+
+
+DatasetOption = Annotated[DatasetName, typer.Option(help="Data set.")]
+ProfileOption = Annotated[Profile, typer.Option(help="Size of the experiment.")]
+RootOption = Annotated[str | None, typer.Option(help="Folder of the data set.")]
+SeedsOption = Annotated[list[int] | None, typer.Option("--seed", help="A seed; repeat for several.")]
+
+
+def config(
+    dataset: DatasetOption = DatasetName.streets,
+    profile: ProfileOption = Profile.laptop,
+    experiment: Annotated[str | None, typer.Option(help="Experiment of the catalogue.")] = None,
+    arm: Annotated[str | None, typer.Option(help="Arm of the experiment.")] = None,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    root: RootOption = None,
+) -> None:
+    """Print a complete configuration as YAML, ready for `aucseg train`."""
+    if (experiment is None) != (arm is None):
+        raise typer.BadParameter("give both --experiment and --arm, or neither")
+    changes = {}
+    if experiment is not None:
+        arms = {a.name: a for a in get_experiment(experiment).arms}
+        if arm not in arms:
+            raise typer.BadParameter(f"{experiment!r} has no arm {arm!r}; known: {', '.join(arms)}")
+        changes = arms[arm].changes_for(dataset.value)
+    name = f"{experiment}/{arm}" if experiment else "run"
+    typer.echo(
+        make_config(dataset.value, profile.value, seed=seed, name=name, root=root, **changes).to_yaml(),
+        nl=False,
+    )
+
+
+def train(
+    configuration: Annotated[Path, typer.Argument(metavar="CONFIG.yaml", help="See `aucseg config`.")],
+    folder: Annotated[
+        Path | None, typer.Option(help="Where the checkpoint goes; runs/<identity> if not given.")
+    ] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Start anew, even where a checkpoint lies.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
+) -> None:
+    """Train one configuration, evaluate it and record it. Run it again to resume a stopped run."""
+    run = RunConfig.from_yaml(configuration)
+    record = train_run(run, folder, resume=not fresh, progress=not quiet)
+    path = RecordStore().put(record)
+    _print_metrics(record.metrics)
+    typer.echo(f"record      {path}\ncheckpoint  {checkpoint_path(run, folder)}")
+
+
+def evaluate(
+    checkpoint: Annotated[Path, typer.Argument(help="Written by `aucseg train`.")],
+    split: Annotated[str | None, typer.Option(help="Another split than the configured one.")] = None,
+    root: RootOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Per-class IoU and head, middle and tail means of a trained network."""
+    metrics = evaluate_checkpoint(checkpoint, split=split, root=root, progress=not as_json)
+    if as_json:
+        typer.echo(json.dumps(metrics, indent=1))
+    else:
+        _print_metrics(metrics)
+
+
+def predict(
+    images: Annotated[list[Path], typer.Argument(help="Image files.")],
+    checkpoint: Annotated[Path, typer.Option(help="Written by `aucseg train`.")],
+    output: Annotated[Path, typer.Option(help="Folder for the masks.")] = Path("predictions"),
+    with_overlay: Annotated[
+        bool, typer.Option("--overlay", help="Also write the mask over the image.")
+    ] = False,
+) -> None:
+    """Write a mask of train ids, with the classes' colours as palette, for each image.
+
+    Images are resized to the size the network was trained at; masks have the images' own size.
+    """
+    module = load_module(checkpoint)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    module.to(device)
+    height, width = module.config.data.size
+    pictures = [_open_image(path) for path in images]  # a bad file must not end a half-done job
+    output.mkdir(parents=True, exist_ok=True)
+    for path, picture in zip(images, pictures, strict=True):
+        pixels = np.asarray(picture.resize((width, height), Image.Resampling.BILINEAR))
+        batch = torch.from_numpy(pixels.transpose(2, 0, 1).copy())[None].to(device)
+        ids = predict_ids(module, normalize(batch))[0].to(torch.uint8).cpu().numpy()
+        mask = Image.fromarray(ids).resize(picture.size, Image.Resampling.NEAREST)
+        mask.putpalette(module.spec.palette.flatten().tolist())
+        mask.save(output / f"{path.stem}.png")
+        if with_overlay:
+            blend = overlay(np.asarray(picture), np.asarray(mask), module.spec)
+            Image.fromarray(blend).save(output / f"{path.stem}_overlay.png")
+        typer.echo(str(output / f"{path.stem}.png"))
+
+
+def sweep(
+    experiment: Annotated[str, typer.Argument(help="Experiment of the catalogue.")],
+    dataset: DatasetOption = DatasetName.streets,
+    profile: ProfileOption = Profile.laptop,
+    seeds: SeedsOption = None,
+    compute: Annotated[ComputeMode, typer.Option(help="Which runs to train.")] = ComputeMode.missing,
+    root: RootOption = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress bars.")] = False,
+) -> None:
+    """Train the runs that a table needs and that have no record yet."""
+    runs = get_experiment(experiment).runs(dataset.value, profile.value, seeds or [0], root=root)
+    RecordStore().ensure(
+        [run.config for run in runs], compute=compute.value, progress=not quiet, report=typer.echo
+    )
+
+
+def _open_image(path: Path) -> Image.Image:
+    try:
+        with Image.open(path) as picture:
+            return picture.convert("RGB")
+    except FileNotFoundError as error:
+        raise DataError("no such image", file=path, remedy="correct the path") from error
+    except (UnidentifiedImageError, OSError) as error:
+        raise DataError(f"not a readable image ({error})", file=path, remedy="replace the file") from error
+
+
+def _print_metrics(metrics: dict[str, object]) -> None:
+    def percent(value: object) -> str:
+        return f"{100 * value:.2f}" if isinstance(value, float) else "–"
+
+    table = Table("", "percent", title="mIoU")
+    for key, label in METRIC_LABELS.items():
+        table.add_row(label, percent(metrics.get(key)))
+    table.add_section()
+    iou = metrics["iou"]
+    for name, value in iou.items() if isinstance(iou, dict) else ():
+        table.add_row(name, percent(value))
+    Console().print(table)

@@ -1,0 +1,115 @@
+"""Which runs make which table of the papers."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from aucseg.experiments.profiles import make_config
+from aucseg.training import ConfigError, RunConfig
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One row of a table.
+
+    Attributes:
+        name: short name, a Python identifier.
+        label: as a reader sees it.
+        changes: keys of the configuration that make this arm, by data set; ``"*"`` holds for all others.
+        published: the model's name in the published table, if it is there.
+    """
+
+    name: str
+    label: str
+    changes: dict[str, dict[str, Any]]
+    published: str | None = None
+
+    def changes_for(self, dataset: str) -> dict[str, Any]:
+        """The keys to change on a data set."""
+        return self.changes.get(dataset, self.changes.get("*", {}))
+
+
+@dataclass(frozen=True)
+class Run:
+    """One cell of an experiment: an arm with one seed."""
+
+    arm: Arm
+    config: RunConfig
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A table as a set of runs.
+
+    Attributes:
+        name: how the command line and notebooks call it.
+        title: what it asks.
+        arms: its rows.
+        baseline: name of the arm that the others are compared with.
+        paper, table: the published table, a file in ``data/published``.
+    """
+
+    name: str
+    title: str
+    arms: tuple[Arm, ...]
+    baseline: str
+    paper: str
+    table: str
+    metrics: tuple[str, ...] = field(default=("mIoU", "mIoU_head", "mIoU_middle", "mIoU_tail"))
+
+    def runs(
+        self, dataset: str, profile: str, seeds: Sequence[int], *, root: str | None = None
+    ) -> tuple[Run, ...]:
+        """Every arm with every seed, seeds outermost: an interrupted sweep has whole seeds."""
+        return tuple(
+            Run(
+                arm,
+                make_config(
+                    dataset,
+                    profile,
+                    seed=seed,
+                    name=f"{self.name}/{arm.name}",
+                    root=root,
+                    **arm.changes_for(dataset),
+                ),
+            )
+            for seed in seeds
+            for arm in self.arms
+        )
+
+
+_CE: dict[str, Any] = {"name": "cross_entropy"}
+_AUC: dict[str, Any] = {"name": "auc", "ce_weight": 1.0}
+_BANK: dict[str, Any] = {"sample_ratio": 0.5, "resize_ratio": 0.7}
+
+ABLATION_COMPONENTS = Experiment(
+    name="ablation_components",
+    title="What do the AUC loss and the memory bank add, alone and together? (AUCSeg, Table 3)",
+    arms=(
+        Arm("baseline", "cross entropy", {"*": {"loss": _CE, "bank": None}}, "SegNeXt"),
+        Arm("auc", "+ AUC", {"*": {"loss": _AUC, "bank": None}}, "SegNeXt+AUC"),
+        Arm("bank", "+ bank", {"*": {"loss": _CE, "bank": _BANK}}, "SegNeXt+TMB"),
+        Arm("both", "AUCSeg (both)", {"*": {"loss": _AUC, "bank": _BANK}}, "AUCSeg"),
+    ),
+    baseline="baseline",
+    paper="aucseg",
+    table="table_03",
+)
+
+EXPERIMENTS = {experiment.name: experiment for experiment in (ABLATION_COMPONENTS,)}
+
+
+def get_experiment(name: str) -> Experiment:
+    """An experiment of the catalogue by name.
+
+    Raises:
+        ConfigError: for an unknown name, with the nearest or all known ones.
+    """
+    if name in EXPERIMENTS:
+        return EXPERIMENTS[name]
+    near = difflib.get_close_matches(name, EXPERIMENTS, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(EXPERIMENTS)}"
+    raise ConfigError(f"unknown experiment {name!r}; {hint}")

@@ -1,0 +1,171 @@
+"""Measured beside published: means, intervals and the sign of an effect."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+
+import pandas as pd
+from scipy import stats
+
+from aucseg import paths
+from aucseg.experiments.catalogue import Experiment, Run
+from aucseg.training import Record
+
+
+class PublishedError(ValueError):
+    """A published table that cannot be read; the message names the file and the remedy."""
+
+
+def published_table(paper: str, table: str) -> pd.DataFrame:
+    """A table as printed in a paper, one row for each number.
+
+    Args:
+        paper: ``"aucseg"``, ``"blv"`` or ``"rr"``.
+        table: file name without its ending, for example ``"table_03"``.
+
+    Raises:
+        PublishedError: if there is no such table.
+    """
+    path = paths.published() / paper / f"{table}.csv"
+    if not path.is_file():
+        raise PublishedError(
+            f"no published table {path}; run inside a checkout of the project or set AUCSEG_HOME to one"
+        )
+    return pd.read_csv(path)
+
+
+def tidy(runs: Iterable[Run], records: Mapping[str, Record | None]) -> pd.DataFrame:
+    """One row for each finished run and metric: ``arm``, ``seed``, ``metric``, ``value`` in percent."""
+    rows = [
+        {"arm": run.arm.name, "seed": run.config.seed, "metric": metric, "value": 100 * value}
+        for run in runs
+        if (record := records.get(run.config.identity)) is not None
+        for metric, value in record.metrics.items()
+        if isinstance(value, float)
+    ]
+    return pd.DataFrame(rows, columns=["arm", "seed", "metric", "value"])
+
+
+def class_iou(runs: Iterable[Run], records: Mapping[str, Record | None]) -> pd.DataFrame:
+    """One row for each finished run and class: ``arm``, ``seed``, ``class``, ``group``, ``iou`` in percent.
+
+    Classes that occur nowhere in the evaluation split have no row.
+    """
+    rows = [
+        {"arm": run.arm.name, "seed": run.config.seed, "class": name, "group": group, "iou": 100 * value}
+        for run in runs
+        if (record := records.get(run.config.identity)) is not None
+        for name, group in zip(record.dataset["classes"], record.dataset["groups"], strict=True)
+        if (value := record.metrics["iou"][name]) is not None
+    ]
+    return pd.DataFrame(rows, columns=["arm", "seed", "class", "group", "iou"])
+
+
+def interval(values: Iterable[float], level: float = 0.95) -> tuple[float, float, int]:
+    r"""Mean and half width of Student's confidence interval.
+
+    .. math:: \bar x \pm t_{n-1,\,(1+p)/2} \; s / \sqrt{n}
+
+    Args:
+        values: independent measurements, one for each seed.
+        level: probability p that the interval covers the mean, in (0, 1).
+
+    Returns:
+        ``(mean, half_width, n)``; the half width is NaN for fewer than two values, the mean for none.
+
+    Raises:
+        ValueError: if ``level`` is not in (0, 1).
+    """
+    if not 0 < level < 1:
+        raise ValueError(f"level must be in (0, 1), got {level}")
+    data = pd.Series(list(values), dtype=float)
+    n = len(data)
+    mean = float(data.mean()) if n else math.nan
+    if n < 2:
+        return mean, math.nan, n
+    return mean, float(stats.t.ppf((1 + level) / 2, n - 1) * data.std(ddof=1) / math.sqrt(n)), n
+
+
+def summarise(measured: pd.DataFrame, *, level: float = 0.95) -> pd.DataFrame:
+    """Mean and interval over seeds, by arm: ``arm``, ``metric``, ``mean``, ``half``, ``n``."""
+    rows = [
+        (arm, metric, *interval(group["value"], level))
+        for (arm, metric), group in measured.groupby(["arm", "metric"], sort=False)
+    ]
+    return pd.DataFrame(rows, columns=["arm", "metric", "mean", "half", "n"])
+
+
+def effects(measured: pd.DataFrame, baseline: str, *, level: float = 0.95) -> pd.DataFrame:
+    """What each arm adds to the baseline, paired by seed: ``arm``, ``metric``, ``mean``, ``half``, ``n``.
+
+    Two runs of one seed share initial weights, order and crops, so their difference varies less than the
+    difference of two means.
+    """
+    wide = measured.pivot_table(index=["metric", "seed"], columns="arm", values="value", sort=False)
+    if baseline not in wide:
+        return pd.DataFrame(columns=["arm", "metric", "mean", "half", "n"])
+    rows = [
+        (arm, metric, *interval((group[arm] - group[baseline]).dropna(), level))
+        for metric, group in wide.groupby("metric", sort=False)
+        for arm in wide.columns
+        if arm != baseline
+    ]
+    return pd.DataFrame(rows, columns=["arm", "metric", "mean", "half", "n"])
+
+
+def published_effects(experiment: Experiment) -> pd.DataFrame:
+    """What the paper prints for the arms of an experiment: ``arm``, ``metric``, ``value``, ``effect``.
+
+    ``effect`` is the difference to the baseline's printed value, in percentage points.
+    """
+    table = published_table(experiment.paper, experiment.table)
+    names = {arm.published: arm.name for arm in experiment.arms if arm.published}
+    split_to_metric = {"overall": "mIoU"} | {g: f"mIoU_{g}" for g in ("head", "middle", "tail")}
+    table = table[table["model"].isin(names)]
+    frame = pd.DataFrame(
+        {
+            "arm": table["model"].map(names),
+            "metric": table["split"].map(split_to_metric),
+            "value": table["value"],
+        }
+    )
+    base = frame[frame["arm"] == experiment.baseline].set_index("metric")["value"]
+    frame["effect"] = frame["value"] - frame["metric"].map(base)
+    return frame.reset_index(drop=True)
+
+
+def side_by_side(experiment: Experiment, measured: pd.DataFrame, *, level: float = 0.95) -> pd.DataFrame:
+    """Published and measured effects in one table, one row for each arm and metric.
+
+    Columns: ``arm``, ``metric``, ``published`` and ``published_effect`` (NaN where the paper prints none),
+    ``mean``, ``half``, ``n``, ``effect``, ``effect_half``, and ``sign``: ``"agrees"`` or ``"disagrees"``
+    where the interval of the measured effect leaves zero out, ``"open"`` where it holds zero, ``""`` where
+    there is nothing to compare.
+    """
+    table = summarise(measured, level=level)
+    change = effects(measured, experiment.baseline, level=level)
+    change = change.rename(columns={"mean": "effect", "half": "effect_half"})[
+        ["arm", "metric", "effect", "effect_half"]
+    ]
+    print_ = published_effects(experiment).rename(
+        columns={"value": "published", "effect": "published_effect"}
+    )
+    table = table.merge(change, on=["arm", "metric"], how="left")
+    table = table.merge(print_, on=["arm", "metric"], how="outer")
+    order = {arm.name: i for i, arm in enumerate(experiment.arms)}
+    columns = {metric: i for i, metric in enumerate(experiment.metrics)}
+    table = table[table["metric"].isin(columns)]
+    table = table.sort_values(
+        by=["metric", "arm"], key=lambda s: s.map(order if s.name == "arm" else columns), kind="stable"
+    )
+    table["sign"] = [_sign(*row) for row in table[["published_effect", "effect", "effect_half"]].to_numpy()]
+    return table.reset_index(drop=True)
+
+
+def _sign(published: float, effect: float, half: float) -> str:
+    if not published or any(math.isnan(x) for x in (published, effect, half)):
+        return ""
+    if abs(effect) <= half:
+        return "open"
+    return "agrees" if (effect > 0) == (published > 0) else "disagrees"

@@ -1,0 +1,165 @@
+"""One experiment at four sizes: the base configuration for each data set and profile."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aucseg.training import ConfigError, RunConfig
+
+PROFILES = ("smoke", "laptop", "gpu", "paper")
+
+# Full-resolution decoder, because a traffic light is two pixels wide at this size; half a million parameters.
+_SMALL_UNET = {
+    "name": "unet",
+    "encoder": "tu-mobilenetv4_conv_small_035",
+    "options": {"decoder_channels": (64, 48, 32, 24, 16)},
+}
+_RESNET_UNET = {"name": "unet", "encoder": "resnet34"}
+
+_BASE: dict[tuple[str, str], dict[str, Any]] = {
+    ("streets", "smoke"): {
+        "data": {"name": "streets", "size": (64, 128), "train_images": 8, "eval_images": 4, "batch_size": 2},
+        "model": _SMALL_UNET,
+        "optim": {"lr": 1e-3, "steps": 4, "warmup_steps": 1},
+    },
+    ("streets", "laptop"): {
+        "data": {
+            "name": "streets",
+            "size": (64, 128),
+            "eval_split": "test",
+            "train_images": 600,
+            "eval_images": 300,
+        },
+        "model": _SMALL_UNET,
+        "optim": {"lr": 2e-3, "steps": 800, "warmup_steps": 50},
+    },
+    ("streets", "gpu"): {
+        "data": {
+            "name": "streets",
+            "size": (256, 512),
+            "crop_size": (256, 256),
+            "eval_split": "test",
+            "train_images": 2975,
+            "eval_images": 500,
+            "batch_size": 16,
+            "num_workers": 8,
+        },
+        "model": _RESNET_UNET,
+        "optim": {"lr": 1e-3, "steps": 10_000, "warmup_steps": 500},
+    },
+    ("camvid", "smoke"): {
+        "data": {
+            "name": "camvid",
+            "size": (60, 80),
+            "crop_size": (32, 64),
+            "eval_split": "test",
+            "train_images": 8,
+            "eval_images": 4,
+            "batch_size": 2,
+        },
+        "model": _SMALL_UNET,
+        "optim": {"lr": 1e-3, "steps": 4, "warmup_steps": 1},
+    },
+    ("camvid", "laptop"): {
+        "data": {
+            "name": "camvid",
+            "size": (120, 160),
+            "crop_size": (96, 128),
+            "scale": (0.75, 1.5),
+            "eval_split": "test",
+        },
+        "model": _SMALL_UNET,
+        "optim": {"lr": 2e-3, "steps": 1_500, "warmup_steps": 50},
+    },
+    ("camvid", "gpu"): {
+        "data": {
+            "name": "camvid",
+            "size": (360, 480),
+            "crop_size": (352, 352),
+            "scale": (0.5, 2.0),
+            "photometric": True,
+            "eval_split": "test",
+            "num_workers": 4,
+        },
+        "model": _RESNET_UNET,
+        "optim": {"lr": 1e-3, "steps": 6_000, "warmup_steps": 300},
+    },
+    # F.2 of AUCSeg for Cityscapes. SegNeXt is not in smp; a pretrained MiT is its nearest relative there.
+    ("folder", "paper"): {
+        "data": {
+            "name": "folder",
+            "size": (1024, 2048),
+            "crop_size": (1024, 1024),
+            "batch_size": 2,
+            "eval_batch_size": 1,
+            "num_workers": 8,
+        },
+        "model": {"name": "segformer", "encoder": "mit_b5", "encoder_weights": "imagenet"},
+        "optim": {
+            "lr": 6e-5,
+            "weight_decay": 0.01,
+            "steps": 160_000,
+            "warmup_steps": 1_500,
+            "warmup_lr": 1e-6,
+        },
+    },
+}
+
+# How many seeds a table takes by default: as many as the profile's machine makes in reasonable time.
+_SEEDS = {
+    ("streets", "smoke"): 2,
+    ("camvid", "smoke"): 2,
+    ("streets", "laptop"): 5,
+    ("camvid", "laptop"): 3,
+    ("streets", "gpu"): 3,
+    ("camvid", "gpu"): 3,
+    ("folder", "paper"): 1,
+}
+
+
+def default_seeds(dataset: str, profile: str) -> tuple[int, ...]:
+    """Seeds of a table for which the reader names none.
+
+    Raises:
+        ConfigError: if the data set has no such profile, with those that exist.
+    """
+    _check(dataset, profile)
+    return tuple(range(_SEEDS[dataset, profile]))
+
+
+def _check(dataset: str, profile: str) -> None:
+    if (dataset, profile) not in _BASE:
+        known = ", ".join(f"{d}/{p}" for d, p in _BASE)
+        raise ConfigError(f"no profile {profile!r} for data set {dataset!r}; there are {known}")
+
+
+def base_config(dataset: str, profile: str, *, root: str | None = None) -> dict[str, Any]:
+    """The configuration that every arm of an experiment changes, as plain values.
+
+    Args:
+        dataset: ``"streets"``, ``"camvid"`` or ``"folder"``.
+        profile: ``"smoke"`` (seconds, proves that the pipe holds), ``"laptop"`` (minutes on two cores),
+            ``"gpu"`` (real size on one GPU) or ``"paper"`` (the published settings).
+        root: folder of the data set, for ``"folder"`` or where CamVid lies elsewhere.
+
+    Raises:
+        ConfigError: if the data set has no such profile, with those that exist.
+    """
+    _check(dataset, profile)
+    content = {key: dict(value) for key, value in _BASE[dataset, profile].items()}
+    if root is not None:
+        content["data"]["root"] = root
+    return content | {"profile": profile}
+
+
+def make_config(
+    dataset: str, profile: str, *, seed: int = 0, name: str = "run", root: str | None = None, **changes: Any
+) -> RunConfig:
+    """A validated configuration: the base of data set and profile, with some keys changed.
+
+    >>> make_config("streets", "smoke", seed=1, bank=None).optim.steps
+    4
+    """
+    return RunConfig.from_dict(
+        base_config(dataset, profile, root=root) | {"seed": seed, "name": name} | changes
+    )

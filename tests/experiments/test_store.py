@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import pytest
+
+from aucseg.experiments import RecordStore, get_experiment, make_config
+from aucseg.training import ConfigError, Record
+from tests.training.test_record import make_record
+
+
+@pytest.fixture
+def trained(monkeypatch):
+    """Replaces training by a record of the right identity and notes what was trained."""
+    calls: list[tuple[int, bool]] = []
+
+    def fake(config, *, resume, progress) -> Record:
+        calls.append((config.seed, resume))
+        return make_record(config.seed, bank=None)
+
+    monkeypatch.setattr("aucseg.experiments.store.train", fake)
+    return calls
+
+
+def configs(*seeds):
+    return [make_config("streets", "smoke", seed=seed, bank=None) for seed in seeds]
+
+
+def test_trains_only_what_is_missing(tmp_path, trained):
+    store = RecordStore(tmp_path)
+    store.put(make_record(1, bank=None))
+    lines: list[str] = []
+    found = store.ensure(configs(0, 1, 0), report=lines.append)
+    assert trained == [(0, True)]  # once, though asked for twice
+    assert all(found.values())
+    assert any("recorded" in line for line in lines)
+    assert store.ensure(configs(0, 1)) == found
+    assert len(trained) == 1
+
+
+def test_never_and_always(tmp_path, trained):
+    store = RecordStore(tmp_path)
+    assert list(store.ensure(configs(0), compute="never").values()) == [None]
+    store.put(make_record(0, miou=0.1, bank=None))
+    found = store.ensure(configs(0), compute="always")
+    assert trained == [(0, False)]
+    assert next(iter(found.values())).metrics["mIoU"] == 0.5
+    with pytest.raises(ValueError, match="sometimes"):
+        store.ensure(configs(0), compute="sometimes")
+
+
+def test_a_failing_run_loses_no_finished_one(tmp_path, trained, monkeypatch):
+    import aucseg.experiments.store as module
+
+    working = module.train
+
+    def fails_on_one(config, **options):
+        if config.seed == 1:
+            raise RuntimeError("out of memory")
+        return working(config, **options)
+
+    monkeypatch.setattr(module, "train", fails_on_one)
+    store = RecordStore(tmp_path)
+    with pytest.raises(RuntimeError, match="out of memory"):
+        store.ensure(configs(0, 1, 2))
+    assert [record.config["seed"] for record in store] == [0]
+
+
+def test_an_empty_store(tmp_path):
+    assert list(RecordStore(tmp_path / "none")) == []
+    assert RecordStore(tmp_path / "none").get(configs(0)[0]) is None
+
+
+def test_catalogue_shares_nothing_between_arms():
+    runs = get_experiment("ablation_components").runs("streets", "laptop", [0, 1])
+    assert [run.config.seed for run in runs] == [0] * 4 + [1] * 4
+    assert len({run.config.identity for run in runs}) == 8
+    arms = {run.arm.name: run.config for run in runs}
+    assert arms["baseline"].bank is None
+    assert arms["baseline"].loss.name == "cross_entropy"
+    assert arms["both"].bank == arms["bank"].bank
+    assert arms["both"].loss == arms["auc"].loss
+    with pytest.raises(ConfigError, match="ablation_components"):
+        get_experiment("ablation_component")
