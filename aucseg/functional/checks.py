@@ -88,33 +88,39 @@ def check_logits_target(
         raise ValueError(f"{name} are on {logits.device}, {target_name} on {target.device}; move one of them")
 
 
-def class_index(target: Tensor, num_classes: int, ignore_index: int = 255, *, name: str = "target") -> Tensor:
+def class_index(
+    target: Tensor, num_classes: int, ignore_index: int | None = 255, *, name: str = "target"
+) -> Tensor:
     """Labels as row numbers of a table of K + 1 rows, where the last row stands for void.
 
     Args:
         target: integer labels, any shape: 0 to K - 1, or ``ignore_index``.
         num_classes: number of classes K.
-        ignore_index: the void label.
+        ignore_index: the void label; None if there is none.
         name: what the error message calls ``target``.
 
     Returns:
-        int32 tensor of the same shape with values 0 to K; void is K.
+        A new int64 tensor of the same shape with values 0 to K; void is K.
 
     Raises:
         ValueError: for a label that is neither a class nor void, with the remedy. On CUDA this is the one
             host synchronisation of a loss; it is left out while ``torch.compile`` traces.
-
     """
-    rows = target.to(torch.int32)
-    void = target == ignore_index
-    if not torch.compiler.is_compiling() and target.numel():
-        low, high = torch.aminmax(rows.masked_fill(void, 0))
-        lowest, highest = torch.stack((low, high)).tolist()
+    # widened before any comparison: in uint8 the label 255 equals -1
+    rows = target.long()
+    void = torch.zeros_like(rows, dtype=torch.bool) if ignore_index is None else rows == ignore_index
+    rows = rows.masked_fill(void, 0)
+    if not torch.compiler.is_compiling() and rows.numel():
+        lowest, highest = torch.stack(torch.aminmax(rows)).tolist()
         if lowest < 0 or highest >= num_classes:
             label = lowest if lowest < 0 else highest
+            remedy = (
+                ""
+                if ignore_index is None
+                else f"; if it marks void pixels pass ignore_index={label} (now {ignore_index}), if it is a "
+                f"class raise num_classes (now {num_classes})"
+            )
             raise ValueError(
-                f"{name} holds label {label}, which is outside the classes 0 to {num_classes - 1}; if it "
-                f"marks void pixels pass ignore_index={label} (now {ignore_index}), if it is a class raise "
-                f"num_classes (now {num_classes})"
+                f"{name} holds label {label}, which is outside the classes 0 to {num_classes - 1}{remedy}"
             )
     return rows.masked_fill_(void, num_classes)

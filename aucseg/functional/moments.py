@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -10,13 +11,15 @@ from torch.autograd.function import once_differentiable
 
 from aucseg.functional.checks import check_logits_target, check_num_classes, class_index
 
-# Elements of one work chunk (pixels x classes): small enough for the L2 cache of a CPU core, large enough
-# on an accelerator that the launch of a kernel does not matter.
-_CHUNK_CPU = 2**16
+# Elements (pixels x classes) of one work chunk: about the L2 cache of a CPU core, and on an accelerator so
+# many that the launch of a kernel does not matter.
+_CHUNK_CPU = 2**17
 _CHUNK_DEVICE = 2**24
+_CHUNK_MIN_PIXELS = 1024
 
 
-class ClassMoments(NamedTuple):
+@dataclass(frozen=True)
+class ClassMoments:
     """Count, mean and variance of every score channel over the pixels of every class.
 
     Attributes:
@@ -82,7 +85,7 @@ class _Moments(torch.autograd.Function):
         acc = _accumulator_dtype(scores)
         offset = _offset(scores)
         offset_row = offset.to(acc).t()
-        images = [_merge(*_image_moments(s, y, offset, acc)) for s, y in zip(scores, labels, strict=True)]
+        images = [_image_moments(s, y, offset, acc) for s, y in zip(scores, labels, strict=True)]
         if not images:
             zero = scores.new_zeros((), dtype=acc)
             count, mean, var = zero.expand(k).clone(), zero.expand(k, k).clone(), zero.expand(k, k).clone()
@@ -100,36 +103,52 @@ class _Moments(torch.autograd.Function):
         scores, labels, offset, count, mean = ctx.saved_tensors
         # For a pixel i of class d: d mean[d,c] / d s[i,c] = 1/n_d, d var[d,c] / d s[i,c] = 2 (s[i,c] -
         # mean[d,c]) / n_d. That is affine in the score, with coefficients looked up by class; void pixels
-        # read a row of zeros.
+        # read zeros.
         share = count.clamp(min=1).reciprocal()[:, None]
         slope = 2 * share * grad_var
         table = torch.cat((share * grad_mean - slope * mean, slope), dim=1)
-        table = torch.nn.functional.pad(table, (0, 0, 0, 1)).to(scores.dtype)
+        table = torch.nn.functional.pad(table, (0, 0, 0, 1)).to(scores.dtype).t().contiguous()
         k = scores.shape[1]
         grad = torch.empty_like(scores)
         for image, rows, out in zip(scores, labels, grad, strict=True):
             for part in _chunks(image):
-                coefficients = table.index_select(0, rows[part])
-                values = (image[:, part] - offset).t()
-                out[:, part] = torch.addcmul(coefficients[:, :k], coefficients[:, k:], values).t()
+                coefficients = table.index_select(1, rows[part])
+                torch.addcmul(coefficients[:k], coefficients[k:], image[:, part] - offset, out=out[:, part])
         return grad, None
 
 
 def _image_moments(
     scores: Tensor, labels: Tensor, offset: Tensor, acc: torch.dtype
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Count (S, K), mean (S, K, K) and centred square sum (S, K, K) of the S chunks of one (K, P) image."""
+    """Count (K,), mean less ``offset`` (K, K) and centred square sum (K, K) of one (K, P) image."""
     k = scores.shape[0]
+    if scores.device.type != "cpu":
+        return _merge(*_chunk_moments(scores, labels, offset, k, acc))
+    # An image holds few of 150 classes: tables of those alone. On an accelerator the list would cost a wait.
+    present = torch.bincount(labels, minlength=k + 1)[:k].nonzero().flatten()
+    renumber = torch.full((k + 1,), len(present))
+    renumber[present] = torch.arange(len(present))
+    parts = _merge(*_chunk_moments(scores, renumber[labels], offset, len(present), acc))
+    full = (parts[0].new_zeros(k), parts[1].new_zeros(k, k), parts[2].new_zeros(k, k))
+    for table, part in zip(full, parts, strict=True):
+        table[present] = part
+    return full
+
+
+def _chunk_moments(
+    scores: Tensor, labels: Tensor, offset: Tensor, classes: int, acc: torch.dtype
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Count (S, C), mean (S, C, K) and centred square sum (S, C, K) of the S chunks; label C is void."""
     counts, means, squares = [], [], []
     for part in _chunks(scores):
         rows = labels[part]
         values = (scores[:, part] - offset).t().contiguous()
-        count = _count(rows, k + 1)
-        mean = _sum_by_class(values, rows, k + 1) / count.clamp(min=1).to(values.dtype)[:, None]
+        count = _count(rows, classes + 1)
+        mean = _sum_by_class(values, rows, classes + 1).div_(count.clamp(min=1)[:, None])
         centred = values.sub_(mean.index_select(0, rows))
-        counts.append(count[:k])
-        means.append(mean[:k])
-        squares.append(_sum_by_class(centred.square_(), rows, k + 1)[:k])
+        counts.append(count[:classes])
+        means.append(mean[:classes])
+        squares.append(_sum_by_class(centred.square_(), rows, classes + 1)[:classes])
     return torch.stack(counts).to(acc), torch.stack(means).to(acc), torch.stack(squares).to(acc)
 
 
@@ -156,10 +175,14 @@ def _sum_by_class(values: Tensor, rows: Tensor, size: int) -> Tensor:
     """Sum of the rows of ``values`` (P, K) that share a class: (size, K)."""
     if values.device.type == "cpu":
         return values.new_zeros(size, values.shape[1]).index_add_(0, rows, values)
-    # index_add_ on an accelerator adds in no fixed order; a product with the chunk's one-hot is repeatable
+    return _onehot_sum(values, rows, size)
+
+
+def _onehot_sum(values: Tensor, rows: Tensor, size: int) -> Tensor:
+    """The same sum as a product with the one-hot: repeatable where ``index_add_`` adds in no fixed order."""
     onehot = (torch.arange(size, dtype=rows.dtype, device=rows.device)[:, None] == rows).to(values.dtype)
     if values.dtype == torch.float32 and torch.get_float32_matmul_precision() != "highest":
-        # TF32 would cut the scores to 11 bits; three parts of 8 bits each pass through it unchanged
+        # TF32 would cut the scores to 11 bits, bfloat16 to 8; three parts of 8 bits pass through unchanged
         high = values.bfloat16().float()
         middle = (values - high).bfloat16().float()
         return onehot @ high + (onehot @ middle + onehot @ (values - high - middle))
@@ -180,6 +203,6 @@ def _accumulator_dtype(scores: Tensor) -> torch.dtype:
 
 def _chunks(image: Tensor) -> list[slice]:
     k, pixels = image.shape
-    size = max(256, (_CHUNK_CPU if image.device.type == "cpu" else _CHUNK_DEVICE) // k)
+    size = max(_CHUNK_MIN_PIXELS, (_CHUNK_CPU if image.device.type == "cpu" else _CHUNK_DEVICE) // k)
     # an image without a pixel still has one, empty, chunk: its moments are zeros of the right shape
     return [slice(start, start + size) for start in range(0, max(pixels, 1), size)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Sequence
 from typing import Any
 
@@ -70,8 +71,10 @@ class TailMemoryBank(nn.Module):
     ) -> None:
         super().__init__()
         self.tail_classes = _checked_tail(tail_classes, ignore_index)
-        if memory_size < 1:
-            raise ValueError(f"memory_size must be at least 1, got {memory_size}; leave the bank out instead")
+        if not isinstance(memory_size, int) or memory_size < 1:
+            raise ValueError(
+                f"memory_size must be an int of at least 1, got {memory_size}; else leave the bank out"
+            )
         for name, ratio in (("sample_ratio", sample_ratio), ("resize_ratio", resize_ratio)):
             if not 0 < ratio <= 1:
                 raise ValueError(
@@ -211,7 +214,7 @@ class TailMemoryBank(nn.Module):
 
 
 def _checked_tail(tail_classes: Sequence[int], ignore_index: int) -> tuple[int, ...]:
-    tail = tuple(int(label) for label in tail_classes)
+    tail = tuple(operator.index(label) for label in tail_classes)  # refuses 5.7, takes numpy's integers
     if not tail:
         raise ValueError("tail_classes is empty; without tail classes leave the bank out")
     for label in tail:

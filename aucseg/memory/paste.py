@@ -63,7 +63,8 @@ def fit(crop: Crop, ratio: float, height: int, width: int) -> Crop:
     size = min(max(1, round(old_height * scale)), height), min(max(1, round(old_width * scale)), width)
     if size == (old_height, old_width):
         return crop
-    image = F.interpolate(crop.image[None].float(), size=size, mode="bilinear", antialias=True)[0]
+    wide = crop.image if crop.image.dtype == torch.float64 else crop.image.float()
+    image = F.interpolate(wide[None], size=size, mode="bilinear", antialias=True)[0]
     if not crop.image.is_floating_point():
         image = image.round_().clamp_(0, torch.iinfo(crop.image.dtype).max)
     cover = crop.mask[None, None].float()
@@ -92,6 +93,7 @@ def paste(
     height, width = crop.mask.shape
     rows, columns = slice(top, top + height), slice(left, left + width)
     labels, picture = target[rows, columns], images[:, rows, columns]
-    write = crop.mask & (labels != ignore_index)
+    # widened first: in uint8 the label 255 equals -1
+    write = crop.mask & (labels.long() != ignore_index)
     picture.copy_(torch.where(write, crop.image, picture))
     labels.masked_fill_(write, label)

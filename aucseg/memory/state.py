@@ -79,8 +79,8 @@ def unpack(
         for image, mask in stored:
             if mask.dtype != torch.bool or image.ndim != 3 or image.shape[1:] != mask.shape:
                 raise ValueError(
-                    f"damaged state: an object of class {label} has an image of shape {tuple(image.shape)} and "
-                    f"a {mask.dtype} mask of shape {tuple(mask.shape)}"
+                    f"damaged state: an object of class {label} has an image of shape {tuple(image.shape)} "
+                    f"and a {mask.dtype} mask of shape {tuple(mask.shape)}"
                 )
     counters = {name: dict(zip(tail_classes, state["counters"][name], strict=True)) for name in COUNTERS}
     return crops, counters, state["generator"]

@@ -85,14 +85,14 @@ class SegmentationIoU(Metric):
             check_labels(target)
             if preds.shape != target.shape:
                 raise ValueError(
-                    f"preds have shape {tuple(preds.shape)}, target {tuple(target.shape)}; give logits of shape "
-                    f"(B, K, H, W) or labels of the target's shape"
+                    f"preds have shape {tuple(preds.shape)}, target {tuple(target.shape)}; give logits of "
+                    f"shape (B, K, H, W) or labels of the target's shape"
                 )
         k = self.num_classes
         rows = class_index(target, k, self.ignore_index).flatten()
         # void becomes row k; predictions there are blanked first, since any label is allowed at them
-        columns = class_index(preds.flatten().masked_fill(rows == k, 0), k, ignore_index=-1, name="preds")
-        cells = torch.bincount(rows.long() * k + columns, minlength=k * (k + 1))
+        columns = class_index(preds.flatten().masked_fill(rows == k, 0), k, ignore_index=None, name="preds")
+        cells = torch.bincount(rows * k + columns, minlength=k * (k + 1))
         self.confusion += cells[: k * k].view(k, k)
 
     def compute(self) -> dict[str, Tensor]:

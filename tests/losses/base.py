@@ -1,0 +1,201 @@
+"""What every loss of aucseg must do: inherit from ``LossTester`` and say how to build the loss."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from tests.functional.oracle import streets
+
+
+class LossTester:
+    """Tests of the contract ``loss(logits, target)`` that all losses share.
+
+    A subclass sets ``factory``; the flags turn off what does not hold for a loss by its definition.
+    """
+
+    #: ``factory(num_classes, ignore_index=255)`` builds the loss
+    factory: type[nn.Module]
+    #: renaming the classes does not change the loss (false where classes have weights or priors)
+    permutes = True
+    #: the loss has a second derivative that is not needed; first-order gradcheck always runs
+    num_classes = 4
+
+    def build(self, num_classes: int | None = None, **options) -> nn.Module:
+        return type(self).factory(num_classes or self.num_classes, **options)
+
+    def batch(
+        self, *, seed: int = 0, void: float = 0.1, size: tuple[int, int] = (6, 7), k: int | None = None
+    ):
+        return streets(2, k or self.num_classes, *size, seed=seed, void=void)
+
+    def value_and_grad(self, loss, logits, target):
+        logits = logits.detach().clone(memory_format=torch.preserve_format).requires_grad_()
+        value = loss(logits, target)
+        (grad,) = torch.autograd.grad(value, logits)
+        return value.detach(), grad
+
+    def test_smoke(self):
+        logits, target = self.batch()
+        value, grad = self.value_and_grad(self.build(), logits.float(), target)
+        assert value.shape == ()
+        assert value.isfinite()
+        assert grad.isfinite().all()
+        assert grad.abs().sum() > 0
+        assert not list(self.build().parameters())
+
+    @pytest.mark.parametrize("void", [0.0, 0.4])
+    def test_gradcheck(self, void):
+        logits, target = self.batch(void=void, size=(3, 4))
+        loss = self.build()
+        assert torch.autograd.gradcheck(lambda x: loss(x, target), logits.requires_grad_())
+
+    @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+    def test_dtypes(self, dtype):
+        """Half precision is computed in float32: equal to the float64 loss of the rounded logits."""
+        logits, target = self.batch()
+        logits = logits.to(dtype)
+        value, grad = self.value_and_grad(self.build(), logits, target)
+        exact, exact_grad = self.value_and_grad(self.build(), logits.double(), target)
+        assert grad.dtype == dtype
+        assert value.dtype == (torch.float64 if dtype == torch.float64 else torch.float32)
+        torch.testing.assert_close(value.double(), exact, rtol=1e-5, atol=1e-7)
+        ulp = max(torch.finfo(dtype).eps, 1e-5)
+        torch.testing.assert_close(grad.double(), exact_grad, rtol=2 * ulp, atol=1e-7)
+
+    def test_autocast(self):
+        logits, target = self.batch()
+        expected, _ = self.value_and_grad(self.build(), logits.float(), target)
+        with torch.autocast("cpu", torch.bfloat16):
+            value, grad = self.value_and_grad(self.build(), logits.float(), target)
+        torch.testing.assert_close(value, expected, rtol=0, atol=0)
+        assert grad.dtype == torch.float32
+
+    def test_void_pixels_do_not_matter(self):
+        logits, target = self.batch(void=0.3)
+        void = (target == 255)[:, None].expand_as(logits)
+        value, grad = self.value_and_grad(self.build(), logits, target)
+        other, _ = self.value_and_grad(self.build(), torch.where(void, logits * -7 + 3, logits), target)
+        torch.testing.assert_close(value, other, rtol=1e-12, atol=1e-14)
+        assert (grad[void] == 0).all()
+
+    def test_another_void_label(self):
+        logits, target = self.batch(void=0.3)
+        value, _ = self.value_and_grad(self.build(), logits, target)
+        other = torch.where(target == 255, -1, target)
+        same, _ = self.value_and_grad(self.build(ignore_index=-1), logits, other)
+        assert torch.equal(value, same)
+
+    def test_all_void(self):
+        logits, target = self.batch(void=1.0)
+        value, grad = self.value_and_grad(self.build(), logits, target)
+        assert value.item() == 0
+        assert (grad == 0).all()
+
+    @pytest.mark.parametrize("label", [0, 3])
+    def test_single_class(self, label):
+        logits, target = self.batch()
+        value, grad = self.value_and_grad(self.build(), logits, torch.full_like(target, label))
+        assert value.isfinite()
+        assert grad.isfinite().all()
+
+    def test_missing_class(self):
+        logits, target = self.batch()
+        value, grad = self.value_and_grad(self.build(), logits, torch.where(target == 1, 0, target))
+        assert value.isfinite()
+        assert value > 0
+        assert grad.isfinite().all()
+
+    def test_two_classes(self):
+        logits, target = self.batch(k=2)
+        value, grad = self.value_and_grad(self.build(2), logits, target)
+        assert value > 0
+        assert grad.isfinite().all()
+
+    @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+    def test_saturated(self, dtype):
+        logits, target = self.batch()
+        value, grad = self.value_and_grad(self.build(), logits.sign().to(dtype) * 1e4, target)
+        assert value.isfinite()
+        assert grad.isfinite().all()
+
+    def test_permutation_of_labels(self):
+        if not self.permutes:
+            pytest.skip("classes are not interchangeable for this loss")
+        logits, target = self.batch()
+        order = torch.tensor([2, 0, 3, 1])
+        new = torch.arange(256)
+        new[order] = torch.arange(4)  # class order[i] is called i now
+        value, grad = self.value_and_grad(self.build(), logits, target)
+        other, other_grad = self.value_and_grad(self.build(), logits[:, order], new[target])
+        torch.testing.assert_close(value, other, rtol=1e-12, atol=1e-14)
+        torch.testing.assert_close(grad[:, order], other_grad, rtol=1e-10, atol=1e-14)
+
+    def test_order_of_images_and_pixels(self):
+        logits, target = self.batch()
+        value, grad = self.value_and_grad(self.build(), logits, target)
+        other, other_grad = self.value_and_grad(self.build(), logits.flip(0, 2, 3), target.flip(0, 1, 2))
+        torch.testing.assert_close(value, other, rtol=1e-12, atol=1e-14)
+        torch.testing.assert_close(grad, other_grad.flip(0, 2, 3), rtol=1e-10, atol=1e-14)
+
+    def test_memory_layout(self):
+        logits, target = self.batch()
+        value, grad = self.value_and_grad(self.build(), logits, target)
+        for other in (
+            logits.contiguous(memory_format=torch.channels_last),
+            logits.transpose(2, 3).contiguous().transpose(2, 3),
+        ):
+            same, same_grad = self.value_and_grad(self.build(), other, target)
+            torch.testing.assert_close(value, same, rtol=1e-12, atol=1e-14)
+            torch.testing.assert_close(grad, same_grad, rtol=1e-10, atol=1e-14)
+
+    def test_inputs_are_untouched(self):
+        logits, target = self.batch()
+        before = logits.clone(), target.clone()
+        self.value_and_grad(self.build(), logits, target)
+        assert torch.equal(logits, before[0])
+        assert torch.equal(target, before[1])
+
+    def test_bad_shapes(self):
+        loss = self.build()
+        logits, target = torch.zeros(2, 4, 6, 7), torch.zeros(2, 6, 7, dtype=torch.long)
+        cases = (
+            (logits[:, :3], target, "3 channels, expected num_classes=4"),
+            (logits[0], target[0], "hold 4 images|have 6 channels"),
+            (logits, target[:, :3], r"interpolate\(logits, size=\(3, 7\)"),
+            (logits, target[:1], "2 images, target 1"),
+            (logits, target[:, None], r"squeeze\(1\)"),
+            (logits[0, 0], target[0, 0], r"must have shape \(B, K, H, W\)"),
+        )
+        for bad_logits, bad_target, message in cases:
+            with pytest.raises(ValueError, match=message):
+                loss(bad_logits, bad_target)
+
+    def test_bad_types(self):
+        loss = self.build()
+        logits, target = torch.zeros(2, 4, 6, 7), torch.zeros(2, 6, 7, dtype=torch.long)
+        with pytest.raises(TypeError, match=r"integer class labels, got dtype torch.float32.*\.long\(\)"):
+            loss(logits, target.float())
+        with pytest.raises(TypeError, match=r"floating point, got dtype torch\.int64"):
+            loss(logits.long(), target)
+        with pytest.raises(TypeError, match=r"must be a torch\.Tensor, got list"):
+            loss(logits, target.tolist())
+
+    @pytest.mark.parametrize("label", [4, 254, -1])
+    def test_label_outside_the_classes(self, label):
+        logits, target = self.batch()
+        target[0, 1, 2] = label
+        with pytest.raises(
+            ValueError, match=rf"label {label}, .* 0 to 3; .*ignore_index={label}.*num_classes"
+        ):
+            self.build()(logits, target)
+
+    @pytest.mark.parametrize("num_classes", [1, 0, -3, 2.5])
+    def test_too_few_classes(self, num_classes):
+        with pytest.raises(ValueError, match=f"num_classes must be an int of at least 2, got {num_classes}"):
+            type(self).factory(num_classes)
+
+    def test_repr_names_the_options(self):
+        assert "num_classes=4" in repr(self.build())
+        assert "ignore_index=255" in repr(self.build())

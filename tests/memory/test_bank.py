@@ -1,0 +1,427 @@
+from __future__ import annotations
+
+import itertools
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from aucseg.memory import TailMemoryBank
+
+TAIL = (5, 6, 7)
+
+
+def seeded(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def scene(seed, *, batch=2, size=(24, 32), tail=TAIL, chance=0.5, dtype=torch.float32, void=True):
+    """Head classes 0 to 4 everywhere, each tail class as a rectangle in some images, a border of void."""
+    generator = seeded(seed)
+    images = torch.rand(batch, 3, *size, generator=generator)
+    images = (images * 255).to(dtype) if dtype == torch.uint8 else images.to(dtype)
+    target = torch.randint(0, 5, (batch, *size), generator=generator)
+    for labels in target:
+        for label in tail:
+            if torch.rand((), generator=generator) < chance:
+                top, left = (int(torch.randint(s - 6, (), generator=generator)) for s in size)
+                height, width = torch.randint(1, 7, (2,), generator=generator).tolist()
+                labels[top : top + height, left : left + width] = label
+    if void:
+        target[:, :2] = target[:, :, :1] = 255
+    return images, target
+
+
+def one_object(label=5, size=(20, 20)):
+    """One image with a 3x4 object of one class at row 2, column 3."""
+    images, target = scene(0, batch=1, size=size, tail=(), void=False)
+    target[0, 2:5, 3:7] = label
+    return images, target
+
+
+def test_store_by_hand():
+    bank = TailMemoryBank(TAIL)
+    images, target = one_object()
+    out, labels = bank(images, target)
+    assert bank.sizes() == {5: 1, 6: 0, 7: 0}
+    assert len(bank) == 1
+    assert torch.equal(out, images)  # classes 6 and 7 are missing but nothing of them is stored
+    assert torch.equal(labels, target)
+    (crop,) = bank._crops[5]
+    assert torch.equal(crop.image, images[0, :, 2:5, 3:7])
+    assert crop.mask.shape == (3, 4)
+    assert crop.mask.all()
+    assert bank.stats()["stored"] == {5: 1, 6: 0, 7: 0}
+    assert bank.stats()["missing"] == {5: 0, 6: 1, 7: 1}
+    assert sum(bank.stats()["empty"].values()) == 1  # ceil(2 * 0.05) draws, lost
+
+
+def test_paste_at_ratio_one_is_the_stored_object():
+    bank = TailMemoryBank((5,), sample_ratio=1.0, resize_ratio=1.0)
+    images, target = one_object()
+    bank(images, target)
+    canvas, plain = torch.zeros(1, 3, 20, 20), torch.zeros(1, 20, 20, dtype=torch.long)
+    out, labels = bank(canvas, plain)
+    place = (labels[0] == 5).nonzero()
+    assert len(place) == 12
+    top, left = place.amin(0).tolist()
+    assert torch.equal(out[0, :, top : top + 3, left : left + 4], images[0, :, 2:5, 3:7])
+    assert (out[0].sum(0) == 0).sum() == 400 - 12
+    assert (canvas == 0).all()
+    assert (plain == 0).all()
+
+
+def test_places_are_uniform():
+    """A 1x1 object on a 3x4 canvas lands on each pixel alike: chi-square below its 0.999 quantile."""
+    bank = TailMemoryBank((5,), sample_ratio=1.0, generator=seeded(1))
+    images, target = torch.zeros(1, 3, 3, 4), torch.zeros(1, 3, 4, dtype=torch.long)
+    target[0, 0, 0] = 5
+    bank(images, target)
+    counts = torch.zeros(3, 4)
+    for _ in range(50):
+        _, labels = bank(torch.zeros(24, 3, 3, 4), torch.zeros(24, 3, 4, dtype=torch.long))
+        counts += (labels == 5).sum(0)
+    assert counts.sum() == 1200
+    assert ((counts - 100).square() / 100).sum() < 31.3
+
+
+@pytest.mark.parametrize(
+    ("missing", "ratio", "expected"),
+    [(20, 0.05, 1), (21, 0.05, 2), (100, 0.07, 7), (1, 0.01, 1), (7, 1.0, 7), (124, 0.05, 7), (10, 0.3, 3)],
+)
+def test_number_of_draws_is_the_ceiling(missing, ratio, expected):
+    bank = TailMemoryBank(range(missing), sample_ratio=ratio)
+    bank(torch.zeros(1, 3, 4, 4), torch.full((1, 4, 4), 200))
+    assert sum(bank.stats()["empty"].values()) == expected
+    assert max(bank.stats()["empty"].values()) == 1  # without replacement
+
+
+def test_draws_are_without_replacement_and_pasted_once():
+    bank = TailMemoryBank(TAIL, sample_ratio=1.0)
+    for label in TAIL:
+        bank(*one_object(label))
+    before = bank.stats()["pasted"]
+    bank(torch.zeros(1, 3, 20, 20), torch.zeros(1, 20, 20, dtype=torch.long))
+    after = bank.stats()["pasted"]
+    assert [after[label] - before[label] for label in TAIL] == [1, 1, 1]
+
+
+def test_nothing_stored_aliases_the_batch():
+    bank = TailMemoryBank(TAIL, sample_ratio=1.0, generator=seeded())
+    images, target = scene(0, chance=0.7)
+    out, labels = bank(images, target)
+    kept = [(crop.image.clone(), crop.mask.clone()) for stored in bank._crops.values() for crop in stored]
+    assert kept
+    for tensor in (images, target, out, labels):
+        tensor.zero_()
+    stored = [crop for crops in bank._crops.values() for crop in crops]
+    for (image, mask), crop in zip(kept, stored, strict=True):
+        assert torch.equal(image, crop.image)
+        assert torch.equal(mask, crop.mask)
+
+
+def test_only_clean_pixels_are_stored():
+    """An image that misses a class gets it pasted, but what is stored is the image before the paste."""
+    bank = TailMemoryBank((5,), memory_size=50, sample_ratio=1.0, resize_ratio=1.0)
+    for seed in range(10):
+        images, target = scene(seed, tail=(5,), chance=0.5)
+        held = sum(bool((labels == 5).any()) for labels in target)
+        before = len(bank)
+        bank(images, target)
+        assert len(bank) == before + held
+        for labels, image, crop in zip(
+            [t for t in target if (t == 5).any()],
+            [i for i, t in zip(images, target, strict=True) if (t == 5).any()],
+            bank._crops[5][before:],
+            strict=True,
+        ):
+            assert torch.equal(crop.image[:, crop.mask], image[:, labels == 5])
+
+
+def test_an_image_gets_what_another_of_the_batch_holds():
+    images, target = one_object()
+    images, target = torch.cat((images, images)), torch.cat((target, torch.zeros_like(target)))
+    bank = TailMemoryBank((5,), sample_ratio=1.0)
+    _, labels = bank(images, target)
+    assert (labels[1] == 5).any()
+
+
+def test_memory_size_and_random_replacement():
+    bank = TailMemoryBank((5,), memory_size=3, generator=seeded(0))
+    values = []
+    for i in range(40):
+        images, target = one_object()
+        bank(torch.full_like(images, i), target)
+        values.append(sorted(int(crop.image[0, 0, 0]) for crop in bank._crops[5]))
+    assert values[1] == [0, 1]
+    assert all(len(v) == 3 for v in values[2:])
+    assert all(i in v for i, v in enumerate(values))  # the newest is always kept
+    replaced = [(set(a) - set(b)).pop() for a, b in itertools.pairwise(values[2:])]
+    ranks = [sorted(a).index(r) for a, r in zip(values[2:], replaced, strict=False)]
+    assert set(ranks) == {0, 1, 2}  # neither first-in-first-out nor last-in-first-out
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    seed=st.integers(0, 10**6),
+    sample=st.sampled_from((0.05, 0.4, 1.0)),
+    resize=st.sampled_from((0.1, 0.4, 1.0)),
+    size=st.tuples(st.integers(8, 20), st.integers(8, 20)),
+    dtype=st.sampled_from((torch.float32, torch.uint8)),
+)
+def test_invariants(seed, sample, resize, size, dtype):
+    bank = TailMemoryBank(
+        TAIL, memory_size=2, sample_ratio=sample, resize_ratio=resize, generator=seeded(seed)
+    )
+    for step in range(4):
+        images, target = scene(seed + step, size=size, dtype=dtype)
+        before = images.clone(), target.clone()
+        out, labels = bank(images, target)
+        assert torch.equal(images, before[0])
+        assert torch.equal(target, before[1])
+        assert out.dtype == dtype
+        assert out.shape == images.shape
+        assert labels.dtype == target.dtype
+        assert torch.equal(labels == 255, target == 255)  # void neither covered nor made
+        changed = labels != target
+        assert torch.equal(out.movedim(1, -1)[~changed], images.movedim(1, -1)[~changed])
+        for old, new in zip(target, labels, strict=True):
+            missing = set(TAIL) - set(old.unique().tolist())
+            pasted = set(new[old != new].tolist())
+            assert pasted <= missing
+            assert len(pasted) <= math.ceil(len(missing) * sample - 1e-9)
+        assert all(n <= 2 for n in bank.sizes().values())
+    stats = bank.stats()
+    assert all(stats["pasted"][c] + stats["empty"][c] <= stats["missing"][c] for c in TAIL)
+    assert all(stats["stored"][c] + stats["missing"][c] == 8 for c in TAIL)
+
+
+def test_void_image_stays_void():
+    bank = TailMemoryBank((5,), sample_ratio=1.0)
+    bank(*one_object())
+    images, void = torch.rand(1, 3, 20, 20), torch.full((1, 20, 20), 255)
+    out, labels = bank(images, void)
+    assert torch.equal(out, images)
+    assert torch.equal(labels, void)
+
+
+def test_negative_void_label_with_uint8():
+    """In uint8 the label 255 equals -1: with ignore_index=-1 it is a label like any other."""
+    bank = TailMemoryBank((5,), sample_ratio=1.0, resize_ratio=1.0, ignore_index=-1)
+    images, target = one_object()
+    bank(images, target.to(torch.uint8))
+    _, labels = bank(images, torch.full((1, 20, 20), 255, dtype=torch.uint8))
+    assert (labels == 5).sum() == 12
+
+
+def run(bank, seeds, **options):
+    return [bank(*scene(seed, **options)) for seed in seeds]
+
+
+def assert_same(first, second):
+    for (image, labels), (other, other_labels) in zip(first, second, strict=True):
+        assert torch.equal(image, other)
+        assert torch.equal(labels, other_labels)
+
+
+def make(seed, **options):
+    return TailMemoryBank(
+        TAIL, memory_size=2, sample_ratio=0.7, resize_ratio=0.6, generator=seeded(seed), **options
+    )
+
+
+def test_deterministic_by_the_generator_alone():
+    torch.manual_seed(1)
+    first = run(make(3), range(8))
+    state = torch.get_rng_state()
+    torch.manual_seed(2)
+    assert_same(first, run(make(3), range(8)))
+    other = run(make(4), range(8))
+    assert any(not torch.equal(a[1], b[1]) for a, b in zip(first, other, strict=True))
+    torch.manual_seed(1)
+    run(make(3), range(8))
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_default_generator_follows_the_global_seed_without_drawing_from_it():
+    outputs = []
+    for _ in range(2):
+        torch.manual_seed(11)
+        before = torch.get_rng_state()
+        bank = TailMemoryBank(TAIL, sample_ratio=0.7)
+        outputs.append(run(bank, range(5)))
+        assert torch.equal(torch.get_rng_state(), before)
+    assert_same(*outputs)
+    assert bank._generator.initial_seed() != torch.initial_seed()
+
+
+def test_exact_resume_from_a_safe_file(tmp_path):
+    bank = make(3)
+    run(bank, range(5))
+    torch.save({"model": bank.state_dict()}, tmp_path / "state.pt")
+    expected, stats = run(bank, range(5, 12)), bank.stats()
+    fresh = make(99)
+    run(fresh, range(20, 22))
+    fresh.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True)["model"])
+    assert_same(expected, run(fresh, range(5, 12)))
+    assert fresh.stats() == stats
+    assert fresh.sizes() == bank.sizes()
+
+
+def test_a_saved_state_does_not_change_later():
+    bank = make(3)
+    run(bank, range(3))
+    state = bank.state_dict()
+    stored = [len(crops) for crops in state["_extra_state"]["crops"]]
+    run(bank, range(3, 12), chance=1.0)
+    assert [len(crops) for crops in state["_extra_state"]["crops"]] == stored
+    fresh = make(0)
+    fresh.load_state_dict(state)
+    again = make(3)
+    run(again, range(3))
+    assert_same(run(again, range(3, 8)), run(fresh, range(3, 8)))
+
+
+def test_resumes_as_part_of_a_model():
+    model = torch.nn.ModuleDict({"net": torch.nn.Conv2d(3, 2, 1), "bank": make(1)})
+    run(model["bank"], range(3))
+    twin = torch.nn.ModuleDict({"net": torch.nn.Conv2d(3, 2, 1), "bank": make(2)})
+    twin.load_state_dict(model.state_dict())
+    assert_same(run(model["bank"], range(3, 6)), run(twin["bank"], range(3, 6)))
+
+
+def test_a_foreign_state_is_refused():
+    state = make(0).state_dict()
+    with pytest.raises(ValueError, match=r"tail classes \[5, 6, 7\], this bank has \[5, 6\]"):
+        TailMemoryBank((5, 6)).load_state_dict(state)
+    with pytest.raises(ValueError, match=r"not the state of a TailMemoryBank .*got \['weights'\]"):
+        make(0).load_state_dict({"_extra_state": {"weights": 1}})
+    with pytest.raises(ValueError, match="got list"):
+        make(0).set_extra_state([])
+    full = make(0)
+    run(full, range(4), chance=1.0)
+    with pytest.raises(ValueError, match=r"holds 2 objects of class 5, .*memory_size=1; build it with"):
+        TailMemoryBank(TAIL, memory_size=1).load_state_dict(full.state_dict())
+    damaged = full.get_extra_state()
+    image, mask = damaged["crops"][0][0]
+    damaged["crops"][0][0] = (image, mask[:0])
+    with pytest.raises(ValueError, match="damaged state: an object of class 5"):
+        make(0).set_extra_state(damaged)
+
+
+def test_eval_mode_hands_the_batch_back():
+    bank = make(0)
+    run(bank, range(4), chance=1.0)
+    size, stats = len(bank), bank.stats()
+    images, target = scene(9)
+    out, labels = bank.eval()(images, target)
+    assert out is images
+    assert labels is target
+    assert (len(bank), bank.stats()) == (size, stats)
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.float16, torch.bfloat16, torch.float32, torch.float64])
+def test_dtypes_are_kept(dtype):
+    bank = make(0)
+    pasted = 0
+    for seed in range(6):
+        images, target = scene(seed, dtype=dtype)
+        out, labels = bank(images, target.to(torch.uint8))
+        assert out.dtype == dtype
+        assert labels.dtype == torch.uint8
+        pasted += int((labels != target).sum())
+    assert pasted
+
+
+def test_huge_object_with_a_small_ratio_and_a_smaller_canvas():
+    bank = TailMemoryBank((5,), sample_ratio=1.0, resize_ratio=0.1)
+    bank(torch.rand(1, 3, 64, 64), torch.full((1, 64, 64), 5))
+    _, labels = bank(torch.rand(1, 3, 40, 40), torch.zeros(1, 40, 40, dtype=torch.long))
+    assert (labels == 5).sum() == 36  # 6.4 pixels a side
+    bank.resize_ratio = 1.0
+    _, labels = bank(torch.rand(1, 3, 8, 16), torch.zeros(1, 8, 16, dtype=torch.long))
+    assert (labels == 5).sum() == 64  # shrunk to the canvas, in proportion
+
+
+def test_reset_forgets():
+    bank = make(0)
+    run(bank, range(3), chance=1.0)
+    bank.reset()
+    assert len(bank) == 0
+    assert sum(bank.stats()["stored"].values()) == 0
+
+
+def test_no_gradient_through_the_bank():
+    images, target = scene(0)
+    out, _ = make(0)(images.requires_grad_(), target)
+    assert not out.requires_grad
+
+
+def test_bad_options():
+    cases = (
+        (((),), {}, "tail_classes is empty"),
+        (((3, -1),), {}, "holds -1; labels are not negative"),
+        (((3, 3),), {}, "holds 3 twice"),
+        (((3, 255),), {}, "holds 255, which is ignore_index"),
+        (
+            ((3,),),
+            {"memory_size": 0},
+            "memory_size must be an int of at least 1, got 0; .*leave the bank out",
+        ),
+        (((3,),), {"memory_size": 2.5}, "memory_size must be an int of at least 1, got 2.5"),
+        (((3,),), {"sample_ratio": 0.0}, r"sample_ratio must be in \(0, 1\], got 0.0"),
+        (((3,),), {"sample_ratio": 1.1}, r"sample_ratio must be in \(0, 1\], got 1.1"),
+        (((3,),), {"resize_ratio": -0.4}, r"resize_ratio must be in \(0, 1\], got -0.4"),
+        (((3,),), {"resize_ratio": float("nan")}, r"resize_ratio must be in \(0, 1\], got nan"),
+    )
+    for args, options, message in cases:
+        with pytest.raises(ValueError, match=message):
+            TailMemoryBank(*args, **options)
+    with pytest.raises(TypeError, match="'float' object cannot be interpreted as an integer"):
+        TailMemoryBank((5.7,))
+
+
+def test_bad_batches():
+    bank = TailMemoryBank(TAIL)
+    images, target = scene(0)
+    cases = (
+        (images[:1], target, r"got \(1, 3, 24, 32\) and \(2, 24, 32\)"),
+        (images, target[:, :5], "same batch and size"),
+        (images[0], target[0], r"images must have shape \(B, C, H, W\)"),
+        (images.long(), target, r"floating point or uint8, got torch\.int64"),
+    )
+    for bad_images, bad_target, message in cases:
+        with pytest.raises(ValueError, match=message):
+            bank(bad_images, bad_target)
+    with pytest.raises(TypeError, match=r"integer class labels, got dtype torch\.float32"):
+        bank(images, target.float())
+    bank(*scene(1, chance=1.0))
+    with pytest.raises(
+        ValueError, match=r"holds torch\.float32 objects of 3 channels, .* torch\.uint8 with 3"
+    ):
+        bank(*scene(2, dtype=torch.uint8))
+    with pytest.raises(ValueError, match=r"call reset\(\) first"):
+        bank(images[:, :1], target)
+
+
+def test_no_parameters():
+    assert not list(make(0).parameters())
+    assert "memory_size=2, sample_ratio=0.7, resize_ratio=0.6, ignore_index=255" in repr(make(0))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_cuda_makes_the_same_choices(tmp_path):
+    here, there = make(3), make(3)
+    for seed in range(8):
+        images, target = scene(seed)
+        out, labels = here(images, target)
+        gpu_out, gpu_labels = there(images.cuda(), target.cuda())
+        assert gpu_out.is_cuda
+        assert torch.equal(labels, gpu_labels.cpu())
+        torch.testing.assert_close(out, gpu_out.cpu(), rtol=0, atol=1e-5)
+    torch.save(there.state_dict(), tmp_path / "state.pt")
+    fresh = make(0)
+    fresh.load_state_dict(torch.load(tmp_path / "state.pt", map_location="cpu", weights_only=True))
+    fresh(images.cuda(), target.cuda())

@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from aucseg.memory.boxes import Box, tail_boxes
+
+
+def brute(target, tail):
+    found = []
+    for labels in target:
+        boxes = {}
+        for label in tail:
+            place = (labels == label).nonzero()
+            if len(place):
+                (top, left), (bottom, right) = place.amin(0).tolist(), (place.amax(0) + 1).tolist()
+                boxes[label] = Box(top, bottom, left, right)
+        found.append(boxes)
+    return found
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    batch=st.integers(0, 3),
+    height=st.integers(1, 9),
+    width=st.integers(1, 9),
+    tail=st.lists(st.integers(0, 12), min_size=1, max_size=6, unique=True),
+    seed=st.integers(0, 2**31),
+)
+def test_equals_a_search_for_each_class(batch, height, width, tail, seed):
+    generator = torch.Generator().manual_seed(seed)
+    target = torch.randint(0, 40, (batch, height, width), generator=generator)
+    target[target == 39] = 255
+    assert tail_boxes(target, tuple(tail)) == brute(target, tail)
+
+
+def test_by_hand():
+    target = torch.zeros(2, 5, 6, dtype=torch.long)
+    target[0, 1:3, 2:5] = 7
+    target[0, 4, 0] = 9
+    target[0, 2, 3] = 3  # a hole in the object does not matter
+    target[1, 0, 5] = target[1, 4, 0] = 7  # two pieces of a class share one box
+    assert tail_boxes(target, (9, 7)) == [{9: Box(4, 5, 0, 1), 7: Box(1, 3, 2, 5)}, {7: Box(0, 5, 0, 6)}]
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int16, torch.int32, torch.int64])
+def test_label_255_and_dtypes(dtype):
+    target = torch.zeros(1, 3, 3, dtype=dtype)
+    target[0, 1, 1] = 254
+    target[0, 2, 2] = 255
+    assert tail_boxes(target, (254,)) == [{254: Box(1, 2, 1, 2)}]
+    assert tail_boxes(target, (255, 0)) == [{255: Box(2, 3, 2, 3), 0: Box(0, 3, 0, 3)}]
+
+
+def test_labels_outside_the_table_are_other_labels():
+    target = torch.tensor([[[-100, 5000, 2, -1]]])
+    assert tail_boxes(target, (2, 600)) == [{2: Box(0, 1, 2, 3)}]
+
+
+def test_no_pixels():
+    assert tail_boxes(torch.zeros(2, 0, 4, dtype=torch.long), (1,)) == [{}, {}]
+
+
+def test_target_is_untouched():
+    target = torch.full((1, 2, 2), 300)
+    tail_boxes(target, (3,))
+    assert (target == 300).all()
