@@ -6,9 +6,7 @@ from aucseg.data.errors import DataError
 from aucseg.data.folder import FolderDataset
 from aucseg.data.sampling import SeededDataset, StepBatchSampler, mix_seed
 from aucseg.data.spec import ClassSpec, groups_by_pixel_share, list_specs, load_spec
-try:
-    from aucseg.data.streets import SyntheticStreets
-except ImportError: SyntheticStreets=None
+from aucseg.data.streets import SyntheticStreets
 from aucseg.data.transforms import eval_transform, normalize, train_transform
 
 __all__ = [

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import unquote, urlparse
+from urllib.parse import urlparse
 from urllib.request import url2pathname
 
 from aucseg.data.camvid_source import CAMVID_TERMS, CAMVID_URL, convert_camvid
@@ -104,6 +104,7 @@ def get(
         try:
             archive = fetch(address, downloads / f"{name}.tar.gz", progress=progress)
         except DataError as error:
+            _remove_if_empty(downloads)
             raise DataError(error.what, remedy=f"{error.remedy}\n{by_hand(source, target)}") from error
     else:
         archive = local
@@ -116,12 +117,16 @@ def get(
             if target.exists():  # an empty folder
                 target.rmdir()
             (work / "done").replace(target)
-    finally:
-        # Whether it served or was damaged: a kept archive would only be in the way of the next try.
+    except DataError:
+        if local is None:  # a bad archive would only be in the way of the next try
+            archive.unlink(missing_ok=True)
+        raise
+    else:
         if local is None:
             archive.unlink(missing_ok=True)
-        if not any(downloads.iterdir()):
-            downloads.rmdir()
+    finally:
+        # A full disk or Ctrl-C keeps the archive: the next call goes on from there.
+        _remove_if_empty(downloads)
     return target
 
 
@@ -142,7 +147,7 @@ def local_path(address: str) -> Path | None:
     if parsed.scheme in ("http", "https"):
         return None
     if parsed.scheme == "file":
-        return Path(url2pathname(unquote(parsed.path)))
+        return Path(url2pathname(parsed.path))
     if "://" in address:
         raise DataError(f"cannot read from {address!r}", remedy="use http, https, file or a path")
     return Path(address)
@@ -169,6 +174,11 @@ def _raise_first(problems: list[DataError], archive: Path) -> None:
             file=archive,
             remedy="nothing was installed; fetch it again, from its publisher if this was a mirror",
         )
+
+
+def _remove_if_empty(folder: Path) -> None:
+    if folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()
 
 
 @contextmanager

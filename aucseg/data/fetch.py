@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import http.client
 import json
 import re
@@ -167,7 +168,7 @@ def extract_folder(archive: Path, folder: str, into: Path) -> None:
                     )
                 member.name = "/".join(parts[parts.index(folder) + 1 :])
                 tar.extract(member, into, filter="data")
-    except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
+    except (tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise DataError(
             f"cannot unpack ({type(error).__name__}: {error})",
             file=archive,

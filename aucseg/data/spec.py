@@ -120,7 +120,7 @@ class ClassSpec:
 
 def list_specs() -> tuple[str, ...]:
     """Names of the label sets that come with the package."""
-    return tuple(sorted(p.stem for p in _SPEC_DIR.glob("*.csv")))
+    return tuple(sorted(p.stem for p in _SPEC_DIR.glob("*.csv") if not p.stem.endswith("_checksums")))
 
 
 def load_spec(name: str) -> ClassSpec:

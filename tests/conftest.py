@@ -1,0 +1,94 @@
+"""Fixtures for all tests: threads, the shared data pack, tiny data sets on disk."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from aucseg.data.spec import load_spec
+
+Maker = Callable[..., Path]
+_SPLITS = {"train": 4, "val": 2, "test": 2}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> None:
+    """Tensors here are tiny: threads only wait for each other, and sums keep one order."""
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def shared_pack() -> Path:
+    """The shared folder (data sets lie in its ``data/``), by AUCSEG_SHARED or ``../shared``."""
+    named = os.environ.get("AUCSEG_SHARED")
+    pack = Path(named) if named else Path(__file__).parents[2] / "shared"
+    if not (pack / "data").is_dir():
+        pytest.skip(f"no shared data pack at {pack}: set AUCSEG_SHARED to its folder")
+    return pack
+
+
+@pytest.fixture(scope="session")
+def camvid_pack(shared_pack: Path) -> Path:
+    """CamVid in the shared pack."""
+    pack = shared_pack / "data" / "camvid"
+    if not pack.is_dir():
+        pytest.skip(f"the shared pack has no CamVid at {pack}")
+    return pack
+
+
+def write_camvid(
+    root: Path, *, size: tuple[int, int] = (64, 96), splits: dict[str, int] | None = None, seed: int = 0
+) -> Path:
+    """Write a small data set in CamVid's layout: noisy stripes of its 11 classes and Unlabelled.
+
+    The widths of the stripes follow CamVid's long tail; rare classes are missing from some images.
+    """
+    spec = load_spec("camvid")
+    rng = np.random.default_rng(seed)
+    height, width = size
+    colors = np.array([*spec.colors, (0, 0, 0)], np.float64)
+    for split, count in (splits or _SPLITS).items():
+        names = [f"{split}_{i:03d}" for i in range(count)]
+        for kind in ("images", "annotations"):
+            (root / kind / split).mkdir(parents=True)
+        for i, name in enumerate(names):
+            mask = np.full((height, width), 11, np.uint8)
+            order = rng.permutation(np.array([0, 0, 0, 1, 1, 1, 1, 3, 3, 3, 3, 3, 4, 5, 5, 8]))
+            edges = np.linspace(1, width - 1, len(order) + 1).astype(int)
+            for k, left, right in zip(order, edges, edges[1:], strict=False):
+                mask[1:-1, left:right] = k
+            for j, k in enumerate((2, 6, 7, 9, 10)):
+                if i % (j + 1) == 0:  # class 10 is in every fifth image only, and always in the first
+                    y, x = rng.integers(2, height - 10), rng.integers(2, width - 8)
+                    mask[y : y + 8, x : x + 4] = k
+            image = (colors[mask] + rng.normal(0, 12, (height, width, 3))).clip(0, 255).astype(np.uint8)
+            Image.fromarray(image).save(root / "images" / split / f"{name}.jpg", quality=95)
+            Image.fromarray(mask).save(root / "annotations" / split / f"{name}.png")
+        (root / "splits").mkdir(exist_ok=True)
+        (root / "splits" / f"{split}.txt").write_text("\n".join(names) + "\n")
+    with (root / "classes.csv").open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["id", "name", "r", "g", "b", "ignore"])
+        for k, (name, color) in enumerate(zip(spec.names, spec.colors, strict=True)):
+            writer.writerow([k, name, *color, 0])
+        writer.writerow([11, "Unlabelled", 0, 0, 0, 1])
+    return root
+
+
+@pytest.fixture
+def tiny_camvid(tmp_path: Path) -> Path:
+    """A data set in CamVid's layout: 4 training, 2 validation, 2 test images of 64x96 (height x width)."""
+    return write_camvid(tmp_path / "camvid")
+
+
+@pytest.fixture
+def make_camvid(tmp_path: Path) -> Maker:
+    """Write more of them: ``make_camvid("name", size=(48, 64), splits={"train": 8}, seed=1)``."""
+    return lambda name, **options: write_camvid(tmp_path / name, **options)

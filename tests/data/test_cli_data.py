@@ -1,0 +1,123 @@
+"""``aucseg data``: what is printed, and the exit codes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from aucseg.cli.data import app
+from aucseg.data.classes import read_classes
+from aucseg.data.counts import read_pixel_share
+
+
+@pytest.fixture(autouse=True)
+def _wide_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("NO_COLOR", "1")
+
+
+def run(*words: object) -> Result:
+    return CliRunner().invoke(app, [str(w) for w in words])
+
+
+def test_list(tiny_camvid: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AUCSEG_CAMVID", str(tiny_camvid))
+    result = run("list")
+    assert result.exit_code == 0
+    assert "CC BY-NC 4.0" in result.stdout
+    rows = json.loads(run("list", "--json").stdout)
+    assert rows[0]["name"] == "camvid"
+    assert rows[0]["at"] == str(tiny_camvid)
+    monkeypatch.setenv("AUCSEG_CAMVID", str(tiny_camvid / "no"))
+    assert "nowhere: aucseg data get camvid" in run("list").stdout
+
+
+def test_verify_clean_and_by_name(tiny_camvid: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    result = run("verify", tiny_camvid)
+    assert result.exit_code == 0, result.output
+    assert "8 items: no problems" in result.stdout
+    monkeypatch.chdir(tiny_camvid)
+    monkeypatch.setenv("AUCSEG_CAMVID", str(tiny_camvid))
+    assert "8 images of 96x64 (width x height)" in run("verify", "camvid", "--workers", "1").stdout
+    assert json.loads(run("verify", tiny_camvid, "--split", "val", "--json").stdout)["splits"] == {"val": 2}
+
+
+def test_verify_prints_all_problems(tiny_camvid: Path) -> None:
+    (tiny_camvid / "images/train/train_000.jpg").unlink()
+    (tiny_camvid / "annotations/val/val_001.png").write_bytes(b"")
+    result = run("verify", tiny_camvid)
+    assert result.exit_code == 1
+    assert "train_000.jpg: missing image" in result.stdout
+    assert "val_001.png: unreadable mask" in result.stdout
+    assert "8 items: 2 problems" in result.stdout
+    assert result.stdout.count("remedy:") == 2
+    report = json.loads(run("verify", tiny_camvid, "--json").stdout)
+    assert not report["ok"]
+    assert len(report["problems"]) == 2
+
+
+def test_stats(tiny_camvid: Path) -> None:
+    result = run("stats", tiny_camvid)
+    assert result.exit_code == 0, result.output
+    assert "Bicyclist" in result.stdout
+    assert "most to least frequent class" in result.stdout
+    numbers = json.loads(run("stats", tiny_camvid, "--split", "val", "--json").stdout)
+    assert numbers["images"] == 2
+    assert sum(c["pixel_share"] for c in numbers["classes"]) == pytest.approx(1)
+    assert sum(g["pixel_share"] for g in numbers["groups"]) == pytest.approx(1)
+    tail = [c for c in numbers["classes"] if c["group"] == "tail"]
+    group = next(g for g in numbers["groups"] if g["group"] == "tail")
+    assert group["classes"] == len(tail)
+    assert group["pixels"] == sum(c["pixels"] for c in tail)
+    # an image counts once for the group, however many of its classes it holds
+    assert max(c["image_share"] for c in tail) <= group["image_share"] <= 1
+
+
+def test_stats_writes_class_stats(tiny_camvid: Path) -> None:
+    shares = [c["pixel_share"] for c in json.loads(run("stats", tiny_camvid, "--json").stdout)["classes"]]
+    result = run("stats", tiny_camvid, "--write", "--json")
+    assert result.exit_code == 0
+    assert "wrote" in result.stderr
+    json.loads(result.stdout)
+    written = read_pixel_share(tiny_camvid, read_classes(tiny_camvid))
+    assert written == pytest.approx(shares, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (["verify", "nowhere"], 1, "error: nowhere: no such folder; check the path"),
+        (["stats", "nowhere"], 1, "classes.csv: no such file"),
+        (["get", "imagenet"], 1, "error: no data set 'imagenet' to get; known: camvid"),
+        (["get", "camvid", "--dest", "d", "--url", "gone.tar.gz"], 1, "gone.tar.gz: no such archive"),
+        (["verify"], 2, "Missing argument 'PATH'"),
+        (["verify", "x", "--workers", "0"], 2, "Invalid value for '--workers'"),
+    ],
+)
+def test_errors_are_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], code: int, message: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = run(*words)
+    assert result.exit_code == code
+    assert message in result.stderr
+    assert "Traceback" not in result.output
+    if code == 1:
+        assert len(result.stderr.strip().splitlines()) == 1
+
+
+def test_stats_of_an_unreadable_mask(tiny_camvid: Path) -> None:
+    (tiny_camvid / "annotations/train/train_001.png").write_bytes(b"x")
+    result = run("stats", tiny_camvid)
+    assert result.exit_code == 1
+    assert "train_001.png: unreadable mask" in result.stderr
+
+
+def test_get_on_what_is_there(camvid_pack: Path) -> None:
+    result = run("get", "camvid", "--dest", camvid_pack)
+    assert result.exit_code == 0, result.output
+    assert "research use only" in result.stdout
+    assert "is complete and checked" in result.stdout
