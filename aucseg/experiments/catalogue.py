@@ -49,15 +49,16 @@ class Experiment:
         title: what it asks.
         arms: its rows.
         baseline: name of the arm that the others are compared with.
-        paper, table: the published table, a file in ``data/published``.
+        paper, table: the published table, a file in ``data/published``; ``None`` if there is none.
+    metrics: what a reader of the table wants to see.
     """
 
     name: str
     title: str
     arms: tuple[Arm, ...]
     baseline: str
-    paper: str
-    table: str
+    paper: str | None = None
+    table: str | None = None
     metrics: tuple[str, ...] = field(default=("mIoU", "mIoU_head", "mIoU_middle", "mIoU_tail"))
 
     def runs(
@@ -99,7 +100,48 @@ ABLATION_COMPONENTS = Experiment(
     table="table_03",
 )
 
-EXPERIMENTS = {experiment.name: experiment for experiment in (ABLATION_COMPONENTS,)}
+_VAL: dict[str, Any] = {"eval_split": "val"}  # choices are made here, claims are made on test
+
+SENSITIVITY = Experiment(
+    name="sensitivity",
+    title="How much do the weight of the cross entropy, the bank's ratios and the learning rate matter?",
+    arms=(
+        Arm("baseline", "cross entropy", {"*": {"loss": _CE, "bank": None, "data": _VAL}}),
+        *(
+            Arm(
+                f"baseline_lr_{lr:g}",
+                f"cross entropy, rate {lr:g}",
+                {"*": {"loss": _CE, "bank": None, "data": _VAL, "optim": {"lr": lr}}},
+            )
+            for lr in (5e-4, 5e-3)
+        ),
+        *(
+            Arm(
+                f"auc_lambda_{weight:g}",
+                f"+ AUC, λ = {weight:g}",
+                {"*": {"loss": _AUC | {"ce_weight": weight}, "bank": None, "data": _VAL}},
+            )
+            for weight in (0.25, 1.0, 4.0)
+        ),
+        *(
+            Arm(
+                f"both_bank_{sample:g}_{resize:g}",
+                f"AUCSeg, λ = 1, R_S = {sample:g}, R_R = {resize:g}",
+                {
+                    "*": {
+                        "loss": _AUC,
+                        "bank": {"sample_ratio": sample, "resize_ratio": resize},
+                        "data": _VAL,
+                    }
+                },
+            )
+            for sample, resize in ((0.05, 0.4), (0.5, 0.7), (1.0, 1.0))
+        ),
+    ),
+    baseline="baseline",
+)
+
+EXPERIMENTS = {experiment.name: experiment for experiment in (ABLATION_COMPONENTS, SENSITIVITY)}
 
 
 def get_experiment(name: str) -> Experiment:

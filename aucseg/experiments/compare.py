@@ -119,6 +119,8 @@ def published_effects(experiment: Experiment) -> pd.DataFrame:
 
     ``effect`` is the difference to the baseline's printed value, in percentage points.
     """
+    if experiment.paper is None or experiment.table is None:
+        return pd.DataFrame({"arm": [], "metric": [], "value": [], "effect": []}, dtype=object)
     table = published_table(experiment.paper, experiment.table)
     names = {arm.published: arm.name for arm in experiment.arms if arm.published}
     split_to_metric = {"overall": "mIoU"} | {g: f"mIoU_{g}" for g in ("head", "middle", "tail")}

@@ -157,9 +157,13 @@ def make_config(
 ) -> RunConfig:
     """A validated configuration: the base of data set and profile, with some keys changed.
 
-    >>> make_config("streets", "smoke", seed=1, bank=None).optim.steps
-    4
+    A change that is a mapping changes only the keys it names.
+
+    >>> config = make_config("streets", "smoke", seed=1, bank=None, optim={"lr": 0.5})
+    >>> config.optim.lr, config.optim.steps
+    (0.5, 4)
     """
-    return RunConfig.from_dict(
-        base_config(dataset, profile, root=root) | {"seed": seed, "name": name} | changes
-    )
+    content = base_config(dataset, profile, root=root) | {"seed": seed, "name": name}
+    for key, value in changes.items():
+        content[key] = content.get(key, {}) | value if isinstance(value, dict) else value
+    return RunConfig.from_dict(content)

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import difflib
+import inspect
 from typing import Any
 
 import segmentation_models_pytorch as smp
 from torch import nn
+
+# Arguments of an architecture that have names of their own here, or take "everything else".
+_OURS = ("encoder_name", "encoder_weights", "classes", "kwargs")
 
 
 def list_models() -> tuple[str, ...]:
@@ -45,6 +49,14 @@ def create_model(
         near = difflib.get_close_matches(name, list_models(), n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(list_models())}"
         raise ValueError(f"unknown model {name!r}; {hint}")
+    architecture = smp.MODEL_ARCHITECTURES_MAPPING[name]
+    known = [key for key in inspect.signature(architecture).parameters if key not in _OURS]
+    for option in options:
+        # smp hands what it does not know to timm encoders and drops it for its own.
+        if option not in known and not encoder.startswith("tu-"):
+            near = difflib.get_close_matches(option, known, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
+            raise ValueError(f"{name!r} on {encoder!r} takes no option {option!r}; {hint}")
     # A YAML file has lists where smp compares with tuples.
     options = {k: tuple(v) if isinstance(v, list) else v for k, v in options.items()}
     try:

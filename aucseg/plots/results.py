@@ -116,16 +116,45 @@ def comparison_table(
             return "–", NOT_RUN, ""
         row = rows.loc[(arm, metric)]
         published = "–" if math.isnan(row["published"]) else f"{row['published']:.2f}"
-        if math.isnan(row["mean"]):
-            return published, NOT_RUN, ""
-        half = "" if math.isnan(row["half"]) else f" ± {row['half']:.2f}"
-        return published, f"{row['mean']:.2f}{half}", row["sign"]
+        return published, _with_interval(row["mean"], row["half"]), row["sign"]
 
     columns = pd.MultiIndex.from_product(
         [[METRIC_LABELS.get(m, m) for m in metrics], ["published", "measured", "sign"]]
     )
     body = [[text for metric in metrics for text in cell(arm, metric)] for arm in labels]
-    frame = pd.DataFrame(body, index=pd.Index(labels.values(), name=""), columns=columns)
+    return _styled(pd.DataFrame(body, index=pd.Index(labels.values(), name=""), columns=columns), caption)
+
+
+def measured_table(
+    summary: pd.DataFrame, labels: Mapping[str, str], *, metrics: Sequence[str], caption: str = ""
+) -> Styler:
+    """Means with intervals, one row for each arm and one column for each metric.
+
+    Args:
+        summary: as :func:`aucseg.experiments.summarise` returns it.
+        labels: label of each arm, in order.
+        metrics: the metrics shown, in order.
+        caption: heading of the table.
+    """
+    rows = summary.set_index(["arm", "metric"])
+
+    def cell(arm: str, metric: str) -> str:
+        if (arm, metric) not in rows.index:
+            return NOT_RUN
+        return _with_interval(*rows.loc[(arm, metric), ["mean", "half"]])
+
+    body = [[cell(arm, metric) for metric in metrics] for arm in labels]
+    columns = [METRIC_LABELS.get(metric, metric) for metric in metrics]
+    return _styled(pd.DataFrame(body, index=pd.Index(labels.values(), name=""), columns=columns), caption)
+
+
+def _with_interval(mean: float, half: float) -> str:
+    if math.isnan(mean):
+        return NOT_RUN
+    return f"{mean:.2f}" if math.isnan(half) else f"{mean:.2f} ± {half:.2f}"
+
+
+def _styled(frame: pd.DataFrame, caption: str) -> Styler:
     style = frame.style.set_caption(caption).set_table_attributes('class="dataframe comparison"')
     return style.set_properties(**{"text-align": "right", "white-space": "nowrap"})
 

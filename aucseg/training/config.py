@@ -11,6 +11,8 @@ from typing import Any, Literal, get_args
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from aucseg.data.streets.dataset import GENERATOR_VERSION
+
 Size = tuple[int, int]
 Option = bool | int | float | str | tuple[int, ...]
 
@@ -182,6 +184,8 @@ class RunConfig(_Frozen):
         runs recorded before it.
         """
         content = self.model_dump(mode="json", exclude_defaults=True, exclude=_NOT_IDENTITY)
+        if self.data.name == "streets":
+            content["streets"] = GENERATOR_VERSION  # other pictures are other data
         text = json.dumps([IDENTITY_VERSION, content], sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 

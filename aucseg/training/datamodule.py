@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -43,7 +44,7 @@ def build_dataset(data: DataConfig, split: str, num_images: int | None) -> Any:
             raise ConfigError(f"streets have no split {split!r}; use one of {', '.join(_STREET_WORLDS)}")
         if num_images is None:
             raise ConfigError("streets are drawn: say how many images")
-        return CachedDataset(SyntheticStreets(num_images, size=data.size, seed=_STREET_WORLDS[split]))
+        return _streets(num_images, data.size, _STREET_WORLDS[split])
     if data.name == "camvid":
         dataset: FolderDataset = CamVid(data.root, split, size=data.size, cache=True)
     else:
@@ -55,6 +56,12 @@ def build_dataset(data: DataConfig, split: str, num_images: int | None) -> Any:
     if num_images > len(dataset):
         raise ConfigError(f"split {split!r} holds {len(dataset)} images, {num_images} were asked for")
     return CachedDataset(dataset, num_images=num_images)
+
+
+@lru_cache(maxsize=4)
+def _streets(num_images: int, size: tuple[int, int], world: int) -> CachedDataset:
+    """The runs of a table share their streets: drawing them takes a good part of a short run."""
+    return CachedDataset(SyntheticStreets(num_images, size=size, seed=world))
 
 
 class SegmentationDataModule(LightningDataModule):

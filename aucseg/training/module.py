@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from statistics import median
 from typing import Any
@@ -66,17 +67,19 @@ class SegmentationModule(LightningModule):
         self.history: dict[str, list[float]] = {"step": [], "learning_rate": []}
         self.step_seconds: list[float] = []
         self._sums: dict[str, Tensor] = {}
-        self._since, self._clock = 0, 0.0
+        self._since, self._clock = 0, time.perf_counter()
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits (B,K,H,W) for normalised images (B,3,H,W) of any size."""
         return padded_logits(self.model, images)
 
+    def on_train_start(self) -> None:
+        """Start the clock."""
+        self._clock = time.perf_counter()
+
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Seed the global generator from the step, so that dropout too survives a resume."""
         torch.manual_seed(mix_seed(self.config.seed, "step", self.global_step))
-        if not self._since:
-            self._clock = time.perf_counter()
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         """One step of Algorithm 2."""
@@ -84,19 +87,24 @@ class SegmentationModule(LightningModule):
         if self.bank is not None:
             images, target = self.bank(images, target)
         parts = self.objective(self(images), target)
-        for key, value in parts.items():
-            self._sums[key] = self._sums.get(key, 0) + value.detach()
+        self._note({key: value.detach() for key, value in parts.items()})
         self.log("loss", parts["loss"], prog_bar=True, logger=False)
         return parts["loss"]
 
-    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
-        """Close a stretch of steps: one transfer to the host for the curves, the clock and the NaN check."""
+    def _note(self, parts: dict[str, Tensor]) -> None:
+        """Add a step to the curves; at the end of a stretch read the clock and look for NaN.
+
+        Only then does a number travel to the host. This is done within the step and not after it, because
+        Lightning writes checkpoints before it calls a module's hook for the end of a batch.
+        """
+        for key, value in parts.items():
+            self._sums[key] = self._sums[key] + value if key in self._sums else value
         self._since += 1
-        optim, step = self.config.optim, self.global_step
+        optim, step = self.config.optim, self.global_step + 1
         if step % max(1, optim.steps // _LOG_POINTS) and step != optim.steps:
             return
         means = {key: float(total) / self._since for key, total in self._sums.items()}
-        if not all(torch.isfinite(torch.tensor(value)) for value in means.values()):
+        if not all(map(math.isfinite, means.values())):
             raise TrainingDiverged(
                 f"loss is {means['loss']} at step {step}: lower optim.lr ({optim.lr}) "
                 "or use precision 32-true"
@@ -105,8 +113,9 @@ class SegmentationModule(LightningModule):
         self.history["learning_rate"].append(learning_rate(step - 1, optim))
         for key, value in means.items():
             self.history.setdefault(key, []).append(value)
-        self.step_seconds.append((time.perf_counter() - self._clock) / self._since)
-        self._sums, self._since = {}, 0
+        now = time.perf_counter()
+        self.step_seconds.append((now - self._clock) / self._since)
+        self._sums, self._since, self._clock = {}, 0, now
 
     def test_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         """Count confusions; logits never outlive their batch."""
@@ -138,7 +147,7 @@ class SegmentationModule(LightningModule):
         state = checkpoint["aucseg"]
         self.history, self.step_seconds = state["history"], state["step_seconds"]
         self._sums = {key: value.to(self.device) for key, value in state["sums"].items()}
-        self._since, self._clock = state["since"], time.perf_counter()
+        self._since = state["since"]
 
     @property
     def seconds_per_step(self) -> float:

@@ -124,7 +124,7 @@ def environment() -> dict[str, Any]:
     """Hardware, versions and commit of this process, as the fields of a record."""
     cuda = torch.cuda.is_available()
     hardware = {
-        "cpu": platform.processor() or platform.machine(),
+        "cpu": _cpu_name(),
         "gpu": torch.cuda.get_device_name() if cuda else None,
         "threads": torch.get_num_threads(),
         "platform": platform.system(),
@@ -132,6 +132,14 @@ def environment() -> dict[str, Any]:
     versions = {"python": ".".join(str(part) for part in sys.version_info[:3])}
     versions |= {name: metadata.version(name) for name in _PACKAGES}
     return {"hardware": hardware, "versions": versions, "git_commit": _git_commit()}
+
+
+def _cpu_name() -> str:
+    info = Path("/proc/cpuinfo")  # Linux; elsewhere the platform module knows
+    for line in info.read_text().splitlines() if info.is_file() else ():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
 
 
 def _git_commit() -> str | None:

@@ -182,7 +182,8 @@ def test_killed_by_the_system_and_resumed_from_the_command_line(tmp_path):
     config = smoke(optim__steps=12)
     config.to_yaml(tmp_path / "run.yaml")
     command = [sys.executable, "-W", "error", "-m", "aucseg", "train", "run.yaml", "--quiet"]
-    home = dict(os.environ, AUCSEG_HOME=str(tmp_path))
+    # As many threads as this process has: another number adds the same terms in another order.
+    home = dict(os.environ, AUCSEG_HOME=str(tmp_path), OMP_NUM_THREADS="1")
     process = subprocess.Popen(command, cwd=tmp_path, env=home, stdout=subprocess.DEVNULL)
     checkpoint = tmp_path / "runs" / config.identity / "last.ckpt"
     deadline = time.monotonic() + 120

@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+import torch
+
+from aucseg import plots
+from aucseg.data import load_spec
+
+SPEC = load_spec("cityscapes")
+
+
+@pytest.fixture(autouse=True)
+def _close():
+    yield
+    plt.close("all")
+
+
+def test_colorize_is_the_colour_of_each_class():
+    mask = torch.tensor([[0, 13], [255, 200]], dtype=torch.uint8)
+    expected = [[SPEC.colors[0], SPEC.colors[13]], [(0, 0, 0), (0, 0, 0)]]
+    assert plots.colorize(mask, SPEC).tolist() == np.array(expected).tolist()
+
+
+def test_overlay_leaves_void_alone_and_mixes_the_rest():
+    image = np.full((3, 1, 2), 100, np.uint8)
+    blend = plots.overlay(image, np.array([[0, 255]]), SPEC, alpha=0.25)
+    assert blend[0, 1].tolist() == [100, 100, 100]
+    assert blend[0, 0].tolist() == [round(0.75 * 100 + 0.25 * c) for c in SPEC.colors[0]]
+
+
+def test_overlay_bad_input():
+    with pytest.raises(ValueError, match=r"alpha.*2"):
+        plots.overlay(np.zeros((4, 4, 3)), np.zeros((4, 4)), SPEC, alpha=2)
+    with pytest.raises(ValueError, match="resize"):
+        plots.overlay(np.zeros((4, 4, 3)), np.zeros((4, 5)), SPEC)
+
+
+def test_to_rgb_takes_both_orders():
+    image = torch.arange(24, dtype=torch.uint8).view(3, 2, 4)
+    assert np.array_equal(plots.to_rgb(image), image.permute(1, 2, 0).numpy())
+    assert np.array_equal(plots.to_rgb(plots.to_rgb(image)), image.permute(1, 2, 0).numpy())
+
+
+def test_grid_shows_each_picture_in_its_place():
+    pictures = [[np.full((2, 4, 3), 10 * r + c, np.uint8) for c in range(2 + r)] for r in range(2)]
+    figure = plots.image_grid(pictures, titles=["a", "b"], row_labels=["x", "y"])
+    shown = [int(ax.images[0].get_array()[0, 0, 0]) if ax.images else None for ax in figure.axes]
+    assert shown == [0, 1, None, 10, 11, 12]
+
+
+def test_legend_marks_the_tail():
+    _, ax = plt.subplots()
+    plots.class_legend(ax, SPEC)
+    labels = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert "motorcycle*" in labels
+    assert "road" in labels

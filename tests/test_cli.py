@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+import aucseg
+from aucseg.cli import app
+from aucseg.data import load_spec
+from aucseg.training import Record, RunConfig, checkpoint_path
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Runs ``aucseg ARGUMENTS`` in this process: exit code, standard output, standard error."""
+
+    def call(*arguments: str):
+        monkeypatch.setattr("sys.argv", ["aucseg", *map(str, arguments)])
+        with pytest.raises(SystemExit) as exit_:
+            app()
+        out, err = capsys.readouterr()
+        return exit_.value.code or 0, out, err
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(autouse=True)
+def _at_home(home, monkeypatch):
+    monkeypatch.setenv("AUCSEG_HOME", str(home))
+    monkeypatch.chdir(home)
+
+
+def test_version_and_help(run):
+    assert run("--version")[1].strip() == aucseg.__version__
+    out = run("--help")[1]
+    for command in ("data", "config", "train", "evaluate", "predict", "sweep", "book"):
+        assert command in out
+
+
+def test_config_train_evaluate_predict(run, home):
+    """The four commands of the quickstart, one after the other."""
+    code, text, _ = run("config", "--profile", "smoke", "--seed", "3")
+    assert code == 0
+    content = yaml.safe_load(text)
+    (home / "run.yaml").write_text(text)
+    config = RunConfig.from_yaml(home / "run.yaml")
+    assert config.seed == content["seed"] == 3
+
+    code, out, err = run("train", "run.yaml", "--quiet")
+    assert code == 0, err
+    record = Record.read(home / "data" / "records" / "smoke" / f"{config.identity}.json")
+    assert "tail" in out
+    assert checkpoint_path(config).exists()
+
+    code, out, _ = run("evaluate", checkpoint_path(config), "--json")
+    assert json.loads(out) == record.metrics
+    code, out, _ = run("evaluate", checkpoint_path(config), "--split", "train")
+    assert "motorcycle" in out
+
+    Image.fromarray(np.full((50, 90, 3), 120, np.uint8)).save(home / "photo.jpg")
+    code, out, err = run("predict", "photo.jpg", "--checkpoint", checkpoint_path(config), "--overlay")
+    assert code == 0, err
+    with Image.open(home / "predictions" / "photo.png") as mask:
+        assert mask.size == (90, 50)
+        assert mask.mode == "P"
+        ids = np.asarray(mask)
+        colour = np.asarray(mask.convert("RGB"))[0, 0]
+    assert ids.max() < 19
+    assert tuple(colour) == load_spec("cityscapes").colors[ids[0, 0]]
+    with Image.open(home / "predictions" / "photo_overlay.png") as blend:
+        assert blend.size == (90, 50)
+
+
+def test_sweep_reports_each_run(run, monkeypatch):
+    monkeypatch.setattr("aucseg.experiments.store.train", lambda *a, **k: pytest.fail("must not train"))
+    code, out, _ = run(
+        "sweep", "ablation_components", "--profile", "smoke", "--compute", "never", "--seed", 1
+    )
+    assert code == 0
+    assert out.count("not run") == 4
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("train", "nothing.yaml"), "nothing.yaml"),
+        (("evaluate", "nothing.ckpt"), "nothing.ckpt"),
+        (("predict", "x.jpg", "--checkpoint", "nothing.ckpt"), "nothing.ckpt"),
+        (("sweep", "ablation_component"), "ablation_components"),
+        (("config", "--dataset", "streets", "--profile", "paper"), "streets/laptop"),
+        (("config", "--experiment", "ablation_components", "--arm", "nope"), "baseline"),
+        (("config", "--arm", "both"), "--experiment"),
+    ],
+)
+def test_bad_input_is_one_line_without_a_traceback(run, arguments, words):
+    code, _, err = run(*arguments)
+    assert code != 0
+    assert words in err
+    assert "Traceback" not in err
+
+
+def test_a_wrong_key_is_named(run, home):
+    (home / "wrong.yaml").write_text("data: {train_images: 4, eval_images: 4, bacth_size: 2}\n")
+    code, _, err = run("train", "wrong.yaml")
+    assert code == 1
+    assert "batch_size" in err
+
+
+def test_unreadable_image_stops_before_anything_is_written(run, home, tmp_path):
+    _, text, _ = run("config", "--profile", "smoke", "--seed", "3")
+    config = RunConfig.from_dict(yaml.safe_load(text))
+    if not checkpoint_path(config).exists():
+        (home / "run.yaml").write_text(text)
+        run("train", "run.yaml", "--quiet")
+    (home / "bad.jpg").write_bytes(b"not an image")
+    Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(home / "good.png")
+    output = tmp_path / "out"
+    code, _, err = run(
+        "predict", "good.png", "bad.jpg", "--checkpoint", checkpoint_path(config), "--output", output
+    )
+    assert code == 1
+    assert "bad.jpg" in err
+    assert not output.exists()
