@@ -47,6 +47,10 @@ def find_root(name: str, root: str | os.PathLike[str] | None = None) -> Path:
     in ``../shared`` beside the project. A place that the caller or ``AUCSEG_<NAME>`` names must exist:
     no other one is taken in its stead.
 
+    Args:
+        name: name of the data set, for example ``"camvid"``.
+        root: where the caller says it is.
+
     Raises:
         DataError: if there is none, with the places looked at.
     """

@@ -123,6 +123,10 @@ def normalize(images: Tensor, *, dtype: torch.dtype = torch.float32) -> Tensor:
 
     Runs on the device of ``images``: send uint8 there, a quarter of the bytes.
 
+    Args:
+        images: uint8, 0 to 255.
+        dtype: floating-point type of the result.
+
     Raises:
         ValueError: if ``images`` is not uint8 with three channels.
     """

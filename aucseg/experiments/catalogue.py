@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from aucseg.experiments.profiles import make_config
@@ -50,7 +50,7 @@ class Experiment:
         arms: its rows.
         baseline: name of the arm that the others are compared with.
         paper, table: the published table, a file in ``data/published``; ``None`` if there is none.
-    metrics: what a reader of the table wants to see.
+        metrics: what a reader of the table wants to see.
     """
 
     name: str
@@ -59,7 +59,7 @@ class Experiment:
     baseline: str
     paper: str | None = None
     table: str | None = None
-    metrics: tuple[str, ...] = field(default=("mIoU", "mIoU_head", "mIoU_middle", "mIoU_tail"))
+    metrics: tuple[str, ...] = ("mIoU", "mIoU_head", "mIoU_middle", "mIoU_tail")
 
     def runs(
         self, dataset: str, profile: str, seeds: Sequence[int], *, root: str | None = None
@@ -106,14 +106,14 @@ SENSITIVITY = Experiment(
     name="sensitivity",
     title="How much do the weight of the cross entropy, the bank's ratios and the learning rate matter?",
     arms=(
-        Arm("baseline", "cross entropy", {"*": {"loss": _CE, "bank": None, "data": _VAL}}),
         *(
             Arm(
-                f"baseline_lr_{lr:g}",
-                f"cross entropy, rate {lr:g}",
-                {"*": {"loss": _CE, "bank": None, "data": _VAL, "optim": {"lr": lr}}},
+                f"{name}_lr_{lr:g}",
+                f"{label}, rate {lr:g}",
+                {"*": {"loss": loss, "bank": None, "data": _VAL, "optim": {"lr": lr}}},
             )
-            for lr in (5e-4, 5e-3)
+            for name, label, loss in (("baseline", "cross entropy", _CE), ("auc", "+ AUC, λ = 1", _AUC))
+            for lr in (2e-3, 5e-3, 1e-2)
         ),
         *(
             Arm(
@@ -121,7 +121,7 @@ SENSITIVITY = Experiment(
                 f"+ AUC, λ = {weight:g}",
                 {"*": {"loss": _AUC | {"ce_weight": weight}, "bank": None, "data": _VAL}},
             )
-            for weight in (0.25, 1.0, 4.0)
+            for weight in (0.25, 4.0)
         ),
         *(
             Arm(
@@ -138,7 +138,7 @@ SENSITIVITY = Experiment(
             for sample, resize in ((0.05, 0.4), (0.5, 0.7), (1.0, 1.0))
         ),
     ),
-    baseline="baseline",
+    baseline="baseline_lr_0.005",
 )
 
 EXPERIMENTS = {experiment.name: experiment for experiment in (ABLATION_COMPONENTS, SENSITIVITY)}

@@ -36,7 +36,12 @@ def published_table(paper: str, table: str) -> pd.DataFrame:
 
 
 def tidy(runs: Iterable[Run], records: Mapping[str, Record | None]) -> pd.DataFrame:
-    """One row for each finished run and metric: ``arm``, ``seed``, ``metric``, ``value`` in percent."""
+    """One row for each finished run and metric: ``arm``, ``seed``, ``metric``, ``value`` in percent.
+
+    Args:
+        runs: the runs of an experiment.
+        records: their records by identity, ``None`` where there is none.
+    """
     rows = [
         {"arm": run.arm.name, "seed": run.config.seed, "metric": metric, "value": 100 * value}
         for run in runs
@@ -51,6 +56,10 @@ def class_iou(runs: Iterable[Run], records: Mapping[str, Record | None]) -> pd.D
     """One row for each finished run and class: ``arm``, ``seed``, ``class``, ``group``, ``iou`` in percent.
 
     Classes that occur nowhere in the evaluation split have no row.
+
+    Args:
+        runs: the runs of an experiment.
+        records: their records by identity, ``None`` where there is none.
     """
     rows = [
         {"arm": run.arm.name, "seed": run.config.seed, "class": name, "group": group, "iou": 100 * value}
@@ -88,7 +97,12 @@ def interval(values: Iterable[float], level: float = 0.95) -> tuple[float, float
 
 
 def summarise(measured: pd.DataFrame, *, level: float = 0.95) -> pd.DataFrame:
-    """Mean and interval over seeds, by arm: ``arm``, ``metric``, ``mean``, ``half``, ``n``."""
+    """Mean and interval over seeds, by arm: ``arm``, ``metric``, ``mean``, ``half``, ``n``.
+
+    Args:
+        measured: as :func:`tidy` returns it.
+        level: probability that an interval covers its mean, in (0, 1).
+    """
     rows = [
         (arm, metric, *interval(group["value"], level))
         for (arm, metric), group in measured.groupby(["arm", "metric"], sort=False)
@@ -101,6 +115,11 @@ def effects(measured: pd.DataFrame, baseline: str, *, level: float = 0.95) -> pd
 
     Two runs of one seed share initial weights, order and crops, so their difference varies less than the
     difference of two means.
+
+    Args:
+        measured: as :func:`tidy` returns it.
+        baseline: name of the arm that the others are compared with.
+        level: probability that an interval covers its mean, in (0, 1).
     """
     wide = measured.pivot_table(index=["metric", "seed"], columns="arm", values="value", sort=False)
     if baseline not in wide:
@@ -144,6 +163,11 @@ def side_by_side(experiment: Experiment, measured: pd.DataFrame, *, level: float
     ``mean``, ``half``, ``n``, ``effect``, ``effect_half``, and ``sign``: ``"agrees"`` or ``"disagrees"``
     where the interval of the measured effect leaves zero out, ``"open"`` where it holds zero, ``""`` where
     there is nothing to compare.
+
+    Args:
+        experiment: the table.
+        measured: as :func:`tidy` returns it.
+        level: probability that an interval covers its mean, in (0, 1).
     """
     table = summarise(measured, level=level)
     change = effects(measured, experiment.baseline, level=level)

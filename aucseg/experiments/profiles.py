@@ -31,7 +31,7 @@ _BASE: dict[tuple[str, str], dict[str, Any]] = {
             "eval_images": 300,
         },
         "model": _SMALL_UNET,
-        "optim": {"lr": 2e-3, "steps": 800, "warmup_steps": 50},
+        "optim": {"lr": 5e-3, "steps": 800, "warmup_steps": 50},
     },
     ("streets", "gpu"): {
         "data": {
@@ -120,6 +120,10 @@ _SEEDS = {
 def default_seeds(dataset: str, profile: str) -> tuple[int, ...]:
     """Seeds of a table for which the reader names none.
 
+    Args:
+        dataset: as for :func:`base_config`.
+        profile: as for :func:`base_config`.
+
     Raises:
         ConfigError: if the data set has no such profile, with those that exist.
     """
@@ -158,6 +162,14 @@ def make_config(
     """A validated configuration: the base of data set and profile, with some keys changed.
 
     A change that is a mapping changes only the keys it names.
+
+    Args:
+        dataset: as for :func:`base_config`.
+        profile: as for :func:`base_config`.
+        seed: seed of the run.
+        name: label of the run.
+        root: folder of the data set.
+        changes: values for keys of :class:`~aucseg.training.RunConfig`.
 
     >>> config = make_config("streets", "smoke", seed=1, bank=None, optim={"lr": 0.5})
     >>> config.optim.lr, config.optim.steps

@@ -27,11 +27,17 @@ def auc_risk(
     AUCSeg Eq. 7 sums, over all ordered pairs of classes c != d, the mean surrogate loss over all pairs of
     a pixel of class c and a pixel of class d:
 
-        risk[c, d] = 1/(|N_c||N_d|) sum_{m in N_c} sum_{n in N_d} l(s[m, c] - s[n, c])
+    .. math::
 
-    For the square surrogate l(t) = (margin - t)^2 this is exactly
+        R_{cd} = \frac{1}{|N_c| |N_d|} \sum_{m \in N_c} \sum_{n \in N_d} \ell(s_{m,c} - s_{n,c})
 
-        risk[c, d] = (margin - (mean[c, c] - mean[d, c]))^2 + var[c, c] + var[d, c]
+    For the square surrogate :math:`\ell(t) = (\gamma - t)^2` with margin :math:`\gamma` this is exactly
+
+    .. math::
+
+        R_{cd} = \bigl(\gamma - (\mu_{c,c} - \mu_{d,c})\bigr)^2 + v_{c,c} + v_{d,c},
+
+    where :math:`\mu_{d,c}` and :math:`v_{d,c}` are mean and variance of channel c over the pixels of class d.
 
     Only pairs whose two classes both have a pixel count (Eq. 8).
 

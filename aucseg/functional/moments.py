@@ -38,12 +38,14 @@ class ClassMoments:
 
 
 def class_moments(scores: Tensor, target: Tensor, num_classes: int, ignore_index: int = 255) -> ClassMoments:
-    """Class-conditional moments of the scores, in one pass over the pixels and differentiable.
+    r"""Class-conditional moments of the scores, in one pass over the pixels and differentiable.
 
-    With N_d the pixels of class d (AUCSeg, Eq. 7):
+    With :math:`N_d` the pixels of class d (AUCSeg, Eq. 7):
 
-        mean[d, c] = 1/|N_d| sum_{i in N_d} s[i, c]
-        var[d, c]  = 1/|N_d| sum_{i in N_d} (s[i, c] - mean[d, c])^2
+    .. math::
+
+        \mu_{d,c} = \frac{1}{|N_d|} \sum_{i \in N_d} s_{i,c}, \qquad
+        v_{d,c} = \frac{1}{|N_d|} \sum_{i \in N_d} (s_{i,c} - \mu_{d,c})^2
 
     Time and memory are linear in the pixels: no pair of pixels, no loop over classes and no dense one-hot
     of the whole batch. The variance is centred before it is squared, chunk by chunk, and the chunks are

@@ -23,9 +23,13 @@ class AUCLoss(nn.Module):
 
     For scores s = activation(logits) and N_c the pixels of class c in the batch (AUCSeg, Eq. 7 and 8):
 
-        loss = reduce over c != d of  1/(|N_c||N_d|) sum_{m in N_c} sum_{n in N_d} l(s[m, c] - s[n, c])
+    .. math::
 
-    with l(t) = (margin - t)^2. Pairs with a class that the batch does not hold are left out; a batch
+        \ell_{auc} = \sum_{c} \sum_{d \ne c} \frac{1}{|N_c| |N_d|}
+            \sum_{m \in N_c} \sum_{n \in N_d} \ell(s_{m,c} - s_{n,c})
+
+    with :math:`\ell(t) = (\gamma - t)^2` and the margin :math:`\gamma`; the sum over ordered pairs of
+    classes is a mean by default. Pairs with a class that the batch does not hold are left out; a batch
     without any pair (a single class, or void only) gives zero with a gradient of zero.
 
     Args:

@@ -24,7 +24,7 @@ class TailMemoryBank(nn.Module):
 
     1. Store: the pixels of each tail class of each image, cut out by their tight box. A class keeps at most
        S_M objects; once it is full a new object replaces a random old one.
-    2. Retrieve: an image that misses the tail classes C_miss draws ceil(|C_miss| R_S) of them without
+    2. Retrieve: an image that misses n tail classes draws ceil(n R_S) of them without
        replacement. The draw of a class that has nothing stored is lost.
     3. Paste: a random stored object of each drawn class is scaled by R_R and pasted at a uniformly random
        place. A later paste may cover an earlier one, or tail pixels of the image itself.

@@ -31,7 +31,16 @@ def padded_logits(model: nn.Module, images: Tensor, *, multiple: int = 32) -> Te
 
 @torch.inference_mode()
 def predict(model: nn.Module, images: Tensor, *, multiple: int = 32) -> Tensor:
-    """Class ids (B,H,W) int64 for normalised images (B,3,H,W), in evaluation mode, without gradients."""
+    """Class ids for normalised images, in evaluation mode and without gradients.
+
+    Args:
+        model: as for :func:`padded_logits`.
+        images: (B,3,H,W) float, normalised as in training.
+        multiple: largest stride of the encoder, in pixels.
+
+    Returns:
+        (B,H,W) int64; the model is left in the mode it was in.
+    """
     training = model.training
     model.eval()
     try:

@@ -21,7 +21,12 @@ def to_rgb(image: Any) -> np.ndarray:
 
 
 def colorize(mask: Any, spec: ClassSpec) -> np.ndarray:
-    """A mask (H,W) of train ids in the colours of its classes, (H,W,3) uint8; void is black."""
+    """A mask in the colours of its classes, (H,W,3) uint8; void is black.
+
+    Args:
+        mask: (H,W) train ids.
+        spec: classes of the mask.
+    """
     return spec.palette[np.asarray(mask).astype(np.uint8)]
 
 
@@ -82,7 +87,13 @@ def image_grid(
 
 
 def class_legend(ax: Axes, spec: ClassSpec, *, columns: int = 5) -> None:
-    """A legend of class colours below some axes; tail classes are marked with an asterisk."""
+    """A legend of class colours; tail classes are marked with an asterisk.
+
+    Args:
+        ax: axes that show the legend and nothing else.
+        spec: the classes.
+        columns: number of columns.
+    """
     tail = set(spec.tail)
     handles = [
         Patch(color=("#{:02x}{:02x}{:02x}".format(*color)), label=name + ("*" if i in tail else ""))

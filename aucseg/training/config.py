@@ -159,6 +159,11 @@ class RunConfig(_Frozen):
         name: a label for people; not part of the identity.
         profile: the profile that made the configuration, or ``"custom"``; not part of the identity.
         seed: decides initial weights, order, crops and what the bank draws.
+        data: which images.
+        model: which network.
+        loss: what is minimised.
+        bank: the memory bank, ``None`` for none.
+        optim: optimiser and schedule.
         precision: ``"auto"`` is bfloat16 mixed precision on CUDA and float32 elsewhere.
         device: ``"auto"``, ``"cpu"`` or ``"cuda"``; not part of the identity, but in the record.
         checkpoint_every: steps between checkpoints; a killed run loses at most these.

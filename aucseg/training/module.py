@@ -111,8 +111,8 @@ class SegmentationModule(LightningModule):
             )
         self.history["step"].append(float(step))
         self.history["learning_rate"].append(learning_rate(step - 1, optim))
-        for key, value in means.items():
-            self.history.setdefault(key, []).append(value)
+        for key, mean in means.items():
+            self.history.setdefault(key, []).append(mean)
         now = time.perf_counter()
         self.step_seconds.append((now - self._clock) / self._since)
         self._sums, self._since, self._clock = {}, 0, now

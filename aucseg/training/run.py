@@ -40,7 +40,12 @@ def run_folder(config: RunConfig) -> Path:
 
 
 def checkpoint_path(config: RunConfig, folder: str | Path | None = None) -> Path:
-    """The checkpoint file of a run, whether or not it exists."""
+    """The checkpoint file of a run, whether or not it exists.
+
+    Args:
+        config: the run.
+        folder: its folder, ``runs/<identity>`` by default.
+    """
     return Path(folder or run_folder(config)) / _CHECKPOINT
 
 

@@ -1,0 +1,77 @@
+# aucseg: `make book` and `make test` are the two commands; `make help` lists the rest.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+
+# Idle OpenMP threads sleep instead of spinning: on two cores that is the difference between fast and stuck.
+export OMP_WAIT_POLICY := PASSIVE
+
+# The first interpreter that runs and is new enough; override with `make PYTHON=/path/to/python3.12 ...`.
+PYTHON ?= $(shell for p in python3.11 python3; do \
+  $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo $$p && break; done)
+VENV ?= .venv
+# The index of PyTorch's own wheels, for example of its CPU builds: pytorch.org gives the address. Off by default.
+TORCH_INDEX ?=
+PROFILE ?= laptop
+COMPUTE ?= missing
+
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+NBSTRIPOUT := $(BIN)/nbstripout --extra-keys "metadata.papermill cell.metadata.papermill"
+NOTEBOOKS := $(wildcard notebooks/*.ipynb)
+
+.PHONY: help venv book test lint types unit notebooks book-smoke format lab bench clean distclean
+
+help:  ## list the targets
+	@grep -hE '^[a-z-]+:.*##' Makefile | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@echo "  variables: PROFILE=smoke|laptop|gpu|paper  COMPUTE=missing|never|always  PYTHON=...  VENV=...  TORCH_INDEX=..."
+
+venv: $(STAMP)  ## create the virtual environment from pyproject.toml and constraints.txt
+
+$(STAMP): pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "error: no Python 3.11 or newer found; pass PYTHON=/path/to/python" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet \
+	  $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) -c constraints.txt -e ".[book,dev]"
+	@touch $@
+
+book: venv  ## execute the notebooks and build the HTML book (PROFILE, COMPUTE)
+	$(BIN)/aucseg book --profile $(PROFILE) --compute $(COMPUTE)
+
+test: venv lint types book-smoke unit  ## everything that must hold: lint, types, notebooks and book (smoke), pytest
+
+lint: venv  ## ruff on code and notebooks; notebooks carry no outputs
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(if $(NOTEBOOKS),$(NBSTRIPOUT) --verify $(NOTEBOOKS))
+
+types: venv  ## mypy
+	$(BIN)/mypy
+
+unit: venv  ## pytest, warnings are errors
+	$(BIN)/python -m pytest
+
+notebooks: venv  ## execute the notebooks at the smoke profile, without building pages
+	$(BIN)/aucseg book --profile smoke --output build/smoke --no-html
+
+book-smoke: venv  ## execute the notebooks and build the book at the smoke profile, beside the real one
+	$(BIN)/aucseg book --profile smoke --output build/smoke
+
+format: venv  ## let ruff and nbstripout rewrite the files
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+	$(if $(NOTEBOOKS),$(NBSTRIPOUT) $(NOTEBOOKS))
+
+lab: venv  ## open the notebooks in JupyterLab
+	$(BIN)/jupyter lab notebooks
+
+bench: venv  ## benchmarks: ratios measured side by side in one run
+	for script in $$(grep -l __main__ benchmarks/*.py); do echo "== $$script"; $(BIN)/python $$script; done
+
+clean:  ## remove what was built, keep the environment, the records and the data sets
+	rm -rf build book/notebooks data/records/smoke .pytest_cache .mypy_cache .ruff_cache .hypothesis lightning_logs
+	find aucseg tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+
+distclean: clean  ## clean, and remove the environment and the checkpoints
+	rm -rf $(VENV) runs aucseg.egg-info

@@ -1,0 +1,94 @@
+"""One source of truth: constraints.txt and environment.yml follow pyproject.toml."""
+
+from __future__ import annotations
+
+import re
+import sys
+import tomllib
+from collections.abc import Iterator
+from importlib import metadata
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+
+from tests.repository import ROOT
+
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+EXTRAS = sorted(PROJECT["optional-dependencies"])
+DIRECT = [
+    Requirement(line)
+    for group in (PROJECT["dependencies"], *PROJECT["optional-dependencies"].values())
+    for line in group
+]
+
+
+def _pins() -> dict[str, str]:
+    pins = {}
+    for line in (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines():
+        if line and not line.startswith("#"):
+            match = re.fullmatch(r"([A-Za-z0-9._-]+)==([0-9A-Za-z.!+]+)", line)
+            assert match, f"constraints.txt: {line!r} is not a plain NAME==VERSION"
+            assert canonicalize_name(match[1]) not in pins, f"constraints.txt pins {match[1]} twice"
+            pins[canonicalize_name(match[1])] = match[2]
+    return pins
+
+
+def _closure() -> Iterator[str]:
+    """Names of everything that aucseg with all its extras needs in this environment."""
+    todo, seen = [("aucseg", frozenset(EXTRAS))], set()
+    while todo:
+        name, extras = todo.pop()
+        if (name, extras) in seen:
+            continue
+        seen.add((name, extras))
+        if name != "aucseg":
+            yield name
+        for line in metadata.requires(name) or []:
+            need = Requirement(line)
+            if need.marker is None or any(need.marker.evaluate({"extra": e}) for e in (*extras, "")):
+                todo.append((canonicalize_name(need.name), frozenset(need.extras)))
+
+
+@pytest.mark.parametrize("need", DIRECT, ids=lambda need: need.name)
+def test_constraints_pin_each_direct_dependency_in_its_range(need: Requirement) -> None:
+    pinned = _pins().get(canonicalize_name(need.name))
+    assert pinned, f"constraints.txt does not pin {need.name}"
+    assert pinned in need.specifier, f"constraints.txt pins {need.name}=={pinned}, pyproject wants {need}"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="constraints.txt is the closure on Linux")
+def test_constraints_pin_the_whole_closure() -> None:
+    try:
+        missing = sorted(set(_closure()) - set(_pins()))
+    except metadata.PackageNotFoundError as error:
+        pytest.skip(f"aucseg[{','.join(EXTRAS)}] is not installed: {error}")
+    assert not missing, f"constraints.txt misses {missing}"
+
+
+def test_environment_installs_what_pyproject_says_at_the_pinned_versions() -> None:
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
+    names = [item for item in environment["dependencies"] if isinstance(item, str)]
+    (pip,) = (item["pip"] for item in environment["dependencies"] if isinstance(item, dict))
+    python = next(name.split("=")[1] for name in names if name.startswith("python="))
+    assert sorted(re.split("[=<>]", name)[0] for name in names) == ["pip", "python"]
+    assert f"{python}.0" in SpecifierSet(PROJECT["requires-python"])
+    assert sorted(pip) == ["-c constraints.txt", f"-e .[{','.join(EXTRAS)}]"]
+
+
+def test_makefile_installs_the_same() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    assert f'-c constraints.txt -e ".[{",".join(EXTRAS)}]"' in makefile
+
+
+def test_torch_range_reaches_back_to_the_oldest_supported_pair() -> None:
+    ranges = {need.name: need.specifier for need in DIRECT}
+    assert "2.11.0" in ranges["torch"]
+    assert "0.26.0" in ranges["torchvision"]
+
+
+def test_jupyter_is_an_extra() -> None:
+    core = {Requirement(line).name for line in PROJECT["dependencies"]}
+    assert not core & {"jupyterlab", "ipykernel", "papermill", "jupyter-book", "sphinx", "nbformat"}

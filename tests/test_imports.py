@@ -1,0 +1,67 @@
+"""Imports point down the list of layers, and the library needs no Jupyter."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.repository import PUBLIC, ROOT
+
+# What each part of the package may import from the others. `paths` knows folders and nothing else.
+ALLOWED: dict[str, set[str]] = {
+    "paths": set(),
+    "functional": set(),
+    "losses": {"functional"},
+    "memory": {"functional"},
+    "metrics": {"functional"},
+    "data": {"paths"},
+    "models": set(),
+    "training": {"functional", "losses", "memory", "metrics", "data", "models", "paths"},
+    "experiments": {"functional", "metrics", "data", "models", "training", "paths"},
+    "plots": {"data", "training", "experiments"},
+    "book": {"paths"},
+}
+PACKAGE = ROOT / "aucseg"
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+
+def _part(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def _imports(path: Path) -> set[str]:
+    """Parts of aucseg that a module imports, wherever in the module it does so."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {name.name for name in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}:{node.lineno}: import by the full name"
+            found |= {f"{node.module}.{name.name}" for name in node.names}
+    return {name.split(".")[1] for name in found if name.startswith("aucseg.")}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_point_down(path: Path) -> None:
+    part = _part(path)
+    if part in ("cli", "__main__"):  # the roof: may import anything
+        return
+    if part == "__init__":
+        assert not _imports(path), "`import aucseg` must stay light"
+        return
+    assert part in ALLOWED, f"{path}: say in this table what the new part {part!r} may import"
+    upward = _imports(path) - ALLOWED[part] - {part}
+    assert not upward, f"{path.relative_to(ROOT)} imports {sorted(upward)}; {part} may import {ALLOWED[part]}"
+
+
+def test_library_imports_no_jupyter() -> None:
+    names = ", ".join(f"aucseg.{part}" for part in (*PUBLIC, "book", "cli"))
+    foreign = ("IPython", "ipykernel", "jupyter", "jupyter_book", "nbformat", "papermill", "sphinx")
+    program = f"import sys, {names}; print(*sorted(set({foreign!r}) & set(sys.modules)))"
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.strip() == ""

@@ -1,0 +1,145 @@
+"""The repository keeps its own rules: no machine of ours in it, clean notebooks, a short README."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+from typer.main import get_command
+
+import aucseg
+from aucseg.cli import commands
+from tests.repository import ROOT, project_files
+
+TEXT = {
+    ".py",
+    ".md",
+    ".toml",
+    ".yml",
+    ".yaml",
+    ".txt",
+    ".cfg",
+    ".cff",
+    ".ipynb",
+    ".json",
+    ".bib",
+    ".css",
+    ".csv",
+}
+# Written in pieces, so that this file does not find itself.
+FOREIGN = re.compile(
+    "|".join(
+        [
+            r"(?<![\w.:/])/(?:wo" + r"rk|ho" + r"me|ro" + r"ot|Us" + r"ers|op" + r"t/pypi)/[\w.]",
+            r"/t" + r"mp/w\b",
+            r"files\.pythonho" + r"sted\.org",
+            r"download\.pyto" + r"rch\.org",
+            r"pypi\.o" + r"rg/simple",
+        ]
+    )
+)
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+
+
+def _text_files() -> list[Path]:
+    return [path for path in project_files() if path.suffix in TEXT or path.name in ("Makefile", "run")]
+
+
+def test_no_file_names_the_machine_it_was_written_on() -> None:
+    found = [
+        f"{path.relative_to(ROOT)}:{number}: {line.strip()[:80]}"
+        for path in _text_files()
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+        if FOREIGN.search(line)
+    ]
+    assert not found, found
+
+
+def test_foreign_pattern_knows_what_it_looks_for() -> None:
+    assert FOREIGN.search("see /ho" + "me/somebody/data")
+    assert not FOREIGN.search("https://example.org/ho" + "me/page and ../work/x")
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_notebook_is_clean_and_parameterised(path: Path) -> None:
+    notebook = json.loads(path.read_text(encoding="utf-8"))
+    code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    assert not any(cell["outputs"] or cell["execution_count"] for cell in code), "run: make format"
+    tagged = [cell for cell in code if "parameters" in cell["metadata"].get("tags", [])]
+    assert len(tagged) == 1
+    source = "".join(tagged[0]["source"])
+    assert re.search(r"^profile = ", source, re.MULTILINE)
+    assert re.search(r"^compute = ", source, re.MULTILINE)
+    assert "papermill" not in notebook["metadata"]
+
+
+def test_pages_and_notebooks_are_those_of_the_table_of_contents() -> None:
+    toc = yaml.safe_load((ROOT / "book" / "_toc.yml").read_text(encoding="utf-8"))
+    listed = {chapter["file"] for part in toc["parts"] for chapter in part["chapters"]} | {toc["root"]}
+    pages = {path.stem for path in (ROOT / "book").glob("*.md")}
+    assert listed == pages | {f"notebooks/{path.stem}" for path in NOTEBOOKS}
+
+
+def test_readme_is_short_and_its_links_lead_somewhere() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert len(readme.splitlines()) < 120
+    links = [link for link in re.findall(r"\]\(([^)]+)\)", readme) if "://" not in link]
+    missing = [link for link in links if not (ROOT / link).exists()]
+    assert not missing, missing
+
+
+def test_commands_in_the_prose_exist() -> None:
+    tree = get_command(commands)
+    prose = [ROOT / "README.md", *(ROOT / "book").glob("*.md")]
+    for path in prose:
+        for line in re.findall(
+            r"(?:^|`)aucseg ([a-z].*?)(?:`|$)", path.read_text(encoding="utf-8"), re.MULTILINE
+        ):
+            words = line.split()
+            command = tree.commands.get(words[0])  # type: ignore[attr-defined]
+            assert command is not None, f"{path.name}: no command `aucseg {words[0]}`"
+            if hasattr(command, "commands"):
+                command = command.commands.get(words[1])
+                assert command is not None, f"{path.name}: no command `aucseg {words[0]} {words[1]}`"
+            known = {
+                option
+                for parameter in command.params
+                for option in (*parameter.opts, *parameter.secondary_opts)
+            }
+            unknown = [word for word in words if word.startswith("--") and word not in known]
+            assert not unknown, f"{path.name}: `aucseg {line}` has no {unknown}"
+
+
+def test_targets_in_the_prose_exist() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
+    for path in [ROOT / "README.md", *(ROOT / "book").glob("*.md")]:
+        named = set(re.findall(r"(?:^|`)make ([a-z-]+)", path.read_text(encoding="utf-8"), re.MULTILINE))
+        assert named <= targets, f"{path.name}: {named - targets}"
+
+
+def test_version_is_one() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert aucseg.__version__ == project["version"] == citation["version"]
+    assert citation["license"] == project["license"] == "MIT"
+    assert (ROOT / "LICENSE").read_text(encoding="utf-8").startswith("MIT License")
+
+
+def test_ci_runs_make_test() -> None:
+    script = ROOT / ".ci" / "run"
+    assert os.access(script, os.X_OK)
+    lines = [line for line in script.read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
+    assert lines == ["set -euo pipefail", 'cd "$(dirname "${BASH_SOURCE[0]}")/.."', "make test"]
+
+
+def test_every_published_table_is_indexed() -> None:
+    published = ROOT / "data" / "published"
+    lines = (published / "index.csv").read_text(encoding="utf-8").splitlines()[1:]
+    listed = {name for line in lines for name in re.findall(r"[\w/]+\.csv", line)}
+    assert listed == {str(path.relative_to(published)) for path in published.rglob("*.csv")} - {"index.csv"}
