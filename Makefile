@@ -20,8 +20,9 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 NBSTRIPOUT := $(BIN)/nbstripout --extra-keys "metadata.papermill cell.metadata.papermill"
 NOTEBOOKS := $(wildcard notebooks/*.ipynb)
+BENCHMARKS := auc_loss memory_bank streets
 
-.PHONY: help venv book test lint types unit notebooks book-smoke format lab bench clean distclean
+.PHONY: help venv book test lint types unit notebooks book-smoke rerun format lab bench clean distclean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' Makefile | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -39,7 +40,7 @@ $(STAMP): pyproject.toml constraints.txt
 book: venv  ## execute the notebooks and build the HTML book (PROFILE, COMPUTE)
 	$(BIN)/aucseg book --profile $(PROFILE) --compute $(COMPUTE)
 
-test: venv lint types book-smoke unit  ## everything that must hold: lint, types, notebooks and book (smoke), pytest
+test: venv lint types book-smoke rerun unit  ## everything that must hold: lint, types, notebooks and book (smoke), pytest
 
 lint: venv  ## ruff on code and notebooks; notebooks carry no outputs
 	$(BIN)/ruff check
@@ -58,6 +59,9 @@ notebooks: venv  ## execute the notebooks at the smoke profile, without building
 book-smoke: venv  ## execute the notebooks and build the book at the smoke profile, beside the real one
 	$(BIN)/aucseg book --profile smoke --output build/smoke
 
+rerun: book-smoke  ## run the smoke notebooks again from their executed copies, as a reader would in JupyterLab
+	$(BIN)/python -m pytest -q --nbmake --nbmake-timeout=600 build/smoke/source/notebooks
+
 format: venv  ## let ruff and nbstripout rewrite the files
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
@@ -66,8 +70,9 @@ format: venv  ## let ruff and nbstripout rewrite the files
 lab: venv  ## open the notebooks in JupyterLab
 	$(BIN)/jupyter lab notebooks
 
-bench: venv  ## benchmarks: ratios measured side by side in one run
-	for script in $$(grep -l __main__ benchmarks/*.py); do echo "== $$script"; $(BIN)/python $$script; done
+bench: venv  ## benchmarks: ratios measured side by side in one run, written to data/benchmarks
+	for name in $(BENCHMARKS); do echo "== $$name"; \
+	  $(BIN)/python benchmarks/$$name.py --json data/benchmarks/$$name.json; done
 
 clean:  ## remove what was built, keep the environment, the records and the data sets
 	rm -rf build book/notebooks data/records/smoke .pytest_cache .mypy_cache .ruff_cache .hypothesis lightning_logs

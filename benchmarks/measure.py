@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import platform
 import statistics
 import time
 from collections.abc import Callable
@@ -13,6 +11,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
+
+from aucseg.training.record import environment
 
 
 def interleaved(
@@ -58,31 +58,13 @@ def patches(
     return torch.stack(targets)
 
 
-def machine(device: str) -> dict[str, Any]:
-    """The hardware and the versions that a figure belongs to."""
-    cpu = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.is_file():
-        names = [line for line in info.read_text().splitlines() if line.startswith("model name")]
-        cpu = names[0].split(":", 1)[1].strip() if names else cpu
-    return {
-        "cpu": cpu,
-        "cores": os.cpu_count(),
-        "threads": torch.get_num_threads(),
-        "device": torch.cuda.get_device_name() if device == "cuda" else "cpu",
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "system": platform.platform(),
-    }
-
-
 def report(name: str, device: str, rows: list[dict[str, Any]], path: Path | None) -> None:
     """Print the rows and, if a path is given, write them with the machine as JSON."""
     for row in rows:
         print("  ".join(f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in row.items()))
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        content = {"benchmark": name, "machine": machine(device), "rows": rows}
+        content = {"benchmark": name, "device": device, **environment(), "rows": rows}
         path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
         print(f"written to {path}")
 

@@ -1,11 +1,13 @@
-"""Images per second of SyntheticStreets with one and two processes: one JSON line for each."""
+"""Images per second of SyntheticStreets with one and two processes."""
 
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+from measure import report
 
 from aucseg.data.streets import SyntheticStreets
 
@@ -23,9 +25,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", type=int, default=200)
     parser.add_argument("--size", type=int, nargs=2, default=(128, 256), metavar=("HEIGHT", "WIDTH"))
+    parser.add_argument("--json", type=Path, help="write the figures here")
     args = parser.parse_args()
     size = (args.size[0], args.size[1])
     draw(4, size, 0, 1)  # noise tiles
+    rows = []
     for processes in (1, 2):
         with ProcessPoolExecutor(processes) as pool:
             list(pool.map(draw, [4] * processes, [size] * processes, [0] * processes, [1] * processes))
@@ -33,16 +37,17 @@ def main() -> None:
             jobs = [pool.submit(draw, args.images, size, k, processes) for k in range(processes)]
             done = sum(job.result() for job in jobs)
             seconds = time.perf_counter() - start
-        line = {
-            "benchmark": "streets",
-            "size": size,
-            "processes": processes,
-            "images": done,
-            "seconds": round(seconds, 3),
-            "images_per_second": round(done / seconds, 1),
-            "ms_per_image_per_process": round(1e3 * seconds * processes / done, 2),
-        }
-        print(json.dumps(line))
+        rows.append(
+            {
+                "size": f"{size[0]}x{size[1]}",
+                "processes": processes,
+                "images": done,
+                "seconds": seconds,
+                "images_per_second": done / seconds,
+                "seconds_for_1000": 1000 * seconds / done,
+            }
+        )
+    report("streets", "cpu", rows, args.json)
 
 
 if __name__ == "__main__":

@@ -113,7 +113,7 @@ SENSITIVITY = Experiment(
                 {"*": {"loss": loss, "bank": None, "data": _VAL, "optim": {"lr": lr}}},
             )
             for name, label, loss in (("baseline", "cross entropy", _CE), ("auc", "+ AUC, λ = 1", _AUC))
-            for lr in (2e-3, 5e-3, 1e-2)
+            for lr in (2e-3, 5e-3, 1e-2, 2e-2)
         ),
         *(
             Arm(
@@ -138,7 +138,7 @@ SENSITIVITY = Experiment(
             for sample, resize in ((0.05, 0.4), (0.5, 0.7), (1.0, 1.0))
         ),
     ),
-    baseline="baseline_lr_0.005",
+    baseline="baseline_lr_0.01",
 )
 
 EXPERIMENTS = {experiment.name: experiment for experiment in (ABLATION_COMPONENTS, SENSITIVITY)}

@@ -31,7 +31,7 @@ _BASE: dict[tuple[str, str], dict[str, Any]] = {
             "eval_images": 300,
         },
         "model": _SMALL_UNET,
-        "optim": {"lr": 5e-3, "steps": 800, "warmup_steps": 50},
+        "optim": {"lr": 1e-2, "steps": 800, "warmup_steps": 50},
     },
     ("streets", "gpu"): {
         "data": {

@@ -4,7 +4,6 @@ import json
 
 import pytest
 
-from aucseg import paths
 from aucseg.experiments import RecordStore, make_config
 from aucseg.training import Record, RecordError
 
@@ -77,13 +76,3 @@ def test_same_result_looks_at_numbers_only():
     a = make_record()
     assert a.same_result(a.model_copy(update={"timing": {"seconds_total": 9.0}, "versions": {}}))
     assert not a.same_result(make_record(miou=0.4))
-
-
-def test_every_committed_record_is_whole():
-    """Reads each one; a profile's folder holds records of that profile under their identity."""
-    store = RecordStore(paths.records())
-    for path in sorted(store.root.glob("*/*.json")):
-        record = Record.read(path)
-        assert path.stem == record.identity
-        assert path.parent.name == record.profile
-        assert "/" not in (record.config["data"]["root"] or "")

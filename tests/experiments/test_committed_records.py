@@ -1,0 +1,58 @@
+"""The records in the repository: whole, in their place, and each wanted by a table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from aucseg.data import SyntheticStreets
+from aucseg.experiments import EXPERIMENTS, RecordStore
+from aucseg.training import Record, build_dataset
+
+RECORDS = sorted(
+    path
+    for path in (Path(__file__).parents[2] / "data" / "records").glob("*/*.json")
+    if path.parent.name != "smoke"
+)
+
+
+@pytest.mark.parametrize("path", RECORDS, ids=lambda path: path.stem)
+def test_record_is_whole_and_wanted(path):
+    """A record that no table asks for is a leftover of an earlier configuration."""
+    record = Record.read(path)
+    config = record.run_config
+    assert RecordStore(path.parents[1]).path(config) == path
+    assert "/" not in str(config.data.root or "")
+    wanted = {
+        run.config.identity
+        for experiment in EXPERIMENTS.values()
+        for run in experiment.runs(config.data.name, config.profile, [config.seed])
+    }
+    assert record.identity in wanted
+
+
+@pytest.mark.parametrize("path", RECORDS, ids=lambda path: path.stem)
+def test_groups_are_means_of_their_classes(path):
+    """An independent sum over the classes gives the means that the tables show."""
+    record = Record.read(path)
+    iou, groups = (
+        record.metrics["iou"],
+        dict(zip(*(record.dataset[k] for k in ("classes", "groups")), strict=True)),
+    )
+    for key, members in [("mIoU", list(iou))] + [
+        (f"mIoU_{g}", [c for c in iou if groups[c] == g]) for g in ("head", "middle", "tail")
+    ]:
+        values = [iou[name] for name in members if iou[name] is not None]
+        assert record.metrics[key] == pytest.approx(sum(values) / len(values), rel=1e-9)
+
+
+def test_recorded_streets_are_the_streets_of_today():
+    """If the generator changed without a new version, the records would be of other pictures."""
+    for path in RECORDS:
+        record = Record.read(path)
+        data = record.run_config.data
+        if data.name == "streets":
+            today = build_dataset(data, data.eval_split, data.eval_images)
+            assert isinstance(today.dataset, SyntheticStreets)
+            assert today.fingerprint() == record.dataset["eval_fingerprint"]
