@@ -32,6 +32,23 @@ def published() -> Path:
     return home() / "data" / "published"
 
 
+def dataset(name: str) -> Path:
+    """Where ``aucseg data get NAME`` puts a data set: ``data/<name>``."""
+    return home() / "data" / name
+
+
+def dataset_places(name: str) -> list[Path]:
+    """Folders in which a data set may lie, the likeliest first.
+
+    That of the project; the one in the folder that the environment variable ``AUCSEG_SHARED`` names; the one
+    in a folder ``shared`` beside the project, for machines on which several clones share one copy.
+    """
+    places = [dataset(name)]
+    if shared := os.environ.get("AUCSEG_SHARED"):
+        places.append(Path(shared) / "data" / name)
+    return [*places, home().parent / "shared" / "data" / name]
+
+
 def runs() -> Path:
     """Checkpoints and whatever else a run leaves behind that is not committed: ``runs``."""
     return home() / "runs"

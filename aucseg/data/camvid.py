@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from aucseg import paths
 from aucseg.data.errors import DataError
 from aucseg.data.folder import FolderDataset
 from aucseg.data.spec import load_spec
-
-_PROJECT = Path(__file__).parents[2]
 
 
 class CamVid(FolderDataset):
@@ -43,8 +42,8 @@ def find_root(name: str, root: str | os.PathLike[str] | None = None) -> Path:
     """The folder of a data set on this machine.
 
     Looked at, in order: ``root``; the environment variable ``AUCSEG_<NAME>``; ``data/<name>`` in the
-    working directory and in the project; ``data/<name>`` in the folder that ``AUCSEG_SHARED`` names and
-    in ``../shared`` beside the project. A place that the caller or ``AUCSEG_<NAME>`` names must exist:
+    project (:func:`aucseg.paths.home`), in the folder that ``AUCSEG_SHARED`` names, and in ``shared``
+    beside the project. A place that the caller or ``AUCSEG_<NAME>`` names must exist:
     no other one is taken in its stead.
 
     Args:
@@ -59,13 +58,7 @@ def find_root(name: str, root: str | os.PathLike[str] | None = None) -> Path:
     variable = f"AUCSEG_{name.upper()}"
     if value := os.environ.get(variable):
         return _named(Path(value), f" (from {variable})", name)
-    # Only a checkout has a data folder beside the package; site-packages/data is not ours.
-    projects = [Path.cwd()] + ([_PROJECT] if (_PROJECT / "pyproject.toml").is_file() else [])
-    places = [p / "data" / name for p in projects]
-    if shared := os.environ.get("AUCSEG_SHARED"):
-        places.append(Path(shared) / "data" / name)
-    places += [p.parent / "shared" / "data" / name for p in projects]
-    places = list(dict.fromkeys(places))
+    places = paths.dataset_places(name)
     for place in places:
         if (place / "splits").is_dir():
             return place

@@ -12,6 +12,7 @@ from pathlib import Path
 from urllib.parse import urlparse
 from urllib.request import url2pathname
 
+from aucseg import paths
 from aucseg.data.camvid_source import CAMVID_TERMS, CAMVID_URL, convert_camvid
 from aucseg.data.checksums import check_published
 from aucseg.data.errors import DataError
@@ -78,7 +79,7 @@ def get(
 
     Args:
         name: ``"camvid"``.
-        dest: folder to make; ``data/<name>`` in the working directory if None.
+        dest: folder to make; ``data/<name>`` of the project if None (:func:`aucseg.paths.home`).
         url: another address of the archive: http, https, ``file:`` or a path.
         sources: table of sources; the package's own if None.
         progress: called with the bytes so far and the total.
@@ -91,7 +92,7 @@ def get(
             ``dest`` holds something else.
     """
     source = find_source(name, sources)
-    target = Path("data") / name if dest is None else Path(dest)
+    target = paths.dataset(name) if dest is None else Path(dest)
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         _expect_complete(target, source)
         return target

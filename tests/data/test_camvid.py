@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from aucseg.data import camvid
 from aucseg.data.camvid import CamVid, find_root
 from aucseg.data.errors import DataError
 from aucseg.data.spec import load_spec
@@ -15,12 +14,11 @@ from aucseg.data.spec import load_spec
 @pytest.fixture
 def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A machine without CamVid: own working directory and project, no variables."""
-    for variable in ("AUCSEG_CAMVID", "AUCSEG_SHARED"):
+    for variable in ("AUCSEG_CAMVID", "AUCSEG_HOME", "AUCSEG_SHARED"):
         monkeypatch.delenv(variable, raising=False)
     here = tmp_path / "deep" / "project"
     here.mkdir(parents=True)
     monkeypatch.chdir(here)
-    monkeypatch.setattr(camvid, "_PROJECT", here)
     return here
 
 
