@@ -42,7 +42,7 @@ def find_root(name: str, root: str | os.PathLike[str] | None = None) -> Path:
     """The folder of a data set on this machine.
 
     Looked at, in order: ``root``; the environment variable ``AUCSEG_<NAME>``; ``data/<name>`` in the
-    project (:func:`aucseg.paths.home`), in the folder that ``AUCSEG_SHARED`` names, and in ``shared``
+    project (``aucseg.paths.home``), in the folder that ``AUCSEG_SHARED`` names, and in ``shared``
     beside the project. A place that the caller or ``AUCSEG_<NAME>`` names must exist:
     no other one is taken in its stead.
 

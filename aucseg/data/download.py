@@ -79,7 +79,7 @@ def get(
 
     Args:
         name: ``"camvid"``.
-        dest: folder to make; ``data/<name>`` of the project if None (:func:`aucseg.paths.home`).
+        dest: folder to make; ``data/<name>`` of the project if None (``aucseg.paths.home``).
         url: another address of the archive: http, https, ``file:`` or a path.
         sources: table of sources; the package's own if None.
         progress: called with the bytes so far and the total.

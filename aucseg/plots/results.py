@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from pandas.io.formats.style import Styler
 
+from aucseg.experiments import interval
 from aucseg.plots.style import ARM_COLORS, GROUP_COLORS
 
 METRIC_LABELS = {"mIoU": "overall", "mIoU_head": "head", "mIoU_middle": "middle", "mIoU_tail": "tail"}
@@ -21,7 +22,7 @@ NOT_RUN = "not run"
 def class_bars(
     iou: pd.DataFrame, labels: Mapping[str, str], *, order: Sequence[str], ax: Axes | None = None
 ) -> Axes:
-    """IoU of each class for each arm: bars are means over seeds, whiskers 95% intervals.
+    """IoU of each class for each arm: bars are means over seeds, whiskers Student's 95% intervals.
 
     Args:
         iou: columns ``arm``, ``class``, ``group``, ``iou`` (percent), one row for each seed.
@@ -40,8 +41,7 @@ def class_bars(
         order=list(order),
         hue_order=list(labels.values()),
         palette=list(ARM_COLORS[: len(labels)]),
-        errorbar=("ci", 95) if several else None,
-        seed=0,
+        errorbar=_student if several else None,
         err_kws={"linewidth": 1},
         ax=ax,
     )
@@ -53,6 +53,11 @@ def class_bars(
     ax.grid(visible=False, axis="x")
     ax.legend(title="", ncols=len(labels), loc="upper right")
     return ax
+
+
+def _student(values: pd.Series) -> tuple[float, float]:
+    mean, half, _ = interval(values)
+    return mean - half, mean + half
 
 
 def effect_plot(
@@ -99,9 +104,10 @@ def effect_plot(
 def comparison_table(
     table: pd.DataFrame, labels: Mapping[str, str], *, metrics: Sequence[str], caption: str = ""
 ) -> Styler:
-    """Published beside measured, ready to be shown: one row for each arm, three columns for each metric.
+    """Published beside measured, ready to be shown: one row for each arm.
 
-    A cell without a run says so; a cell for which the paper prints nothing is a dash.
+    A metric has the columns published, measured and sign, or measured alone where the paper prints nothing
+    for any arm. A cell without a run says so; a cell for which the paper prints nothing is a dash.
 
     Args:
         table: as :func:`aucseg.experiments.side_by_side` returns it.
@@ -110,19 +116,29 @@ def comparison_table(
         caption: heading of the table.
     """
     rows = table.set_index(["arm", "metric"])
+    printed = set(table.loc[table["published"].notna(), "metric"])
+    columns = [
+        (metric, kind)
+        for metric in metrics
+        for kind in (("published", "measured", "sign") if metric in printed else ("measured",))
+    ]
 
-    def cell(arm: str, metric: str) -> tuple[str, str, str]:
-        if (arm, metric) not in rows.index:
-            return "–", NOT_RUN, ""
-        row = rows.loc[(arm, metric)]
-        published = "–" if math.isnan(row["published"]) else f"{row['published']:.2f}"
-        return published, _with_interval(row["mean"], row["half"]), row["sign"]
+    def cell(arm: str, metric: str, kind: str) -> str:
+        row = rows.loc[(arm, metric)] if (arm, metric) in rows.index else None
+        if kind == "measured":
+            return NOT_RUN if row is None else _with_interval(row["mean"], row["half"])
+        if row is None:
+            return "–" if kind == "published" else ""
+        if kind == "sign":
+            return str(row["sign"])
+        return "–" if math.isnan(row["published"]) else f"{row['published']:.2f}"
 
-    columns = pd.MultiIndex.from_product(
-        [[METRIC_LABELS.get(m, m) for m in metrics], ["published", "measured", "sign"]]
+    frame = pd.DataFrame(
+        [[cell(arm, metric, kind) for metric, kind in columns] for arm in labels],
+        index=pd.Index(labels.values(), name=""),
+        columns=pd.MultiIndex.from_tuples([(METRIC_LABELS.get(m, m), kind) for m, kind in columns]),
     )
-    body = [[text for metric in metrics for text in cell(arm, metric)] for arm in labels]
-    return _styled(pd.DataFrame(body, index=pd.Index(labels.values(), name=""), columns=columns), caption)
+    return _styled(frame, caption)
 
 
 def measured_table(

@@ -98,7 +98,7 @@ class SegmentationModule(LightningModule):
         Lightning writes checkpoints before it calls a module's hook for the end of a batch.
         """
         for key, value in parts.items():
-            self._sums[key] = self._sums[key] + value if key in self._sums else value
+            self._sums[key] = self._sums[key].to(value.device) + value if key in self._sums else value
         self._since += 1
         optim, step = self.config.optim, self.global_step + 1
         if step % max(1, optim.steps // _LOG_POINTS) and step != optim.steps:
@@ -146,7 +146,7 @@ class SegmentationModule(LightningModule):
         """Take up curves where the checkpoint left them."""
         state = checkpoint["aucseg"]
         self.history, self.step_seconds = state["history"], state["step_seconds"]
-        self._sums = {key: value.to(self.device) for key, value in state["sums"].items()}
+        self._sums = dict(state["sums"])
         self._since = state["since"]
 
     @property

@@ -82,6 +82,7 @@ def train(
     elif path.exists():
         path.unlink()
     data = SegmentationDataModule(config)
+    described = data.describe()  # opens both splits: what is missing shows now and not after the training
     module = SegmentationModule(config, data.spec)
     saver = ModelCheckpoint(
         dirpath=path.parent,
@@ -107,7 +108,7 @@ def train(
         identity=config.identity,
         config=_shareable(config).model_dump(mode="json"),
         profile=config.profile,
-        dataset=data.describe(),
+        dataset=described,
         metrics=metrics,
         history=module.history,
         bank=_bank_summary(module),

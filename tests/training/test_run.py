@@ -10,6 +10,7 @@ import pytest
 import torch
 from lightning.pytorch.callbacks import Callback
 
+from aucseg.data import DataError
 from aucseg.experiments import make_config
 from aucseg.training import (
     CheckpointError,
@@ -153,9 +154,28 @@ def test_divergence_is_reported_with_its_step(tmp_path):
         train(smoke(optim__lr=1e30, loss__name="cross_entropy"), tmp_path, progress=False)
 
 
-def test_wrong_data_is_reported_before_training():
+def test_wrong_data_is_reported_before_training(tmp_path, tiny_camvid, monkeypatch):
+    monkeypatch.setattr("aucseg.training.run.Trainer.fit", lambda *a, **k: pytest.fail("must not train"))
     with pytest.raises(ConfigError, match="no split 'dev'"):
-        SegmentationDataModule(smoke(data__eval_split="dev"))
+        train(smoke(data__eval_split="dev"), tmp_path, progress=False)
+    camvid = make_config("camvid", "smoke", root=str(tiny_camvid), data={"train_images": None})
+    with pytest.raises(ConfigError, match="holds 2 images, 4 were asked for"):
+        train(camvid, tmp_path, progress=False)
+    image = next((tiny_camvid / "images" / "test").iterdir())
+    image.write_bytes(b"no image")
+    with pytest.raises(DataError, match=image.name):
+        train(camvid.with_(data__eval_images=None), tmp_path, progress=False)
+
+
+def test_camvid_trains(tmp_path, tiny_camvid):
+    config = make_config(
+        "camvid", "smoke", root=str(tiny_camvid), data={"train_images": 3, "eval_images": None}, bank=BANK
+    )
+    record = train(config, tmp_path, progress=False)
+    assert record.dataset["train_images"] == 3
+    assert record.dataset["eval_images"] == 2
+    assert record.config["data"]["root"] == "camvid"  # no folder of this machine
+    assert record.identity == record.run_config.identity
 
 
 def test_module_leaves_the_global_generator_alone():

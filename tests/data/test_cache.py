@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+import pytest
+
+from aucseg.data import CachedDataset, SyntheticStreets
+
+
+class Counting(SyntheticStreets):
+    """Streets that count how often one is drawn."""
+
+    drawn = 0
+
+    def __getitem__(self, index):
+        self.drawn += 1
+        return super().__getitem__(index)
+
+
+def test_each_item_is_made_once():
+    streets = Counting(3, size=(32, 48))
+    cached = CachedDataset(streets)
+    first = [cached[i] for i in (0, 2, 0, 2)]
+    assert streets.drawn == 2
+    assert first[0][0] is first[2][0]
+    assert len(cached) == 3
+    assert cached.spec == streets.spec
+    assert cached.fingerprint() == streets.fingerprint()
+
+
+def test_keep_nothing():
+    streets = Counting(3, size=(32, 48))
+    cached = CachedDataset(streets, keep=False)
+    assert all((a == b).all() for a, b in zip(cached[1], cached[1], strict=True))
+    assert streets.drawn == 2
+
+
+def test_the_first_images_are_other_data():
+    streets = SyntheticStreets(3, size=(32, 48))
+    part = CachedDataset(streets, num_images=2)
+    assert len(part) == 2
+    assert part.fingerprint() != streets.fingerprint()
+    assert part.fingerprint() != CachedDataset(streets, num_images=1).fingerprint()
+    with pytest.raises(IndexError, match="2 images"):
+        part[2]
+
+
+@pytest.mark.parametrize("count", [0, 4])
+def test_bad_number_of_images(count):
+    with pytest.raises(ValueError, match=f"from 1 to 3, got {count}"):
+        CachedDataset(SyntheticStreets(3, size=(32, 48)), num_images=count)
