@@ -34,6 +34,13 @@ _ADVICE = (
 )
 
 
+class _StepBar(RichProgressBar):
+    """A bar over the steps of the whole run: epochs mean nothing where the length is given in steps."""
+
+    def _get_train_description(self, current_epoch: int) -> str:
+        return self.train_description
+
+
 def run_folder(config: RunConfig) -> Path:
     """Where the checkpoint of a run lies: ``runs/<identity>``."""
     return paths.runs() / config.identity
@@ -147,7 +154,7 @@ def _trainer(config: RunConfig, progress: bool, callbacks: list[Callback], steps
     if precision == "auto":
         precision = "bf16-mixed" if on_gpu else "32-true"
     if progress:
-        callbacks = [*callbacks, RichProgressBar(leave=True)]
+        callbacks = [*callbacks, _StepBar(leave=True)]
     with _without_advice():
         return Trainer(
             accelerator=accelerator,
