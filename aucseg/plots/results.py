@@ -49,7 +49,7 @@ def class_bars(
     ax.set_xticks(range(len(order)), labels=list(order), rotation=45, ha="right")
     for tick, name in zip(ax.get_xticklabels(), order, strict=True):
         tick.set_color(GROUP_COLORS[groups[name]] if name in groups else "black")
-    ax.set(xlabel="", ylabel="IoU (%)")
+    ax.set(xlabel="", ylabel="IoU (%)", ylim=(0, None))
     ax.grid(visible=False, axis="x")
     ax.legend(title="", ncols=len(labels), loc="upper right")
     return ax
