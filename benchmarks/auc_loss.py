@@ -8,12 +8,10 @@ the one-pass moments save over the obvious implementation.
 
 from __future__ import annotations
 
-import argparse
-from pathlib import Path
 from typing import Any
 
 import torch
-from measure import devices, interleaved, patches, report
+from measure import interleaved, patches, run_on_devices
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -76,15 +74,5 @@ def measure(device: str, repetitions: int) -> list[dict[str, Any]]:
     return rows
 
 
-def main() -> None:
-    """Parse the command line, measure, report."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--json", type=Path, help="write the figures here")
-    parser.add_argument("--repetitions", type=int, default=15)
-    options = parser.parse_args()
-    rows = [row for device in devices() for row in measure(device, options.repetitions)]
-    report("auc_loss", devices()[-1], rows, options.json)
-
-
 if __name__ == "__main__":
-    main()
+    run_on_devices("auc_loss", __doc__, measure)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import statistics
 import time
@@ -67,6 +68,22 @@ def report(name: str, device: str, rows: list[dict[str, Any]], path: Path | None
         content = {"benchmark": name, "device": device, **environment(), "rows": rows}
         path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
         print(f"written to {path}")
+
+
+def run_on_devices(name: str, doc: str, measure: Callable[[str, int], list[dict[str, Any]]]) -> None:
+    """The command line of a benchmark: measure on the CPU, and on CUDA where there is one, and report.
+
+    Args:
+        name: of the benchmark.
+        doc: its docstring; the first line is the help.
+        measure: takes a device and a number of repetitions, returns one row for each setting.
+    """
+    parser = argparse.ArgumentParser(description=doc.splitlines()[0])
+    parser.add_argument("--json", type=Path, help="write the figures here")
+    parser.add_argument("--repetitions", type=int, default=15)
+    options = parser.parse_args()
+    rows = [row for device in devices() for row in measure(device, options.repetitions)]
+    report(name, devices()[-1], rows, options.json)
 
 
 def devices() -> list[str]:

@@ -8,12 +8,10 @@ any augmentation needs, and cross entropy (forward and backward) on logits of th
 
 from __future__ import annotations
 
-import argparse
-from pathlib import Path
 from typing import Any
 
 import torch
-from measure import devices, interleaved, patches, report
+from measure import interleaved, patches, run_on_devices
 from torch.nn import functional as F
 
 from aucseg.memory import TailMemoryBank
@@ -77,15 +75,5 @@ def measure(device: str, repetitions: int) -> list[dict[str, Any]]:
     return rows
 
 
-def main() -> None:
-    """Parse the command line, measure, report."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--json", type=Path, help="write the figures here")
-    parser.add_argument("--repetitions", type=int, default=15)
-    options = parser.parse_args()
-    rows = [row for device in devices() for row in measure(device, options.repetitions)]
-    report("memory_bank", devices()[-1], rows, options.json)
-
-
 if __name__ == "__main__":
-    main()
+    run_on_devices("memory_bank", __doc__, measure)
