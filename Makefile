@@ -26,7 +26,7 @@ BENCHMARKS := auc_loss memory_bank streets
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' Makefile | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
-	@echo "  variables: PROFILE=smoke|laptop|gpu|paper  COMPUTE=missing|never|always  PYTHON=...  VENV=...  TORCH_INDEX=..."
+	@echo "  variables: PROFILE=smoke|laptop|gpu  COMPUTE=missing|never|always  PYTHON=...  VENV=...  TORCH_INDEX=..."
 
 venv: $(STAMP)  ## create the virtual environment from pyproject.toml and constraints.txt
 

@@ -13,7 +13,7 @@ from aucseg.book import BookError, build_html, execute_notebooks, stage_pages
 
 def book(
     profile: Annotated[
-        Literal["smoke", "laptop", "gpu", "paper"], typer.Option(help="Scale of the experiments.")
+        Literal["smoke", "laptop", "gpu"], typer.Option(help="Scale of the experiments.")
     ] = "laptop",
     compute: Annotated[
         Literal["missing", "never", "always"],
