@@ -11,17 +11,19 @@ import pytest
 
 from tests.repository import PUBLIC, ROOT
 
-# What each part of the package may import from the others. `paths` knows folders and nothing else.
+# What each part of the package may import from the others. `paths` knows folders and nothing else,
+# `hints` how an error message about an unknown name ends.
 ALLOWED: dict[str, set[str]] = {
     "paths": set(),
+    "hints": set(),
     "functional": set(),
     "losses": {"functional"},
     "memory": {"functional"},
     "metrics": {"functional"},
-    "data": {"paths"},
-    "models": set(),
-    "training": {"functional", "losses", "memory", "metrics", "data", "models", "paths"},
-    "experiments": {"functional", "metrics", "data", "models", "training", "paths"},
+    "data": {"paths", "hints"},
+    "models": {"hints"},
+    "training": {"functional", "losses", "memory", "metrics", "data", "models", "paths", "hints"},
+    "experiments": {"functional", "metrics", "data", "models", "training", "paths", "hints"},
     "plots": {"data", "training", "experiments"},
     "book": {"paths"},
 }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import difflib
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 
 from aucseg.data.errors import DataError
 from aucseg.data.spec import GROUPS, ClassSpec
+from aucseg.hints import did_you_mean
 
 VOID = 255
 NOT_A_LABEL = -1
@@ -82,8 +82,7 @@ class ClassTable:
         found = tuple(r.name for r in self.classes)
         for name in found:
             if name not in spec.names:
-                near = difflib.get_close_matches(name, spec.names, n=1)
-                hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(spec.names)}"
+                hint = did_you_mean(name, spec.names)
                 raise DataError(f"unknown class name {name!r} for {spec.name!r}", file=self.file, remedy=hint)
         for name in spec.names:
             if name not in found:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import csv
-import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from aucseg.hints import did_you_mean
 
 GROUPS = ("head", "middle", "tail")
 _SPEC_DIR = Path(__file__).parent / "specs"
@@ -81,9 +82,7 @@ class ClassSpec:
         """
         if name in self.names:
             return self.names.index(name)
-        near = difflib.get_close_matches(name, self.names, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(self.names)}"
-        raise ValueError(f"{self.name!r} has no class {name!r}{hint}")
+        raise ValueError(f"{self.name!r} has no class {name!r}; {did_you_mean(name, self.names)}")
 
     def to_dict(self) -> dict[str, Any]:
         """The fields as plain values, for JSON and for checkpoints that are read without running code."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from typing import Any
 
 import segmentation_models_pytorch as smp
 from torch import nn
+
+from aucseg.hints import did_you_mean
 
 # Arguments of an architecture that have names of their own here, or take "everything else".
 _OURS = ("encoder_name", "encoder_weights", "classes", "kwargs")
@@ -46,16 +47,13 @@ def create_model(
     if num_classes < 2:
         raise ValueError(f"num_classes must be at least 2, got {num_classes}")
     if name not in list_models():
-        near = difflib.get_close_matches(name, list_models(), n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(list_models())}"
-        raise ValueError(f"unknown model {name!r}; {hint}")
+        raise ValueError(f"unknown model {name!r}; {did_you_mean(name, list_models())}")
     architecture = smp.MODEL_ARCHITECTURES_MAPPING[name]
     known = [key for key in inspect.signature(architecture).parameters if key not in _OURS]
     for option in options:
         # smp hands what it does not know to timm encoders and drops it for its own.
         if option not in known and not encoder.startswith("tu-"):
-            near = difflib.get_close_matches(option, known, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
+            hint = did_you_mean(option, known)
             raise ValueError(f"{name!r} on {encoder!r} takes no option {option!r}; {hint}")
     # A YAML file has lists where smp compares with tuples.
     options = {k: tuple(v) if isinstance(v, list) else v for k, v in options.items()}

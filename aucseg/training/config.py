@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 from pathlib import Path
@@ -12,6 +11,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from aucseg.data.streets.dataset import GENERATOR_VERSION
+from aucseg.hints import did_you_mean
 
 Size = tuple[int, int]
 Option = bool | int | float | str | tuple[int, ...]
@@ -248,14 +248,9 @@ class RunConfig(_Frozen):
                     raise ConfigError(f"unknown key {key.replace('__', '.')!r}: {part!r} holds no keys here")
                 node = node[part]
             if last not in node:
-                raise ConfigError(f"unknown key {key.replace('__', '.')!r}{_nearest(last, list(node))}")
+                raise ConfigError(f"unknown key {key.replace('__', '.')!r}; {did_you_mean(last, node)}")
             node[last] = value
         return type(self).from_dict(content)
-
-
-def _nearest(key: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(key, known, n=1)
-    return f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(known)}"
 
 
 def _explain(item: Any) -> str:
@@ -263,7 +258,7 @@ def _explain(item: Any) -> str:
     where = ".".join(str(part) for part in item["loc"])
     if item["type"] == "extra_forbidden":
         fields = _fields_at(item["loc"][:-1])
-        return f"unknown key {where!r}{_nearest(str(item['loc'][-1]), fields)}"
+        return f"unknown key {where!r}; {did_you_mean(str(item['loc'][-1]), fields)}"
     if item["type"] == "missing":
         return f"key {where!r} is missing"
     got = "" if isinstance(item["input"], dict) else f" (got {item['input']!r})"
