@@ -79,8 +79,16 @@ class FolderDataset(Dataset[Item]):
         self._fingerprint: str | None = None
         self._cache: list[tuple[torch.Tensor, torch.Tensor]] | None = None
         if cache:
-            with ThreadPoolExecutor(default_workers()) as pool:
-                self._cache = list(pool.map(self._load, range(len(self))))
+            self.load()
+
+    def load(self) -> None:
+        """Decode and resize everything now and keep it in memory, as ``cache=True`` does.
+
+        Raises:
+            DataError: for the first file that is missing or wrong.
+        """
+        with ThreadPoolExecutor(default_workers()) as pool:
+            self._cache = list(pool.map(self._load, range(len(self))))
 
     def __len__(self) -> int:
         return len(self.names)

@@ -56,7 +56,7 @@ def build_dataset(data: DataConfig, split: str, num_images: int | None) -> Any:
     if num_images is not None and num_images > len(dataset):
         raise ConfigError(f"split {split!r} holds {len(dataset)} images, {num_images} were asked for")
     if 4 * len(dataset) * data.size[0] * data.size[1] <= _CACHE_BYTES:
-        dataset = source(data.root, split, size=data.size, cache=True)  # every file is opened now
+        dataset.load()  # every file is opened now
     return dataset if num_images is None else CachedDataset(dataset, num_images=num_images, keep=False)
 
 
