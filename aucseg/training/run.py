@@ -86,8 +86,6 @@ def train(
     path = checkpoint_path(config, folder)
     if resume and path.exists():
         read_checkpoint(path, expect=config)
-    elif path.exists():
-        path.unlink()
     data = SegmentationDataModule(config)
     described = data.describe()  # opens both splits: what is missing shows now and not after the training
     module = SegmentationModule(config, data.spec)
@@ -103,6 +101,8 @@ def train(
     on_gpu = trainer.strategy.root_device.type == "cuda"
     if on_gpu:
         torch.cuda.reset_peak_memory_stats()
+    if not resume:
+        path.unlink(missing_ok=True)  # not before: wrong data must not cost a finished run its weights
     started = time.perf_counter()
     with _without_advice():
         trainer.fit(module, datamodule=data, ckpt_path=path if path.exists() else None, weights_only=True)

@@ -92,6 +92,17 @@ def test_fresh_start_ignores_the_checkpoint(finished, tmp_path):
     assert train(config, tmp_path, progress=False, resume=False).same_result(record)
 
 
+def test_a_fresh_start_that_fails_keeps_the_finished_checkpoint(finished, monkeypatch):
+    config, folder, _ = finished
+    before = checkpoint_path(config, folder).read_bytes()
+    monkeypatch.setattr(
+        "aucseg.training.run.SegmentationDataModule", lambda config: (_ for _ in ()).throw(DataError("gone"))
+    )
+    with pytest.raises(DataError, match="gone"):
+        train(config, folder, resume=False, progress=False)
+    assert checkpoint_path(config, folder).read_bytes() == before
+
+
 def test_a_finished_run_only_evaluates_again(finished):
     config, folder, record = finished
     again = train(config, folder, progress=False)
