@@ -129,3 +129,16 @@ def test_unreadable_image_stops_before_anything_is_written(run, home, tmp_path):
     assert code == 1
     assert "bad.jpg" in err
     assert not output.exists()
+    (tmp_path / "good.png").write_bytes((home / "good.png").read_bytes())
+    code, _, err = run(
+        "predict",
+        "good.png",
+        tmp_path / "good.png",
+        "--checkpoint",
+        checkpoint_path(config),
+        "--output",
+        output,
+    )
+    assert code == 1
+    assert "same name" in err
+    assert not output.exists()

@@ -71,7 +71,7 @@ def config(
         arms = {a.name: a for a in get_experiment(experiment).arms}
         if arm not in arms:
             raise typer.BadParameter(f"{experiment!r} has no arm {arm!r}; known: {', '.join(arms)}")
-        changes = arms[arm].changes_for(dataset.value)
+        changes = arms[arm].changes
     name = f"{experiment}/{arm}" if experiment else "run"
     typer.echo(
         make_config(dataset.value, profile.value, seed=seed, name=name, root=root, **changes).to_yaml(),
@@ -125,9 +125,10 @@ def predict(
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     module.to(device)
     height, width = module.config.data.size
-    pictures = [_open_image(path) for path in images]  # a bad file must not end a half-done job
+    _check_images(images)
     output.mkdir(parents=True, exist_ok=True)
-    for path, picture in zip(images, pictures, strict=True):
+    for path in images:
+        picture = _open_image(path)
         pixels = np.asarray(picture.resize((width, height), Image.Resampling.BILINEAR))
         batch = torch.from_numpy(pixels.transpose(2, 0, 1).copy())[None].to(device)
         ids = predict_ids(module, normalize(batch))[0].to(torch.uint8).cpu().numpy()
@@ -154,6 +155,20 @@ def sweep(
     RecordStore().ensure(
         [run.config for run in runs], compute=compute.value, progress=not quiet, report=typer.echo
     )
+
+
+def _check_images(images: list[Path]) -> None:
+    """A bad file must not end a half-done job, and no mask may overwrite another."""
+    stems: dict[str, Path] = {}
+    for path in images:
+        _open_image(path)  # opened again later: kept, a long list would not fit in the memory
+        if path.stem in stems:
+            raise DataError(
+                f"has the same name as {stems[path.stem]}, so their masks would too",
+                file=path,
+                remedy="rename one of them, or predict them into two folders",
+            )
+        stems[path.stem] = path
 
 
 def _open_image(path: Path) -> Image.Image:

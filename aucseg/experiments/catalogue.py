@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from aucseg.experiments.profiles import make_config
+from aucseg.hints import did_you_mean
 from aucseg.training import ConfigError, RunConfig
 
 
@@ -18,18 +18,14 @@ class Arm:
     Attributes:
         name: short name, a Python identifier.
         label: as a reader sees it.
-        changes: keys of the configuration that make this arm, by data set; ``"*"`` holds for all others.
+        changes: keys of the configuration that make this arm.
         published: the model's name in the published table, if it is there.
     """
 
     name: str
     label: str
-    changes: dict[str, dict[str, Any]]
+    changes: dict[str, Any]
     published: str | None = None
-
-    def changes_for(self, dataset: str) -> dict[str, Any]:
-        """The keys to change on a data set."""
-        return self.changes.get(dataset, self.changes.get("*", {}))
 
 
 @dataclass(frozen=True)
@@ -74,7 +70,7 @@ class Experiment:
                     seed=seed,
                     name=f"{self.name}/{arm.name}",
                     root=root,
-                    **arm.changes_for(dataset),
+                    **arm.changes,
                 ),
             )
             for seed in seeds
@@ -92,10 +88,10 @@ ABLATION_COMPONENTS = Experiment(
     name="ablation_components",
     title="What do the AUC loss and the memory bank add, alone and together? (AUCSeg, Table 3)",
     arms=(
-        Arm("baseline", "cross entropy", {"*": {"loss": _CE, "bank": None}}, "SegNeXt"),
-        Arm("auc", "+ AUC", {"*": {"loss": _AUC, "bank": None}}, "SegNeXt+AUC"),
-        Arm("bank", "+ bank", {"*": {"loss": _CE, "bank": _BANK}}, "SegNeXt+TMB"),
-        Arm("both", "AUCSeg (both)", {"*": {"loss": _AUC, "bank": _BANK}}, "AUCSeg"),
+        Arm("baseline", "cross entropy", {"loss": _CE, "bank": None}, "SegNeXt"),
+        Arm("auc", "+ AUC", {"loss": _AUC, "bank": None}, "SegNeXt+AUC"),
+        Arm("bank", "+ bank", {"loss": _CE, "bank": _BANK}, "SegNeXt+TMB"),
+        Arm("both", "AUCSeg (both)", {"loss": _AUC, "bank": _BANK}, "AUCSeg"),
     ),
     baseline="baseline",
     paper="aucseg",
@@ -112,7 +108,7 @@ SENSITIVITY = Experiment(
             Arm(
                 f"{name}_lr_{lr:g}",
                 f"{label}, rate {lr:g}",
-                {"*": {"loss": loss, "bank": None, "data": _VAL, "optim": {"lr": lr}}},
+                {"loss": loss, "bank": None, "data": _VAL, "optim": {"lr": lr}},
             )
             for name, label, loss in (("baseline", "cross entropy", _CE), ("auc", "+ AUC, λ = 1", _AUC))
             for lr in (2e-3, 5e-3, 1e-2, 2e-2)
@@ -121,7 +117,7 @@ SENSITIVITY = Experiment(
             Arm(
                 f"auc_lambda_{weight:g}",
                 f"+ AUC, λ = {weight:g}",
-                {"*": {"loss": _AUC | {"ce_weight": weight}, "bank": None, "data": _VAL}},
+                {"loss": _AUC | {"ce_weight": weight}, "bank": None, "data": _VAL},
             )
             for weight in (0.25, 4.0)
         ),
@@ -130,11 +126,9 @@ SENSITIVITY = Experiment(
                 f"both_bank_{sample:g}_{resize:g}",
                 f"AUCSeg, λ = 1, R_S = {sample:g}, R_R = {resize:g}",
                 {
-                    "*": {
-                        "loss": _AUC,
-                        "bank": {"sample_ratio": sample, "resize_ratio": resize},
-                        "data": _VAL,
-                    }
+                    "loss": _AUC,
+                    "bank": {"sample_ratio": sample, "resize_ratio": resize},
+                    "data": _VAL,
                 },
             )
             for sample, resize in ((0.05, 0.4), (0.5, 0.7), (1.0, 1.0))
@@ -154,6 +148,4 @@ def get_experiment(name: str) -> Experiment:
     """
     if name in EXPERIMENTS:
         return EXPERIMENTS[name]
-    near = difflib.get_close_matches(name, EXPERIMENTS, n=1)
-    hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(EXPERIMENTS)}"
-    raise ConfigError(f"unknown experiment {name!r}; {hint}")
+    raise ConfigError(f"unknown experiment {name!r}; {did_you_mean(name, EXPERIMENTS)}")
