@@ -12,7 +12,18 @@ from types import ModuleType
 
 ROOT = Path(__file__).resolve().parents[1]
 
-PUBLIC = ("functional", "losses", "memory", "metrics", "data", "models", "training", "experiments", "plots")
+PUBLIC = (
+    "functional",
+    "theory",
+    "losses",
+    "memory",
+    "metrics",
+    "data",
+    "models",
+    "training",
+    "experiments",
+    "plots",
+)
 
 
 @cache

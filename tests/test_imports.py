@@ -17,6 +17,7 @@ ALLOWED: dict[str, set[str]] = {
     "paths": set(),
     "hints": set(),
     "functional": set(),
+    "theory": set(),
     "losses": {"functional"},
     "memory": {"functional"},
     "metrics": {"functional"},

@@ -137,7 +137,64 @@ SENSITIVITY = Experiment(
     baseline="baseline_lr_0.01",
 )
 
-EXPERIMENTS = {experiment.name: experiment for experiment in (ABLATION_COMPONENTS, SENSITIVITY)}
+SURROGATES = Experiment(
+    name="surrogates",
+    title="Which surrogate of the AUC? (AUCSeg, Table 15)",
+    arms=(
+        Arm("none", "cross entropy", {"loss": _CE, "bank": None}, "none"),
+        Arm("hinge", "AUCSeg, hinge", {"loss": _AUC | {"surrogate": "hinge"}, "bank": _BANK}, "hinge"),
+        Arm("exp", "AUCSeg, exponential", {"loss": _AUC | {"surrogate": "exp"}, "bank": _BANK}, "exp"),
+        Arm("square", "AUCSeg, square", {"loss": _AUC, "bank": _BANK}, "square"),
+        Arm("logistic", "AUCSeg, logistic", {"loss": _AUC | {"surrogate": "logistic"}, "bank": _BANK}),
+    ),
+    baseline="none",
+    paper="aucseg",
+    table="table_15",
+)
+
+MULTICLASS = Experiment(
+    name="multiclass",
+    title="One-vs-one or one-vs-all? (AUCSeg, Table 16)",
+    arms=(
+        Arm("ovo", "one-vs-one, mean", {"loss": _AUC, "bank": _BANK}, "ovo"),
+        Arm("ova", "one-vs-all, mean", {"loss": _AUC | {"multiclass": "ova"}, "bank": _BANK}, "ova"),
+        # the released code averages over pairs for one and sums over classes for the other
+        Arm(
+            "ova_sum",
+            "one-vs-all, sum",
+            {"loss": _AUC | {"multiclass": "ova", "reduction": "sum"}, "bank": _BANK},
+        ),
+    ),
+    baseline="ovo",
+    paper="aucseg",
+    table="table_16",
+)
+
+QUEUE = Experiment(
+    name="queue",
+    title="Do K x K numbers of recent batches do what the memory bank does?",
+    arms=(
+        Arm("auc", "+ AUC", {"loss": _AUC, "bank": None}),
+        Arm("both", "+ AUC and bank", {"loss": _AUC, "bank": _BANK}),
+        Arm(
+            "momentum",
+            "+ AUC and queue, momentum",
+            {"loss": _AUC | {"queue": {"momentum": 0.9}}, "bank": None},
+        ),
+        Arm("recent", "+ AUC and queue, 8 batches", {"loss": _AUC | {"queue": {"batches": 8}}, "bank": None}),
+        Arm(
+            "tail_pairs",
+            "+ AUC of tail-versus-rest pairs",
+            {"loss": _AUC | {"pairs": "tail_versus_rest"}, "bank": None},
+        ),
+    ),
+    baseline="auc",
+)
+
+EXPERIMENTS = {
+    experiment.name: experiment
+    for experiment in (ABLATION_COMPONENTS, SURROGATES, MULTICLASS, QUEUE, SENSITIVITY)
+}
 
 
 def get_experiment(name: str) -> Experiment:

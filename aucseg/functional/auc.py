@@ -1,114 +1,200 @@
-"""AUC risk from class-conditional moments (AUCSeg, Section 4.1)."""
+"""AUC risk of every pair of classes, and the number that a batch's table of them becomes (AUCSeg, 4.1)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from aucseg.functional.moments import ClassMoments
+from aucseg.functional.class_sums import ChannelSums, ClassSums
+from aucseg.functional.surrogates import BilinearForm
 
+MULTICLASS = ("ovo", "ova")
 REDUCTIONS = ("mean", "sum", "none")
 
-PairRisk = Callable[[ClassMoments, float], Tensor]
 
+def pair_table(sums: ClassSums, form: BilinearForm) -> Tensor:
+    r"""Mean surrogate loss of every ordered pair of classes, from class sums.
 
-def auc_risk(
-    moments: ClassMoments,
-    *,
-    surrogate: str = "square",
-    multiclass: str = "ovo",
-    margin: float = 1.0,
-    reduction: str = "mean",
-) -> Tensor:
-    r"""Multi-class AUC risk of a batch, from its moments alone.
-
-    AUCSeg Eq. 7 sums, over all ordered pairs of classes c != d, the mean surrogate loss over all pairs of
-    a pixel of class c and a pixel of class d:
+    The inner part of AUCSeg Eq. 7, with :math:`N_c` the pixels of class c:
 
     .. math::
 
         R_{cd} = \frac{1}{|N_c| |N_d|} \sum_{m \in N_c} \sum_{n \in N_d} \ell(s_{m,c} - s_{n,c})
+               = \sum_{j,k} A_{jk} \, \bar\phi_j(c) \, \bar\psi_k(d, c)
 
-    For the square surrogate :math:`\ell(t) = (\gamma - t)^2` with margin :math:`\gamma` this is exactly
+    where the bars are means over the pixels of a class. For the square surrogate that is
+    :math:`(\gamma - \mu_{c,c} + \mu_{d,c})^2 + v_{c,c} + v_{d,c}` with mean and variance
+    :math:`\mu_{d,c}, v_{d,c}` of channel c over the pixels of class d.
+
+    Args:
+        sums: what ``class_sums`` returns.
+        form: the surrogate they were taken for.
+
+    Returns:
+        (K, K) in the dtype of the sums, positive class c in rows, negative class d in columns. The diagonal,
+        and rows and columns of classes without a pixel, hold numbers without a meaning (finite ones).
+    """
+    share = sums.count.clamp(min=1).reciprocal()
+    own = torch.nn.functional.pad(sums.own * share[:, None], (1, 0), value=1.0)
+    other = torch.nn.functional.pad(sums.other * share[:, None, None], (1, 0), value=1.0)
+    return torch.einsum("cj,jk,dck->cd", own, form.matrix.to(own), other)
+
+
+def reduce_pairs(
+    pairs: Tensor,
+    count: Tensor,
+    *,
+    multiclass: str = "ovo",
+    reduction: str = "mean",
+    weights: Tensor | None = None,
+    current: Tensor | None = None,
+) -> Tensor:
+    r"""From the table of pairs to a loss.
+
+    One-vs-one takes every ordered pair of two classes that have a pixel. One-vs-all compares the pixels of a
+    class with all others, whatever their class; its risk is the mean of the row, weighted by pixels:
 
     .. math::
 
-        R_{cd} = \bigl(\gamma - (\mu_{c,c} - \mu_{d,c})\bigr)^2 + v_{c,c} + v_{d,c},
-
-    where :math:`\mu_{d,c}` and :math:`v_{d,c}` are mean and variance of channel c over the pixels of class d.
-
-    Only pairs whose two classes both have a pixel count (Eq. 8).
+        R^{ova}_c = \sum_{d \ne c} \frac{|N_d|}{\sum_{e \ne c} |N_e|} R_{cd}
 
     Args:
-        moments: what ``class_moments`` returns.
-        surrogate: the loss of a score difference; ``"square"``.
-        multiclass: how classes are compared; ``"ovo"`` (one-vs-one, every ordered pair).
-        margin: score difference at which the loss is zero, in units of the score.
-        reduction: ``"mean"`` over the present ordered pairs, ``"sum"`` over them (Eq. 7 as printed), or
-            ``"none"``.
+        pairs: (K, K), what ``pair_table`` returns.
+        count: (K,), pixels of each class; a class with none is left out (Eq. 8).
+        multiclass: ``"ovo"`` or ``"ova"``.
+        reduction: ``"mean"`` over the pairs (ova: the classes) that are there, ``"sum"`` over them (Eq. 7 as
+            printed), or ``"none"``.
+        weights: (K, K), not negative, a weight for each ordered pair; the mean is the weighted mean. For
+            one-vs-one only.
+        current: (K,) bool, classes of which this batch has pixels, where ``count`` holds other batches too:
+            a pair of two classes that are both absent has no gradient and is left out.
 
     Returns:
-        A scalar; zero with a gradient of zero where no pair of classes is present. With
-        ``reduction="none"`` a (K, K) tensor with risk[c, d] in row c (positive class), column d (negative
-        class), and nan on the diagonal and on pairs that are absent: reduce it with ``nanmean``.
-
-    Raises:
-        ValueError: for an unknown option, with the known ones, or a margin that is not positive.
-
-    Note:
-        With n classes present the sum is n(n - 1) times the mean. The objective l_auc + lambda l_ce with the
-        sum therefore equals, up to the factor n(n - 1), the mean with lambda / (n(n - 1)): for the 19
-        classes of Cityscapes lambda is 342 times smaller beside a mean. The mean keeps the balance of the
-        two terms the same whatever number of classes a batch happens to hold.
-
+        A scalar, zero where there is no pair. With ``"none"`` (K, K), or (K,) for one-vs-all, nan where
+        there is no pair: reduce it with ``nanmean``.
     """
-    check_options(surrogate, multiclass, margin, reduction)
-    return MULTICLASS[multiclass](moments, SURROGATES[surrogate](moments, margin), reduction)
-
-
-def _square_pairs(moments: ClassMoments, margin: float) -> Tensor:
-    """(K, K) risk of the square surrogate, positive class in rows; finite also where a class is absent."""
-    own_mean, own_var = moments.mean.diagonal()[:, None], moments.var.diagonal()[:, None]
-    gap = own_mean - moments.mean.t()
-    return (margin - gap).square() + own_var + moments.var.t()
-
-
-def _one_vs_one(moments: ClassMoments, pairs: Tensor, reduction: str) -> Tensor:
-    present = moments.count > 0
-    valid = present[:, None] & present & ~torch.eye(len(present), dtype=torch.bool, device=present.device)
+    present = count > 0
+    off_diagonal = ~torch.eye(len(count), dtype=torch.bool, device=count.device)
+    valid = present[:, None] & present & off_diagonal
+    if current is not None:
+        valid &= current[:, None] | current
+    pairs = pairs.masked_fill(~valid, 0)
+    if multiclass == "ova":
+        weights = valid * count
+        total = weights.sum(1)
+        values, weights = (weights * pairs).sum(1) / total.clamp(min=1), (total > 0).to(pairs)
+    else:
+        weights = valid.to(pairs) if weights is None else valid * weights.to(pairs)
+        values = pairs
     if reduction == "none":
-        return pairs.masked_fill(~valid, torch.nan)
-    total = pairs.masked_fill(~valid, 0).sum()
-    return total if reduction == "sum" else total / valid.sum().clamp(min=1)
+        return values.masked_fill(weights == 0, torch.nan)
+    total = (weights * values).sum()
+    if reduction == "sum":
+        return total
+    mass = weights.sum()
+    return total / torch.where(mass > 0, mass, 1)
 
 
-# A surrogate or a way of comparing classes is added by one entry here; the error messages follow.
-SURROGATES: dict[str, PairRisk] = {"square": _square_pairs}
-MULTICLASS: dict[str, Callable[[ClassMoments, Tensor, str], Tensor]] = {"ovo": _one_vs_one}
+def separable_weights(count: Tensor, *, multiclass: str, reduction: str) -> tuple[Tensor, Tensor]:
+    r"""The weight of a pair in mean and sum as a product, W_cd = a_c b_d.
 
-
-def check_options(surrogate: str, multiclass: str, margin: float, reduction: str) -> None:
-    """Make sure that the options of ``auc_risk`` exist.
+    So the loss needs, for a class c, only the sums of its negatives over all classes d at once, each
+    weighted by its :math:`b_d / |N_d|`: K numbers where the table has K x K.
 
     Args:
-        surrogate: see ``auc_risk``.
-        multiclass: see ``auc_risk``.
-        margin: see ``auc_risk``.
-        reduction: see ``auc_risk``.
+        count: (K,), pixels of each class.
+        multiclass: ``"ovo"`` or ``"ova"``.
+        reduction: ``"mean"`` or ``"sum"``.
+
+    Returns:
+        a (K,), and the weight of one negative pixel, b_d / |N_d| (K,); zero for classes without a pixel.
+    """
+    present = (count > 0).to(count)
+    if multiclass == "ova":
+        rest = count.sum() - count
+        positive = present * (rest > 0)
+        a, pixel = positive / rest.clamp(min=1), present
+        number = positive.sum()
+    else:
+        a, pixel = present, present / count.clamp(min=1)
+        number = present.sum() * (present.sum() - 1)
+    return a / number.clamp(min=1) if reduction == "mean" else a, pixel
+
+
+def separable_risk(
+    sums: ChannelSums, count: Tensor, form: BilinearForm, weights: tuple[Tensor, Tensor]
+) -> Tensor:
+    r"""The loss from channel sums: what ``reduce_pairs`` makes of the table, without the table.
+
+    .. math::
+
+        \sum_c \sum_{d \ne c} a_c b_d R_{cd}
+        = \sum_c a_c \sum_{j,k} A_{jk} \bar\phi_j(c) \sum_{n \notin N_c} \frac{b_{y_n}}{|N_{y_n}|}
+          \psi_k(s_{n,c})
+
+    Args:
+        sums: what ``channel_sums`` returns for the second of the weights.
+        count: (K,), pixels of each class.
+        form: the surrogate.
+        weights: what ``separable_weights`` returns.
+
+    Returns:
+        A scalar.
+    """
+    a, pixel = weights
+    mass = (pixel * count).sum() - pixel * count
+    own = torch.nn.functional.pad(sums.own / count.clamp(min=1)[:, None], (1, 0), value=1.0)
+    rest = torch.cat((mass[:, None], sums.rest), 1)
+    return torch.einsum("c,cj,jk,ck->", a, own, form.matrix.to(own), rest)
+
+
+def tail_versus_rest(tail_classes: Sequence[int], num_classes: int) -> Tensor:
+    """Pair weights that keep the pairs of a tail class and one that is not.
+
+    Args:
+        tail_classes: classes of the tail.
+        num_classes: number of classes K.
+
+    Returns:
+        (K, K) float64: 1 where exactly one of the two is a tail class.
 
     Raises:
-        ValueError: for an unknown option, with the known ones, or a margin that is not positive and finite.
+        ValueError: if the tail is empty, holds a class twice or one outside 0 to K - 1, or is everything.
+
+    Example:
+        >>> tail_versus_rest([2], 3).tolist()
+        [[0.0, 0.0, 1.0], [0.0, 0.0, 1.0], [1.0, 1.0, 0.0]]
 
     """
-    options = (
-        ("surrogate", surrogate, SURROGATES),
-        ("multiclass", multiclass, MULTICLASS),
-        ("reduction", reduction, REDUCTIONS),
-    )
-    for what, name, known in options:
-        if name not in known:
-            raise ValueError(f"unknown {what} {name!r}; use one of {', '.join(map(repr, known))}")
-    if not 0 < margin < float("inf"):
-        raise ValueError(f"margin must be a positive number, got {margin!r}")
+    tail = list(tail_classes)
+    outside = [c for c in tail if not 0 <= c < num_classes]
+    if outside:
+        raise ValueError(f"tail class {outside[0]} is outside the classes 0 to {num_classes - 1}")
+    if not tail or len(set(tail)) < len(tail) or len(tail) == num_classes:
+        raise ValueError(f"tail_classes must be some of the {num_classes} classes, each once, got {tail}")
+    member = torch.zeros(num_classes, dtype=torch.bool)
+    member[tail] = True
+    return (member[:, None] ^ member).to(torch.float64)
+
+
+def check_pair_weights(weights: Tensor | Sequence[Sequence[float]], num_classes: int) -> Tensor:
+    """Pair weights as a float64 table.
+
+    Args:
+        weights: (K, K), anything ``torch.as_tensor`` takes.
+        num_classes: number of classes K.
+
+    Returns:
+        (K, K) float64.
+
+    Raises:
+        ValueError: if the shape is another, or a weight is negative or not finite, or all are zero.
+    """
+    table = torch.as_tensor(weights, dtype=torch.float64)
+    if table.shape != (num_classes, num_classes):
+        raise ValueError(f"pair_weights must be ({num_classes}, {num_classes}), got {tuple(table.shape)}")
+    if not table.isfinite().all() or (table < 0).any() or not (table > 0).any():
+        raise ValueError("pair_weights must be finite and not negative, and one at least positive")
+    return table

@@ -88,8 +88,35 @@ def check_logits_target(
         raise ValueError(f"{name} are on {logits.device}, {target_name} on {target.device}; move one of them")
 
 
+def check_finite(values: Tensor, name: str = "logits") -> None:
+    """Make sure that every value is finite. Looks at the values: on CUDA this waits for the device.
+
+    Args:
+        values: floating point, any shape.
+        name: what the error message calls them.
+
+    Raises:
+        ValueError: with the number of values that are nan or infinite, and the remedy.
+
+    """
+    if not values.numel():
+        return
+    low, high = torch.aminmax(values.detach())
+    if not bool(low.isfinite() & high.isfinite()):
+        nan, infinite = int(values.isnan().sum()), int(values.isinf().sum())
+        raise ValueError(
+            f"{name} hold {nan} nan and {infinite} infinite values of {values.numel()}; look for a step size "
+            f"that is too large, an overflow in half precision or a broken input"
+        )
+
+
 def class_index(
-    target: Tensor, num_classes: int, ignore_index: int | None = 255, *, name: str = "target"
+    target: Tensor,
+    num_classes: int,
+    ignore_index: int | None = 255,
+    *,
+    name: str = "target",
+    validate: bool = True,
 ) -> Tensor:
     """Labels as row numbers of a table of K + 1 rows, where the last row stands for void.
 
@@ -98,18 +125,23 @@ def class_index(
         num_classes: number of classes K.
         ignore_index: the void label; None if there is none.
         name: what the error message calls ``target``.
+        validate: look for labels that are neither a class nor void. On CUDA that waits for the device, and
+            without it such a label becomes K + 1. On the CPU it costs nothing and is always done.
 
     Returns:
-        A new int64 tensor of the same shape with values 0 to K; void is K.
+        A new int64 tensor of the same shape with values 0 to K; void is K (and K + 1 see ``validate``).
 
     Raises:
-        ValueError: for a label that is neither a class nor void, with the remedy. On CUDA this is the one
-            host synchronisation of a loss; it is left out while ``torch.compile`` traces.
+        ValueError: for a label that is neither a class nor void, with the remedy. Not while
+            ``torch.compile`` traces.
     """
     # widened before any comparison: in uint8 the label 255 equals -1
     rows = target.long()
     void = torch.zeros_like(rows, dtype=torch.bool) if ignore_index is None else rows == ignore_index
     rows = rows.masked_fill(void, 0)
+    if not validate and rows.device.type != "cpu":
+        bad = (rows < 0) | (rows >= num_classes)
+        return rows.masked_fill_(void, num_classes).masked_fill_(bad, num_classes + 1)
     if not torch.compiler.is_compiling() and rows.numel():
         lowest, highest = torch.stack(torch.aminmax(rows)).tolist()
         if lowest < 0 or highest >= num_classes:

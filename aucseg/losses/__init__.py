@@ -1,5 +1,7 @@
 """Losses for long-tailed segmentation, all called as ``loss(logits, target)``."""
 
 from aucseg.losses.auc import AUCLoss
+from aucseg.losses.aucseg import AUCSegLoss
+from aucseg.losses.queue import SumQueue
 
-__all__ = ["AUCLoss"]
+__all__ = ["AUCLoss", "AUCSegLoss", "SumQueue"]

@@ -1,49 +1,82 @@
-"""The pixel-level AUC loss (AUCSeg, Eq. 7)."""
+"""The pixel-level AUC loss (AUCSeg, Eq. 7), alone and with the cross entropy of Algorithm 1."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
+from typing import Any, Literal
 
 import torch
+import torch.distributed as dist
 from torch import Tensor, nn
+from torch.nn import functional as F
 
-from aucseg.functional.auc import auc_risk, check_options
-from aucseg.functional.checks import check_logits_target, check_num_classes
-from aucseg.functional.moments import class_moments
-
-ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
-    "sigmoid": torch.sigmoid,
-    "softmax": lambda logits: torch.softmax(logits, dim=1),
-    "identity": lambda logits: logits,
-}
+from aucseg.functional.auc import (
+    MULTICLASS,
+    REDUCTIONS,
+    check_pair_weights,
+    pair_table,
+    reduce_pairs,
+    separable_risk,
+    separable_weights,
+    tail_versus_rest,
+)
+from aucseg.functional.checks import check_finite, check_logits_target, check_num_classes, class_index
+from aucseg.functional.chunks import ACTIVATIONS, Request, class_count
+from aucseg.functional.class_sums import ClassSums, channel_sums, class_sums
+from aucseg.functional.ranks import all_reduce, as_part_of, scale_gradient
+from aucseg.functional.sorted_hinge import sorted_hinge
+from aucseg.functional.surrogates import BilinearForm, SortedForm, Surrogate, surrogate_form
+from aucseg.losses.queue import SumQueue
 
 
 class AUCLoss(nn.Module):
-    r"""Pixel-level one-vs-one AUC loss, exact over all pairs of pixels at a cost linear in pixels.
+    r"""Pixel-level AUC loss over all pairs of pixels, at a cost linear in pixels.
 
-    For scores s = activation(logits) and N_c the pixels of class c in the batch (AUCSeg, Eq. 7 and 8):
+    For scores s = activation(logits), N_c the pixels of class c in the batch and a surrogate of the scaled
+    difference (AUCSeg, Eq. 7 and 8):
 
     .. math::
 
         \ell_{auc} = \sum_{c} \sum_{d \ne c} \frac{1}{|N_c| |N_d|}
-            \sum_{m \in N_c} \sum_{n \in N_d} \ell(s_{m,c} - s_{n,c})
+            \sum_{m \in N_c} \sum_{n \in N_d} \ell\bigl(scale \, (s_{m,c} - s_{n,c})\bigr)
 
-    with :math:`\ell(t) = (\gamma - t)^2` and the margin :math:`\gamma`; the sum over ordered pairs of
-    classes is a mean by default. Pairs with a class that the batch does not hold are left out; a batch
-    without any pair (a single class, or void only) gives zero with a gradient of zero.
+    with a mean over the ordered pairs of classes by default. Pairs with a class that the batch does not hold
+    are left out; a batch without any pair (a single class, or void only) gives zero with a gradient of zero.
 
     Args:
         num_classes: number of classes K, at least 2.
-        surrogate: loss of a score difference; ``"square"``.
-        multiclass: how classes are compared; ``"ovo"`` (one-vs-one).
-        margin: score difference at which the loss is zero, in units of the score; positive.
+        surrogate: ``"square"``, ``"hinge"``, ``"squared_hinge"``, ``"exp"``, ``"logistic"``, or a smooth
+            function of a tensor of scaled differences x: see ``aucseg.functional.surrogate_form``.
+        multiclass: ``"ovo"`` (every ordered pair of classes) or ``"ova"`` (each class against all others).
+        margin: scaled difference x at which square and hinge are zero; positive. The others have none.
+        scale: factor of the score difference; positive.
         activation: ``"sigmoid"``, ``"softmax"`` or ``"identity"`` (the logits are scores already).
-        reduction: ``"mean"`` over the ordered pairs present in the batch, or ``"sum"`` (Eq. 7 as printed),
-            or ``"none"`` for the (K, K) table, nan where a pair is absent.
+        reduction: ``"mean"`` over the pairs present in the batch, or ``"sum"`` (Eq. 7 as printed), or
+            ``"none"`` for the (K, K) table (ova: K numbers), nan where a pair is absent.
+        pair_weights: (K, K), a weight for each ordered pair, positive class in rows; the mean is the
+            weighted mean. For ``"ovo"`` only.
+        tail_classes: keep only the pairs of one of these classes and one that is not. For ``"ovo"`` only.
         ignore_index: label of void pixels.
+        score_range: for ``"identity"``, the lowest and highest score, where a surrogate needs bounds; a
+            score outside makes the loss nan. The other activations have (0, 1).
+        tolerance: largest error of the expansion of a smooth surrogate, for one pair (``error_bound``).
+        queue: recent batches that stand in for classes that a batch lacks: a ``SumQueue``. The loss must
+            then move with ``.to(device)`` and be saved, as it has a state.
+        process_group: ``"auto"`` (all ranks, if ``torch.distributed`` is initialised), a group, or None: the
+            loss is that of the pixels of all ranks of the group together, exactly. In training mode only, so
+            that one rank can evaluate alone.
+        gradients: what becomes of the ranks' gradients afterwards. ``"averaged"``: as DDP and FSDP do; the
+            gradient is larger by the number of ranks so that their average is that of the whole batch.
+            ``"summed"``: the gradient is that of the whole batch by this rank's logits.
+        validate: look at the values too: a label outside the classes and logits that are not finite raise
+            an error. On CUDA that waits for the device. Without it such input makes the loss nan (labels on
+            the CPU are checked all the same).
 
     Raises:
-        ValueError: for an option that does not exist.
+        ValueError: for an option that does not exist or does not go with another.
+
+    Attributes:
+        error_bound: largest error of the surrogate for one pair, and so of the mean; zero where exact.
 
     Shape:
         logits (B, K, H, W), floating point; target (B, H, W), integer; a scalar comes out, of the dtype of
@@ -52,7 +85,7 @@ class AUCLoss(nn.Module):
     Note:
         The paper minimises the sum of Eq. 7 plus lambda times the cross entropy. With n classes present
         the sum is n(n - 1) times the mean, so beside the mean the same balance needs a lambda n(n - 1)
-        times smaller.
+        times smaller. One-vs-all sums n terms: there it is n.
 
     Example:
         >>> loss = AUCLoss(num_classes=19)
@@ -65,54 +98,244 @@ class AUCLoss(nn.Module):
         self,
         num_classes: int,
         *,
-        surrogate: str = "square",
+        surrogate: Surrogate = "square",
         multiclass: str = "ovo",
         margin: float = 1.0,
+        scale: float = 1.0,
         activation: str = "sigmoid",
         reduction: str = "mean",
+        pair_weights: Tensor | Sequence[Sequence[float]] | None = None,
+        tail_classes: Sequence[int] | None = None,
         ignore_index: int = 255,
+        score_range: tuple[float, float] | None = None,
+        tolerance: float = 1e-7,
+        queue: SumQueue | None = None,
+        process_group: dist.ProcessGroup | Literal["auto"] | None = "auto",
+        gradients: str = "averaged",
+        validate: bool = True,
     ) -> None:
         super().__init__()
-        if activation not in ACTIVATIONS:
-            known = ", ".join(map(repr, ACTIVATIONS))
-            raise ValueError(f"unknown activation {activation!r}; use one of {known}")
-        check_options(surrogate, multiclass, margin, reduction)
+        for what, name, known in (
+            ("activation", activation, ACTIVATIONS),
+            ("multiclass", multiclass, MULTICLASS),
+            ("reduction", reduction, REDUCTIONS),
+            ("gradients", gradients, ("averaged", "summed")),
+        ):
+            if name not in known:
+                raise ValueError(f"unknown {what} {name!r}; use one of {', '.join(map(repr, known))}")
         self.num_classes = check_num_classes(num_classes)
-        self.surrogate = surrogate
-        self.multiclass = multiclass
-        self.margin = margin
-        self.activation = activation
-        self.reduction = reduction
-        self.ignore_index = ignore_index
+        if activation != "identity":
+            if score_range is not None:
+                raise ValueError(f"score_range is for activation='identity'; {activation} has (0, 1)")
+            score_range = (0.0, 1.0)
+        self.form = surrogate_form(
+            surrogate, margin=margin, scale=scale, score_range=score_range, tolerance=tolerance
+        )
+        if queue is not None and isinstance(self.form, SortedForm):
+            raise ValueError(
+                f"surrogate {surrogate!r} past its margin is sorted, and ranks of pixels cannot be queued; use a "
+                f"margin of at least the scale times the range of the scores, or another surrogate"
+            )
+        self.surrogate, self.margin, self.scale = surrogate, margin, scale
+        self.multiclass, self.activation, self.reduction = multiclass, activation, reduction
+        self.ignore_index, self.validate = ignore_index, validate
+        self.process_group, self.gradients = process_group, gradients
+        self.queue = queue
+        if queue is not None:
+            queue.prepare(self.num_classes, self.form.degree)
+        self.register_buffer("pair_weights", self._weights(pair_weights, tail_classes), persistent=False)
 
-    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
+    def _weights(
+        self, weights: Tensor | Sequence[Sequence[float]] | None, tail: Sequence[int] | None
+    ) -> Tensor | None:
+        if weights is None and tail is None:
+            return None
+        if self.multiclass == "ova":
+            raise ValueError(
+                "pair_weights and tail_classes weigh pairs of classes; multiclass='ova' has none"
+            )
+        table = torch.ones(self.num_classes, self.num_classes, dtype=torch.float64)
+        if weights is not None:
+            table = check_pair_weights(weights, self.num_classes)
+        return table if tail is None else table * tail_versus_rest(tail, self.num_classes)
+
+    @property
+    def error_bound(self) -> float:
+        """Largest error of the surrogate for one pair; zero where it is exact."""
+        return self.form.error_bound
+
+    def forward(self, logits: Tensor, target: Tensor, *, whole: ClassSums | None = None) -> Tensor:
         """The loss of a batch.
+
+        Args:
+            logits: (B, K, H, W), floating point.
+            target: (B, H, W), integer; 0 to K - 1 or ``ignore_index``.
+            whole: class sums of a larger batch that this one is a part of, see ``class_sums``. The value is
+                then that of the larger batch and the gradient that of its loss by these logits, so that the
+                gradients of all parts add up to the whole's.
+
+        Returns:
+            A scalar, or with ``reduction="none"`` a (K, K) table, for one-vs-all (K,).
+
+        Raises:
+            TypeError: if the logits are not floating point or the target is not integer.
+            ValueError: if the shapes do not fit or a label is outside the classes; with ``validate`` also
+                for logits that are not finite.
+
+        """
+        return self._auc(logits, target, whole, cross_entropy=False)[0]
+
+    def class_sums(self, logits: Tensor, target: Tensor) -> ClassSums:
+        """The sums from which the loss follows. They add up: ``loss.class_sums(a, y) + loss.class_sums(b, z)``.
+
+        For an exact loss over micro-batches: sum them over all micro-batches without a gradient, then call
+        the loss on each with ``whole=`` that sum, backward each time, and step once.
 
         Args:
             logits: (B, K, H, W), floating point.
             target: (B, H, W), integer; 0 to K - 1 or ``ignore_index``.
 
         Returns:
-            A scalar, or a (K, K) table with ``reduction="none"``.
+            The sums of this rank's pixels.
 
         Raises:
-            TypeError: if the logits are not floating point or the target is not integer.
-            ValueError: if the shapes do not fit or a label is outside the classes.
+            TypeError: as ``forward``.
+            ValueError: as ``forward``; and where the surrogate is sorted, which has no such sums.
 
         """
-        check_logits_target(logits, target, self.num_classes)
+        request = self._request(self.add_cross_entropy, all_channels=True)
+        return class_sums(logits.flatten(2), self._rows(logits, target), request)
+
+    #: whether class_sums holds what AUCSegLoss needs too
+    add_cross_entropy = False
+
+    def _auc(
+        self, logits: Tensor, target: Tensor, whole: ClassSums | None, cross_entropy: bool
+    ) -> tuple[Tensor, Tensor]:
+        """The AUC loss, and the mean cross entropy if asked for (else zero)."""
+        rows = self._rows(logits, target)
+        group, factor = self._group()
+        if isinstance(self.form, SortedForm):
+            if whole is not None:
+                raise ValueError(self._no_sums())
+            risk, mean = self._sorted(logits, rows, group, cross_entropy)
+        elif self.pair_weights is None and self.queue is None and self.reduction != "none":
+            risk, mean = self._separable(logits, rows, group, whole, cross_entropy)
+        else:
+            risk, mean = self._table(logits, rows, group, whole, cross_entropy)
+        dtype = torch.promote_types(logits.dtype, torch.float32)
+        return scale_gradient(risk, factor).to(dtype), scale_gradient(mean, factor).to(dtype)
+
+    def _separable(
+        self,
+        logits: Tensor,
+        rows: Tensor,
+        group: dist.ProcessGroup | None,
+        whole: ClassSums | None,
+        cross_entropy: bool,
+    ) -> tuple[Tensor, Tensor]:
+        """Every pair weighs a product of two weights: K sums for each feature are enough."""
+        assert isinstance(self.form, BilinearForm)
+        count = class_count(rows, self.num_classes) if whole is None else whole.count
+        if group is not None:
+            dist.all_reduce(count, group=group)
+        weights = separable_weights(count, multiclass=self.multiclass, reduction=self.reduction)
+        request = self._request(cross_entropy, all_channels=group is not None or whole is not None)
+        sums = channel_sums(logits.flatten(2), rows, request, weights[1])
+        if whole is not None:
+            sums = as_part_of(sums, whole.channels(weights[1]))
+        if group is not None:
+            sums = all_reduce(sums, group)
+        mean = sums.cross_entropy / count.sum().clamp(min=1)
+        return separable_risk(sums, count, self.form, weights), mean
+
+    def _table(
+        self,
+        logits: Tensor,
+        rows: Tensor,
+        group: dist.ProcessGroup | None,
+        whole: ClassSums | None,
+        cross_entropy: bool,
+    ) -> tuple[Tensor, Tensor]:
+        """Any weights, and the table itself."""
+        assert isinstance(self.form, BilinearForm)
+        alone = group is None and whole is None and self.queue is None
+        sums = class_sums(logits.flatten(2), rows, self._request(cross_entropy, all_channels=not alone))
+        if whole is not None:
+            sums = as_part_of(sums, whole)
+        if group is not None:
+            sums = all_reduce(sums, group)
+        mean = sums.cross_entropy / sums.count.sum().clamp(min=1)
+        current = None
+        if self.queue is not None:
+            current = sums.count > 0
+            sums = self.queue(sums, update=self.training and torch.is_grad_enabled())
+        return self._reduce(pair_table(sums, self.form), sums.count, current), mean
+
+    def _reduce(self, pairs: Tensor, count: Tensor, current: Tensor | None = None) -> Tensor:
+        return reduce_pairs(
+            pairs,
+            count,
+            multiclass=self.multiclass,
+            reduction=self.reduction,
+            weights=None if self.pair_weights is None else self.pair_weights.to(count.device),
+            current=current,
+        )
+
+    def _sorted(
+        self, logits: Tensor, rows: Tensor, group: dist.ProcessGroup | None, cross_entropy: bool
+    ) -> tuple[Tensor, Tensor]:
+        assert isinstance(self.form, SortedForm)
         with torch.autocast(logits.device.type, enabled=False):
             wide = logits if logits.dtype == torch.float64 else logits.float()
-            scores = ACTIVATIONS[self.activation](wide)
-            moments = class_moments(scores, target, self.num_classes, self.ignore_index)
-            risk = auc_risk(
-                moments,
-                surrogate=self.surrogate,
-                multiclass=self.multiclass,
-                margin=self.margin,
-                reduction=self.reduction,
+            count, pairs = sorted_hinge(
+                activate(wide, self.activation).flatten(2),
+                rows,
+                self.num_classes,
+                margin=self.form.margin,
+                scale=self.form.scale,
+                power=self.form.power,
+                group=group,
             )
-        return risk.to(wide.dtype)
+            total = count.new_zeros(())
+            if cross_entropy:
+                labels = rows.masked_fill(rows >= self.num_classes, -100)
+                total = F.cross_entropy(wide.flatten(2), labels, reduction="sum", ignore_index=-100).to(count)
+                if group is not None:
+                    summed = total.detach().clone()
+                    dist.all_reduce(summed, group=group)
+                    total = summed + (total - total.detach())
+        return self._reduce(pairs, count), total / count.sum().clamp(min=1)
+
+    def _request(self, cross_entropy: bool, all_channels: bool) -> Request:
+        if isinstance(self.form, SortedForm):
+            raise ValueError(self._no_sums())
+        return Request(self.form, self.num_classes, self.activation, all_channels, cross_entropy)
+
+    def _rows(self, logits: Tensor, target: Tensor) -> Tensor:
+        check_logits_target(logits, target, self.num_classes)
+        if self.validate:
+            check_finite(logits)
+        rows = class_index(target, self.num_classes, self.ignore_index, validate=self.validate)
+        return rows.flatten(1)
+
+    def _group(self) -> tuple[dist.ProcessGroup | None, float]:
+        """The ranks whose pixels count together, and the factor of the gradient."""
+        group: Any = self.process_group
+        if not self.training or group is None or not (dist.is_available() and dist.is_initialized()):
+            return None, 1.0
+        group = dist.group.WORLD if isinstance(group, str) else group
+        ranks = dist.get_world_size(group)
+        if ranks == 1:
+            return None, 1.0
+        return group, float(ranks) if self.gradients == "averaged" else 1.0
+
+    def _no_sums(self) -> str:
+        return (
+            f"surrogate {self.surrogate!r} with margin {self.margin:g} and scale {self.scale:g} needs the order "
+            f"of the pixels, which has no sums to add; use a margin of at least the scale times the range of "
+            f"the scores, or another surrogate"
+        )
 
     def extra_repr(self) -> str:
         """The options, for ``repr``."""
@@ -121,8 +344,24 @@ class AUCLoss(nn.Module):
             "surrogate",
             "multiclass",
             "margin",
+            "scale",
             "activation",
             "reduction",
             "ignore_index",
         )
         return ", ".join(f"{name}={getattr(self, name)!r}" for name in names)
+
+
+def activate(logits: Tensor, activation: str) -> Tensor:
+    """The scores of logits.
+
+    Args:
+        logits: (B, K, ...).
+        activation: ``"sigmoid"``, ``"softmax"`` or ``"identity"``.
+
+    Returns:
+        The shape of the logits.
+    """
+    if activation == "sigmoid":
+        return logits.sigmoid()
+    return logits.softmax(1) if activation == "softmax" else logits

@@ -8,6 +8,7 @@ from aucseg.training.config import (
     LossConfig,
     ModelConfig,
     OptimConfig,
+    QueueConfig,
     RunConfig,
 )
 from aucseg.training.datamodule import SegmentationDataModule, build_dataset
@@ -26,6 +27,7 @@ __all__ = [
     "ModelConfig",
     "Objective",
     "OptimConfig",
+    "QueueConfig",
     "Record",
     "RecordError",
     "RunConfig",

@@ -95,6 +95,25 @@ class ModelConfig(_Frozen):
     options: dict[str, Option] = Field(default_factory=dict)
 
 
+class QueueConfig(_Frozen):
+    """Recent batches that stand in for missing classes; see :class:`aucseg.losses.SumQueue`.
+
+    Attributes:
+        momentum, batches: one of the two.
+        max_age: steps after which a class that has not been seen is left out again.
+    """
+
+    momentum: float | None = Field(None, ge=0, lt=1)
+    batches: int | None = Field(None, ge=1)
+    max_age: int | None = Field(None, ge=1)
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> QueueConfig:
+        if (self.momentum is None) == (self.batches is None):
+            raise ValueError(f"give momentum or batches, one of them; got {self.momentum} and {self.batches}")
+        return self
+
+
 class LossConfig(_Frozen):
     r"""What is minimised.
 
@@ -104,15 +123,21 @@ class LossConfig(_Frozen):
     Attributes:
         name: which of the two.
         ce_weight: :math:`\lambda`. AUCSeg finds 1/4 best on ADE20K (Table 23).
-        surrogate, multiclass, margin, activation: see :class:`aucseg.losses.AUCLoss`.
+        surrogate, multiclass, margin, scale, activation, reduction: see :class:`aucseg.losses.AUCLoss`.
+        pairs: all pairs of classes, or those of a tail class and one that is not.
+        queue: recent batches for the classes that a batch lacks.
     """
 
     name: Literal["cross_entropy", "auc"] = "auc"
     ce_weight: float = Field(0.25, ge=0)
-    surrogate: str = "square"
-    multiclass: str = "ovo"
-    margin: float = 1.0
+    surrogate: Literal["square", "hinge", "squared_hinge", "exp", "logistic"] = "square"
+    multiclass: Literal["ovo", "ova"] = "ovo"
+    margin: float = Field(1.0, gt=0)
+    scale: float = Field(1.0, gt=0)
     activation: Literal["sigmoid", "softmax", "identity"] = "sigmoid"
+    reduction: Literal["mean", "sum"] = "mean"
+    pairs: Literal["all", "tail_versus_rest"] = "all"
+    queue: QueueConfig | None = None
 
 
 class BankConfig(_Frozen):

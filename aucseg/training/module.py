@@ -56,7 +56,7 @@ class SegmentationModule(LightningModule):
             )
         # Convolutions run faster this way on CUDA and no slower on a CPU.
         self.model = model.to(memory_format=torch.channels_last)
-        self.objective = Objective(config.loss, spec.num_classes, spec.ignore_index)
+        self.objective = Objective(config.loss, spec.num_classes, spec.ignore_index, spec.tail)
         self.bank: TailMemoryBank | None = None
         if config.bank is not None:
             generator = torch.Generator().manual_seed(mix_seed(config.seed, "bank"))

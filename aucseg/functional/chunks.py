@@ -1,0 +1,254 @@
+"""Logits and labels in pieces that fit a cache, and what a piece is turned into."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from aucseg.functional.surrogates import BilinearForm
+
+ACTIVATIONS = ("sigmoid", "softmax", "identity")
+
+# Scores in one chunk: few enough for the cache of a CPU, many enough that the call of an operation does not
+# matter; on an accelerator, where there is no such cache, more. The sums of a chunk are taken in the dtype of
+# its scores, so its pixels are limited as well.
+_CHUNK_CPU = 2**20
+_CHUNK_DEVICE = 2**26
+_CHUNK_MAX_PIXELS = 2**16
+_CHUNK_MIN_PIXELS = 2**10
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to sum over the pixels.
+
+    Attributes:
+        form: the surrogate.
+        num_classes: K.
+        activation: from logits to scores, one of ``ACTIVATIONS``.
+        all_channels: fill the channels of classes that no pixel of this batch holds as well; needed where
+            the sums will meet those of other batches or ranks.
+        cross_entropy: sum the cross entropy of the logits in the same pass.
+    """
+
+    form: BilinearForm
+    num_classes: int
+    activation: str = "sigmoid"
+    all_channels: bool = False
+    cross_entropy: bool = False
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """A run of p pixels of one image.
+
+    Attributes:
+        image: its image.
+        part: its pixels.
+        label: (p,), labels in the narrow dtype of ``Chunks.rows``.
+        row: (p,) int64, labels.
+        own: (1, p) int64, the row of each pixel's own class among the scores; 0 where void.
+    """
+
+    image: int
+    part: slice
+    label: Tensor
+    row: Tensor
+    own: Tensor
+
+
+class Chunks:
+    """A batch of logits and labels, chunk by chunk; the same chunks forward and backward.
+
+    Args:
+        logits: (B, K, P), without a gradient.
+        rows: (B, P), labels; K for void, K + 1 for a label that is none.
+        request: what will be summed.
+    """
+
+    def __init__(self, logits: Tensor, rows: Tensor, request: Request) -> None:
+        self.logits, self.request = logits, request
+        self.form, self.k = request.form, request.num_classes
+        # a narrow label is compared with a class several times faster
+        self.rows = rows.to(torch.uint8 if self.k < 254 else torch.int16)
+        self.cpu = logits.device.type == "cpu"
+        self.accumulator = torch.float32 if logits.device.type == "mps" else torch.float64
+        double = request.form.double or logits.dtype == torch.float64
+        self.dtype = self.accumulator if double else torch.float32
+        self.place = torch.arange(self.k + 2, device=logits.device)  # row of a class among the scores
+        self.count = class_count(self.rows, self.k).to(self.accumulator)
+        # Only the channel of a class that occurs is ever compared. Which those are an accelerator would have
+        # to wait for, and a softmax needs all of them anyway.
+        self.channels: Tensor | None = None
+        if self.cpu and not request.all_channels and request.activation != "softmax":
+            held = self.count.nonzero().flatten()
+            if not len(held):  # void alone: any one channel will do
+                held = torch.zeros(1, dtype=torch.int64)
+            if len(held) < self.k:
+                self.channels = held
+                self.place[held] = torch.arange(len(held))
+        self.place[self.k :] = 0
+        self.lse = logits.new_empty(rows.shape if request.cross_entropy else (0, 0), dtype=self.dtype)
+        self.poison = self._poison()
+        self.scratch: dict[int, Tensor] = {}
+
+    def __iter__(self) -> Iterator[Chunk]:
+        """Every pixel of every image once."""
+        channels = self.k if self.channels is None else len(self.channels)
+        wide = max(self.k if self.request.cross_entropy else 0, channels * self.form.degree)
+        limit = (_CHUNK_CPU if self.cpu else _CHUNK_DEVICE) // wide
+        pixels = min(_CHUNK_MAX_PIXELS, max(_CHUNK_MIN_PIXELS, limit))
+        for image in range(len(self.rows)):
+            for start in range(0, self.rows.shape[1], pixels):
+                part = slice(start, start + pixels)
+                label = self.rows[image, part]
+                row = label.long()
+                yield Chunk(image, part, label, row, self.place.index_select(0, row)[None])
+
+    def buffer(self, number: int, rows: int, chunk: Chunk) -> Tensor:
+        """(rows, p) of scratch memory; one for each number, the same for all chunks."""
+        size = rows * len(chunk.label)
+        if number not in self.scratch or len(self.scratch[number]) < size:
+            self.scratch[number] = self.logits.new_empty(size, dtype=self.dtype)
+        return self.scratch[number][:size].view(rows, len(chunk.label))
+
+    def scores(self, chunk: Chunk) -> Tensor:
+        """(n, p) scores of the channels that matter, float32 or wider, in scratch memory or the logits'."""
+        logits = self.logits[chunk.image, :, chunk.part]
+        if self.channels is not None:
+            logits = logits.index_select(0, self.channels)
+        logits = logits.to(self.dtype)
+        if self.request.activation == "identity":
+            return logits
+        activate = torch.sigmoid if self.request.activation == "sigmoid" else _softmax
+        return activate(logits, out=self.buffer(0, len(logits), chunk))
+
+    def onehot(self, chunk: Chunk) -> tuple[Tensor, Tensor]:
+        """The classes of the chunk and, for each, a row of ones and zeros (C, p); void pixels are in none."""
+        classes = self.place[: self.k]
+        if self.cpu:
+            classes = torch.bincount(chunk.label, minlength=self.k + 1)[: self.k].nonzero().flatten()
+        out = self.buffer(2, len(classes), chunk)
+        return classes, torch.eq(classes.to(chunk.label.dtype)[:, None], chunk.label, out=out)
+
+    def by_class(self, values: Tensor, chunk: Chunk) -> Tensor:
+        """Sums of (D, p) values over the pixels of each class: (D, K)."""
+        if not self.cpu:
+            classes, onehot = self.onehot(chunk)
+            return matmul(values, onehot.t()).to(self.accumulator)
+        size = self.k + 2
+        sums = [torch.bincount(chunk.row, weights=v.to(self.accumulator), minlength=size) for v in values]
+        return torch.stack(sums)[:, : self.k]
+
+    def cross_entropy(self, chunk: Chunk) -> Tensor:
+        """Sum of the cross entropies of the pixels that are not void."""
+        logits = self.logits[chunk.image, :, chunk.part].to(self.dtype)
+        log_softmax = torch.log_softmax(logits, 0, out=self.buffer(1, self.k, chunk))
+        torch.sub(logits[0], log_softmax[0], out=self.lse[chunk.image, chunk.part])
+        void = chunk.label >= self.k
+        picked = log_softmax.gather(0, chunk.row.masked_fill(void, 0)[None])[0]
+        return -picked.masked_fill_(void, 0).sum(dtype=self.accumulator)
+
+    def new_gradient(self, logits: Tensor) -> Tensor:
+        """Room for the gradient, zero where ``write`` will not write."""
+        dense = self.channels is None or self.request.cross_entropy
+        return torch.empty_like(logits) if dense else torch.zeros_like(logits)
+
+    def write(self, chunk: Chunk, slope: Tensor, scores: Tensor, grad: Tensor, weight: Tensor) -> None:
+        """Put the gradient of the chunk's logits in its place.
+
+        Args:
+            chunk: the pixels.
+            slope: (n, p), derivative by the scores; overwritten.
+            scores: (n, p).
+            grad: (B, K, P), gradient of all logits.
+            weight: derivative by the sum of the cross entropies.
+        """
+        out = grad[chunk.image, :, chunk.part]
+        activation = self.request.activation
+        if activation == "softmax":
+            slope.sub_((scores * slope).sum(0)).mul_(scores)
+        elif activation == "sigmoid":
+            direct = self.channels is None and not self.request.cross_entropy and out.dtype == slope.dtype
+            torch.ops.aten.sigmoid_backward(slope, scores, grad_input=out if direct else slope)
+            if direct:
+                return
+        if self.request.cross_entropy:
+            self._cross_entropy_slope(chunk, weight, out)
+            if self.channels is None:
+                out.add_(slope)
+            else:
+                out.index_add_(0, self.channels, slope.to(out.dtype))
+        elif self.channels is None:
+            out.copy_(slope)
+        else:
+            out.index_copy_(0, self.channels, slope.to(out.dtype))
+
+    def _cross_entropy_slope(self, chunk: Chunk, weight: Tensor, out: Tensor) -> None:
+        """Weight times the derivative of the cross entropy, softmax minus one-hot, to ``out`` (K, p)."""
+        logits = self.logits[chunk.image, :, chunk.part].to(self.dtype)
+        void = chunk.label >= self.k
+        share = (weight.to(self.dtype) * ~void)[None]
+        slope = out if out.dtype == self.dtype else torch.empty_like(logits)
+        torch.sub(logits, self.lse[chunk.image, chunk.part], out=slope).exp_().mul_(share)
+        slope.scatter_add_(0, chunk.row.masked_fill(void, 0)[None], -share)
+        if slope is not out:
+            out.copy_(slope)
+
+    def _poison(self) -> Tensor:
+        """A nan where an input is one that no error could be raised for without waiting for the device."""
+        bad = self.rows.new_zeros((), dtype=torch.bool) if self.cpu else (self.rows > self.k).any()
+        allowed = self.form.score_range
+        if self.request.activation == "identity" and allowed is not None and self.logits.numel():
+            low, high = torch.aminmax(self.logits)
+            bad = bad | (low < allowed[0]) | (high > allowed[1])
+        return torch.where(bad, torch.nan, 0.0)
+
+
+def class_count(rows: Tensor, num_classes: int) -> Tensor:
+    """Number of pixels of each class.
+
+    Args:
+        rows: (B, P), integer labels; K and more for void.
+        num_classes: number of classes K.
+
+    Returns:
+        (K,) float64, float32 on devices without it.
+    """
+    if rows.device.type == "cpu":
+        count = torch.bincount(rows.flatten(), minlength=num_classes)[:num_classes]
+    else:  # bincount waits for the device to learn its own output size
+        classes = torch.arange(num_classes, dtype=rows.dtype, device=rows.device)
+        count = torch.zeros(num_classes, dtype=torch.int64, device=rows.device)
+        for image in rows:
+            count += (image == classes[:, None]).sum(1)
+    return count.to(torch.float32 if rows.device.type == "mps" else torch.float64)
+
+
+def _softmax(logits: Tensor, out: Tensor) -> Tensor:
+    return torch.softmax(logits, 0, out=out)
+
+
+def matmul(a: Tensor, b: Tensor, out: Tensor | None = None) -> Tensor:
+    """The product at full precision, whatever ``torch.set_float32_matmul_precision`` allows.
+
+    Args:
+        a: (m, p), the numbers.
+        b: (p, n), ones and zeros, or a single column.
+        out: (m, n), where to write it; a new tensor by default.
+
+    Returns:
+        (m, n).
+    """
+    if b.shape[1] == 1 and out is None:
+        return torch.mv(a, b[:, 0])[:, None]
+    if a.dtype == torch.float32 and torch.get_float32_matmul_precision() != "highest":
+        # TF32 would cut the scores to 11 bits, bfloat16 to 8; three parts of 8 bits pass through unchanged
+        high = a.bfloat16().float()
+        middle = (a - high).bfloat16().float()
+        product = high @ b + (middle @ b + (a - high - middle) @ b)
+        return product if out is None else out.copy_(product)
+    return torch.mm(a, b, out=out)

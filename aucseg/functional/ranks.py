@@ -1,0 +1,72 @@
+"""Class sums of the whole batch where it is spread over ranks or micro-batches."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from aucseg.functional.class_sums import ChannelSums, ClassSums
+
+Sums = TypeVar("Sums", ClassSums, ChannelSums)
+
+
+def all_reduce(sums: Sums, group: dist.ProcessGroup) -> Sums:
+    """The sums over the pixels of all ranks of a group, in one message.
+
+    Args:
+        sums: of this rank's pixels, ``ClassSums`` or ``ChannelSums``.
+        group: the ranks.
+
+    Returns:
+        Values of the whole batch, equal on all ranks; the gradient is that of this rank's own sums.
+    """
+    parts = [part.detach() for part in vars(sums).values()]
+    message = torch.cat([part.flatten() for part in parts])
+    dist.all_reduce(message, group=group)
+    pieces = message.split([part.numel() for part in parts])
+    whole = type(sums)(*(piece.view_as(part) for piece, part in zip(pieces, parts, strict=True)))
+    return as_part_of(sums, whole)
+
+
+def as_part_of(sums: Sums, whole: Sums) -> Sums:
+    """Values of ``whole``, gradient of ``sums``.
+
+    Sums add up, so the derivative of a whole by the pixels of a part is that of the part alone. This is all
+    that an exact loss over ranks or micro-batches needs.
+
+    Args:
+        sums: of the part that a gradient is wanted for.
+        whole: of all pixels, the part included.
+
+    Returns:
+        The sums to compute the loss from.
+    """
+    pairs = zip(vars(whole).values(), vars(sums).values(), strict=True)
+    return type(sums)(*(value.detach() + (part - part.detach()) for value, part in pairs))
+
+
+class _ScaleGradient(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: torch.autograd.function.FunctionCtx, value: Tensor, factor: float) -> Tensor:
+        ctx.factor = factor  # type: ignore[attr-defined]
+        return value.view_as(value)
+
+    @staticmethod
+    def backward(ctx: torch.autograd.function.FunctionCtx, grad: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+        return grad * ctx.factor, None  # type: ignore[attr-defined]
+
+
+def scale_gradient(value: Tensor, factor: float) -> Tensor:
+    """The same value with a gradient ``factor`` times as large.
+
+    Args:
+        value: any tensor.
+        factor: the factor.
+
+    Returns:
+        ``value``.
+    """
+    return value if factor == 1 else _ScaleGradient.apply(value, factor)
