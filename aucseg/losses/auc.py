@@ -133,8 +133,8 @@ class AUCLoss(nn.Module):
         )
         if queue is not None and isinstance(self.form, SortedForm):
             raise ValueError(
-                f"surrogate {surrogate!r} past its margin is sorted, and ranks of pixels cannot be queued; use a "
-                f"margin of at least the scale times the range of the scores, or another surrogate"
+                f"surrogate {surrogate!r} past its margin is sorted, and the order of pixels cannot be queued; "
+                f"use a margin of at least the scale times the range of the scores, or another surrogate"
             )
         self.surrogate, self.margin, self.scale = surrogate, margin, scale
         self.multiclass, self.activation, self.reduction = multiclass, activation, reduction
@@ -332,8 +332,8 @@ class AUCLoss(nn.Module):
 
     def _no_sums(self) -> str:
         return (
-            f"surrogate {self.surrogate!r} with margin {self.margin:g} and scale {self.scale:g} needs the order "
-            f"of the pixels, which has no sums to add; use a margin of at least the scale times the range of "
+            f"surrogate {self.surrogate!r} with margin {self.margin:g} and scale {self.scale:g} needs the "
+            f"order of the pixels, which has no sums to add; use a margin of at least the scale times the range of "
             f"the scores, or another surrogate"
         )
 

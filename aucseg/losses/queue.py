@@ -79,7 +79,7 @@ class SumQueue(nn.Module):
             sums.cross_entropy,
         )
         if update:
-            self._remember(sums.detach(), held)
+            self._remember(sums, held)
         return filled
 
     def _recent(self) -> tuple[Tensor, Tensor, Tensor]:
