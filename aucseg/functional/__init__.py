@@ -1,20 +1,36 @@
 """Pure tensor functions: no state, no files."""
 
-from aucseg.functional.auc import pair_table, reduce_pairs, tail_versus_rest
+from aucseg.functional.auc import (
+    pair_table,
+    reduce_pairs,
+    separable_risk,
+    separable_weights,
+    tail_versus_rest,
+)
+from aucseg.functional.chebyshev import ChebyshevExpansion, chebyshev_expansion
 from aucseg.functional.chunks import Request
 from aucseg.functional.class_sums import ChannelSums, ClassSums, channel_sums, class_sums
+from aucseg.functional.ranking import PairAUC, pairwise_auc
+from aucseg.functional.sorted_hinge import sorted_hinge
 from aucseg.functional.surrogates import BilinearForm, SortedForm, surrogate_form
 
 __all__ = [
     "BilinearForm",
     "ChannelSums",
+    "ChebyshevExpansion",
     "ClassSums",
+    "PairAUC",
     "Request",
     "SortedForm",
     "channel_sums",
+    "chebyshev_expansion",
     "class_sums",
     "pair_table",
+    "pairwise_auc",
     "reduce_pairs",
+    "separable_risk",
+    "separable_weights",
+    "sorted_hinge",
     "surrogate_form",
     "tail_versus_rest",
 ]

@@ -139,7 +139,7 @@ def class_index(
     rows = target.long()
     void = torch.zeros_like(rows, dtype=torch.bool) if ignore_index is None else rows == ignore_index
     rows = rows.masked_fill(void, 0)
-    if not validate and rows.device.type != "cpu":
+    if not validate and waits(rows.device):
         bad = (rows < 0) | (rows >= num_classes)
         return rows.masked_fill_(void, num_classes).masked_fill_(bad, num_classes + 1)
     if not torch.compiler.is_compiling() and rows.numel():
@@ -156,3 +156,15 @@ def class_index(
                 f"{name} holds label {label}, which is outside the classes 0 to {num_classes - 1}{remedy}"
             )
     return rows.masked_fill_(void, num_classes)
+
+
+def waits(device: torch.device) -> bool:
+    """Whether looking at a value on a device means waiting for it.
+
+    Args:
+        device: where the value is.
+
+    Returns:
+        False on the CPU alone.
+    """
+    return device.type != "cpu"

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from aucseg.functional import checks
 from aucseg.functional.surrogates import BilinearForm
 
 ACTIVATIONS = ("sigmoid", "softmax", "identity")
@@ -19,6 +20,7 @@ _CHUNK_CPU = 2**20
 _CHUNK_DEVICE = 2**26
 _CHUNK_MAX_PIXELS = 2**16
 _CHUNK_MIN_PIXELS = 2**10
+_BLOCK = 2**8
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ class Chunks:
         self.form, self.k = request.form, request.num_classes
         # a narrow label is compared with a class several times faster
         self.rows = rows.to(torch.uint8 if self.k < 254 else torch.int16)
-        self.cpu = logits.device.type == "cpu"
+        self.cpu = not checks.waits(logits.device)
         self.accumulator = torch.float32 if logits.device.type == "mps" else torch.float64
         double = request.form.double or logits.dtype == torch.float64
         self.dtype = self.accumulator if double else torch.float32
@@ -100,7 +102,7 @@ class Chunks:
         channels = self.k if self.channels is None else len(self.channels)
         wide = max(self.k if self.request.cross_entropy else 0, channels * self.form.degree)
         limit = (_CHUNK_CPU if self.cpu else _CHUNK_DEVICE) // wide
-        pixels = min(_CHUNK_MAX_PIXELS, max(_CHUNK_MIN_PIXELS, limit))
+        pixels = min(_CHUNK_MAX_PIXELS, max(_CHUNK_MIN_PIXELS, limit // _BLOCK * _BLOCK))
         for image in range(len(self.rows)):
             for start in range(0, self.rows.shape[1], pixels):
                 part = slice(start, start + pixels)
@@ -131,14 +133,14 @@ class Chunks:
         classes = self.place[: self.k]
         if self.cpu:
             classes = torch.bincount(chunk.label, minlength=self.k + 1)[: self.k].nonzero().flatten()
-        out = self.buffer(2, len(classes), chunk)
+        out = self.buffer(3, len(classes), chunk)
         return classes, torch.eq(classes.to(chunk.label.dtype)[:, None], chunk.label, out=out)
 
     def by_class(self, values: Tensor, chunk: Chunk) -> Tensor:
         """Sums of (D, p) values over the pixels of each class: (D, K)."""
         if not self.cpu:
-            classes, onehot = self.onehot(chunk)
-            return matmul(values, onehot.t()).to(self.accumulator)
+            _, onehot = self.onehot(chunk)
+            return contract(values, onehot, self.accumulator)
         size = self.k + 2
         sums = [torch.bincount(chunk.row, weights=v.to(self.accumulator), minlength=size) for v in values]
         return torch.stack(sums)[:, : self.k]
@@ -218,7 +220,7 @@ def class_count(rows: Tensor, num_classes: int) -> Tensor:
     Returns:
         (K,) float64, float32 on devices without it.
     """
-    if rows.device.type == "cpu":
+    if not checks.waits(rows.device):
         count = torch.bincount(rows.flatten(), minlength=num_classes)[:num_classes]
     else:  # bincount waits for the device to learn its own output size
         classes = torch.arange(num_classes, dtype=rows.dtype, device=rows.device)
@@ -232,23 +234,57 @@ def _softmax(logits: Tensor, out: Tensor) -> Tensor:
     return torch.softmax(logits, 0, out=out)
 
 
-def matmul(a: Tensor, b: Tensor, out: Tensor | None = None) -> Tensor:
-    """The product at full precision, whatever ``torch.set_float32_matmul_precision`` allows.
+def contract(a: Tensor, b: Tensor, accumulator: torch.dtype) -> Tensor:
+    """Sum over pixels of products, in blocks whose sums are added in a wider dtype.
+
+    A product of matrices adds one number after the other: over 65,000 equal scores in float32 that loses
+    four digits.
 
     Args:
         a: (m, p), the numbers.
-        b: (p, n), ones and zeros, or a single column.
-        out: (m, n), where to write it; a new tensor by default.
+        b: (n, p), ones and zeros or weights.
+        accumulator: dtype of the sum over blocks.
 
     Returns:
-        (m, n).
+        (m, n) of the dtype ``accumulator``.
     """
-    if b.shape[1] == 1 and out is None:
-        return torch.mv(a, b[:, 0])[:, None]
-    if a.dtype == torch.float32 and torch.get_float32_matmul_precision() != "highest":
-        # TF32 would cut the scores to 11 bits, bfloat16 to 8; three parts of 8 bits pass through unchanged
-        high = a.bfloat16().float()
-        middle = (a - high).bfloat16().float()
-        product = high @ b + (middle @ b + (a - high - middle) @ b)
-        return product if out is None else out.copy_(product)
-    return torch.mm(a, b, out=out)
+    m, p = a.shape
+    blocks = p // _BLOCK
+    cut = blocks * _BLOCK
+    total = lookup(a[:, cut:], b[:, cut:].t()).to(accumulator)  # what is left over
+    if blocks:
+        left = b[:, :cut].view(-1, blocks, _BLOCK).transpose(0, 1)
+        right = a[:, :cut].view(m, blocks, _BLOCK).permute(1, 2, 0)
+        for third in (right,) if _exact(a) else _thirds(right):
+            total += torch.bmm(left, third).sum(0, dtype=accumulator).t()
+    return total
+
+
+def lookup(table: Tensor, onehot: Tensor, out: Tensor | None = None) -> Tensor:
+    """A column of the table for each pixel, by a product that keeps full precision.
+
+    Args:
+        table: (m, n).
+        onehot: (n, p).
+        out: (m, p), where to write it; a new tensor by default.
+
+    Returns:
+        (m, p).
+    """
+    if _exact(table):
+        return torch.mm(table, onehot, out=out)
+    high, middle, low = _thirds(table)
+    product = high @ onehot + (middle @ onehot + low @ onehot)
+    return product if out is None else out.copy_(product)
+
+
+def _exact(values: Tensor) -> bool:
+    """Whether a product keeps float32, which torch.set_float32_matmul_precision may have given up."""
+    return values.dtype != torch.float32 or torch.get_float32_matmul_precision() == "highest"
+
+
+def _thirds(values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    # TF32 would cut the scores to 11 bits, bfloat16 to 8; three parts of 8 bits pass through unchanged
+    high = values.bfloat16().float()
+    middle = (values - high).bfloat16().float()
+    return high, middle, values - high - middle

@@ -1,4 +1,4 @@
-"""Sums of score features over the pixels of a class: all that a bilinear AUC loss needs to know of the pixels."""
+"""Sums of score features over the pixels of a class: all that a bilinear AUC loss needs of the pixels."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from aucseg.functional.chunks import Chunks, Request, matmul
+from aucseg.functional.chunks import Chunks, Request, contract, lookup
 from aucseg.functional.features import evaluate, features, slopes
 
 
@@ -58,8 +58,8 @@ class ChannelSums:
 
     Attributes:
         own: (K, D), as ``ClassSums.own``.
-        rest: (K, D), entry [c, j - 1] sums w_d psi_j of score channel c over the pixels of the classes d other
-            than c, each pixel with the weight of its class.
+        rest: (K, D), entry [c, j - 1] sums w_d psi_j of score channel c over the pixels of all classes d but
+            c, each pixel with the weight of its class.
         cross_entropy: as ``ClassSums.cross_entropy``.
     """
 
@@ -129,7 +129,7 @@ class _ClassSums(torch.autograd.Function):
             positive = stack[form.degree * n :].view(form.degree, 1, -1)
             features(form, form.own, scores.gather(0, chunk.own), positive)
             classes, onehot = chunks.onehot(chunk)
-            table = matmul(stack, onehot.t()).to(acc)
+            table = contract(stack, onehot, acc)
             own.index_add_(0, classes, table[form.degree * n :].t())
             table = table[: form.degree * n].view(form.degree, n, -1).permute(2, 1, 0)
             if chunks.channels is None:
@@ -159,12 +159,11 @@ class _ClassSums(torch.autograd.Function):
             scores = chunks.scores(chunk)
             n = len(scores)
             classes, onehot = chunks.onehot(chunk)
-            lookup = chunks.buffer(1, form.degree * (n + 1), chunk)
-            matmul(table.index_select(1, classes), onehot, out=lookup)
-            lookup = lookup.view(form.degree, n + 1, -1)
-            slope = evaluate(form, form.other, scores, lookup[:, :n], lookup[-1, :n])
+            found = chunks.buffer(1, form.degree * (n + 1), chunk)
+            found = lookup(table.index_select(1, classes), onehot, out=found).view(form.degree, n + 1, -1)
+            slope = evaluate(form, form.other, scores, found[:, :n], found[-1, :n])
             # on its own channel a pixel is a positive, not a negative of itself; void looks up zeros
-            positive = evaluate(form, form.own, scores.gather(0, chunk.own), lookup[:, n:])
+            positive = evaluate(form, form.own, scores.gather(0, chunk.own), found[:, n:])
             slope.scatter_(0, chunk.own, positive)
             chunks.write(chunk, slope, scores, grad, grad_cross_entropy)
         return grad, None
@@ -193,8 +192,8 @@ class _ChannelSums(torch.autograd.Function):
             features(form, form.other, scores, stack)
             # taken out before the sum and not after it: the own scores are the large ones
             stack.scatter_(1, chunk.own.expand(form.degree, 1, -1), 0)
-            table = matmul(stack.flatten(0, 1), weights.index_select(0, chunk.row)[:, None])
-            table = table.view(form.degree, -1).to(acc)
+            weight = weights.index_select(0, chunk.row)[None]
+            table = contract(stack.flatten(0, 1), weight, acc).view(form.degree, -1)
             rest = rest + table if chunks.channels is None else rest.index_add_(1, chunks.channels, table)
         ctx.save_for_backward(logits, weights)
         ctx.chunks = chunks
@@ -216,7 +215,7 @@ class _ChannelSums(torch.autograd.Function):
             scores = chunks.scores(chunk)
             slope = evaluate(form, form.other, scores, table, chunks.buffer(1, len(scores), chunk))
             slope.mul_(weights.index_select(0, chunk.row))
-            lookup = own_table.index_select(1, chunk.row)[:, None]
-            slope.scatter_(0, chunk.own, evaluate(form, form.own, scores.gather(0, chunk.own), lookup))
+            found = own_table.index_select(1, chunk.row)[:, None]
+            slope.scatter_(0, chunk.own, evaluate(form, form.own, scores.gather(0, chunk.own), found))
             chunks.write(chunk, slope, scores, grad, grad_cross_entropy)
         return grad, None, None

@@ -131,18 +131,16 @@ class AUCLoss(nn.Module):
         self.form = surrogate_form(
             surrogate, margin=margin, scale=scale, score_range=score_range, tolerance=tolerance
         )
-        if queue is not None and isinstance(self.form, SortedForm):
-            raise ValueError(
-                f"surrogate {surrogate!r} past its margin is sorted, and the order of pixels cannot be queued; "
-                f"use a margin of at least the scale times the range of the scores, or another surrogate"
-            )
         self.surrogate, self.margin, self.scale = surrogate, margin, scale
         self.multiclass, self.activation, self.reduction = multiclass, activation, reduction
         self.ignore_index, self.validate = ignore_index, validate
         self.process_group, self.gradients = process_group, gradients
         self.queue = queue
         if queue is not None:
+            if isinstance(self.form, SortedForm):
+                raise ValueError(f"a queue cannot hold what this loss needs: {self._no_sums()}")
             queue.prepare(self.num_classes, self.form.degree)
+        self.pair_weights: Tensor | None
         self.register_buffer("pair_weights", self._weights(pair_weights, tail_classes), persistent=False)
 
     def _weights(
@@ -186,7 +184,7 @@ class AUCLoss(nn.Module):
         return self._auc(logits, target, whole, cross_entropy=False)[0]
 
     def class_sums(self, logits: Tensor, target: Tensor) -> ClassSums:
-        """The sums from which the loss follows. They add up: ``loss.class_sums(a, y) + loss.class_sums(b, z)``.
+        """The sums from which the loss follows. They add up over micro-batches: ``a + b``.
 
         For an exact loss over micro-batches: sum them over all micro-batches without a gradient, then call
         the loss on each with ``whole=`` that sum, backward each time, and step once.
@@ -333,8 +331,8 @@ class AUCLoss(nn.Module):
     def _no_sums(self) -> str:
         return (
             f"surrogate {self.surrogate!r} with margin {self.margin:g} and scale {self.scale:g} needs the "
-            f"order of the pixels, which has no sums to add; use a margin of at least the scale times the range of "
-            f"the scores, or another surrogate"
+            f"order of the pixels, which has no sums to add; use a margin of at least the scale times the "
+            f"range of the scores, or another surrogate"
         )
 
     def extra_repr(self) -> str:

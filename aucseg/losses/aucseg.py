@@ -18,8 +18,9 @@ class AUCSegLoss(AUCLoss):
         \ell = \ell_{auc} + \lambda \, \ell_{ce}
 
     (AUCSeg, Algorithm 1, with Eq. 2 and 8). The cross entropy is the mean over all pixels that are not
-    void, of all ranks and micro-batches where the AUC loss takes them together. Both terms are what ``AUCLoss`` and
-    ``torch.nn.functional.cross_entropy`` give; only a batch of void pixels alone gives zero and not nan.
+    void, of all ranks and micro-batches where the AUC loss takes them together. Both terms are what
+    ``AUCLoss`` and ``torch.nn.functional.cross_entropy`` give; only a batch of void pixels alone gives zero
+    and not nan.
 
     Args:
         num_classes: number of classes K, at least 2.

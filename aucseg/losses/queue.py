@@ -53,10 +53,11 @@ class SumQueue(nn.Module):
             degree: features of its surrogate.
         """
         slots = self.batches or 1
-        double = {"dtype": torch.float64}
-        self.register_buffer("count", torch.zeros(slots, num_classes, **double))
-        self.register_buffer("own", torch.zeros(slots, num_classes, degree, **double))
-        self.register_buffer("other", torch.zeros(slots, num_classes, num_classes, degree, **double))
+        self.register_buffer("count", torch.zeros(slots, num_classes, dtype=torch.float64))
+        self.register_buffer("own", torch.zeros(slots, num_classes, degree, dtype=torch.float64))
+        self.register_buffer(
+            "other", torch.zeros(slots, num_classes, num_classes, degree, dtype=torch.float64)
+        )
         # steps since the class was last seen
         self.register_buffer("age", torch.zeros(num_classes, dtype=torch.int64))
 

@@ -5,48 +5,117 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import aucseg.functional.checks as checks
 from aucseg.losses import AUCLoss
-from tests.functional.oracle import pair_mean, pair_table, streets
+from tests.functional import oracle
+from tests.functional.oracle import ACTIVATIONS, pair_mean, pair_table, streets
 from tests.losses.base import LossTester
 
-ACTIVATIONS = {"sigmoid": torch.sigmoid, "softmax": lambda x: x.softmax(1), "identity": lambda x: x}
+
+def variant(**fixed):
+    """A factory of losses with some options."""
+    return staticmethod(lambda num_classes, **options: AUCLoss(num_classes, **fixed, **options))
 
 
 class TestAUCLoss(LossTester):
     factory = AUCLoss
 
 
-class TestAUCLossSoftmax(LossTester):
-    @staticmethod
-    def factory(num_classes, **options):
-        return AUCLoss(num_classes, activation="softmax", **options)
+class TestSoftmax(LossTester):
+    factory = variant(activation="softmax")
 
 
-class TestAUCLossSum(LossTester):
-    @staticmethod
-    def factory(num_classes, **options):
-        return AUCLoss(num_classes, reduction="sum", **options)
+class TestSum(LossTester):
+    factory = variant(reduction="sum")
 
 
+class TestOneVersusAll(LossTester):
+    factory = variant(multiclass="ova")
+
+
+class TestExponential(LossTester):
+    factory = variant(surrogate="exp", scale=2.0)
+
+
+class TestLogistic(LossTester):
+    factory = variant(surrogate="logistic", scale=3.0)
+
+
+class TestLinearHinge(LossTester):
+    factory = variant(surrogate="hinge")
+
+
+class TestSortedHinge(LossTester):
+    factory = variant(surrogate="hinge", margin=0.31)
+
+
+class TestSortedSquaredHinge(LossTester):
+    factory = variant(surrogate="squared_hinge", margin=0.5, activation="softmax")
+
+
+class TestPairWeights(LossTester):
+    """The way through the K x K table."""
+
+    factory = staticmethod(
+        lambda num_classes, **options: (
+            AUCLoss(num_classes, pair_weights=torch.ones(num_classes, num_classes), **options)
+            if isinstance(num_classes, int) and num_classes > 1
+            else AUCLoss(num_classes, **options)
+        )
+    )
+
+
+@pytest.mark.parametrize("surrogate", oracle.SURROGATES)
 @pytest.mark.parametrize("activation", ACTIVATIONS)
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(
-    k=st.integers(2, 6),
+    k=st.integers(2, 5),
     height=st.integers(1, 6),
     width=st.integers(1, 6),
     void=st.sampled_from((0.0, 0.5, 1.0)),
-    margin=st.sampled_from((0.5, 1.0, 3.0)),
+    margin=st.sampled_from((0.47, 1.0, 3.0)),
+    scale=st.sampled_from((0.5, 1.0, 2.5)),
+    multiclass=st.sampled_from(("ovo", "ova")),
     seed=st.integers(0, 2**31),
 )
-def test_value_and_gradient_equal_all_pairs(activation, k, height, width, void, margin, seed):
+def test_value_and_gradient_equal_all_pairs(
+    surrogate, activation, k, height, width, void, margin, scale, multiclass, seed
+):
     logits, target = streets(2, k, height, width, seed=seed, void=void)
+    margin = 1.0 if surrogate in ("exp", "logistic") else margin
+    bounds = (-6.0, 6.0) if activation == "identity" and surrogate == "logistic" else None
     fast, slow = logits.clone().requires_grad_(), logits.clone().requires_grad_()
-    loss = AUCLoss(k, activation=activation, margin=margin)(fast, target)
-    expected = pair_mean(ACTIVATIONS[activation](slow), target, k, margin)
-    loss.backward()
+    options = {"surrogate": surrogate, "scale": scale}
+    loss = AUCLoss(
+        k, activation=activation, multiclass=multiclass, margin=margin, score_range=bounds, **options
+    )
+    value = loss(fast, target)
+    scores = ACTIVATIONS[activation](slow)
+    every = pair_table if multiclass == "ovo" else oracle.one_versus_all
+    expected = oracle.present_mean(every(scores, target, k, margin, **options), scores)
+    value.backward()
     expected.backward()
-    torch.testing.assert_close(loss, expected, rtol=1e-10, atol=1e-12)
-    torch.testing.assert_close(fast.grad, slow.grad, rtol=1e-8, atol=1e-12)
+    torch.testing.assert_close(value, expected, rtol=1e-10, atol=1e-12 + loss.error_bound)
+    torch.testing.assert_close(fast.grad, slow.grad, rtol=1e-8, atol=1e-12 + 100 * loss.error_bound)
+
+
+def test_any_smooth_function():
+    logits, target = streets(2, 4, 6, 6, seed=0)
+    loss = AUCLoss(4, surrogate=lambda x: (1 - x).clamp(-9) ** 4, scale=2.0, tolerance=1e-9)
+    expected = pair_table(logits.sigmoid(), target, 4, surrogate=lambda x: (1 - x) ** 4, scale=2.0)
+    assert loss.form.degree == 4  # a polynomial is found out
+    torch.testing.assert_close(loss(logits, target), expected.nanmean(), rtol=0, atol=1e-8)
+
+
+def test_error_bound():
+    assert AUCLoss(3).error_bound == 0
+    assert AUCLoss(3, surrogate="hinge", margin=0.2).error_bound == 0
+    coarse = AUCLoss(3, surrogate="logistic", tolerance=1e-3)
+    assert 1e-8 < coarse.error_bound <= 1e-3
+    logits, target = streets(1, 3, 9, 9, seed=0)
+    exact = pair_table(logits.sigmoid(), target, 3, surrogate="logistic")
+    error = (AUCLoss(3, surrogate="logistic", tolerance=1e-3, reduction="none")(logits, target) - exact).abs()
+    assert error.nan_to_num().max() <= coarse.error_bound
 
 
 def test_reductions_agree():
@@ -72,12 +141,40 @@ def test_table_has_a_gradient_through_nanmean():
     torch.testing.assert_close(*grads)
 
 
+def test_pair_weights_and_tail():
+    logits, target = streets(2, 4, 8, 8, seed=0)
+    table = pair_table(logits.sigmoid(), target, 4)
+    weights = torch.rand(4, 4, dtype=torch.float64)
+    off = ~torch.eye(4, dtype=torch.bool)
+    torch.testing.assert_close(
+        AUCLoss(4, pair_weights=weights)(logits, target), (weights * table)[off].sum() / weights[off].sum()
+    )
+    tail = torch.tensor([[False, False, True, True]] * 2 + [[True, True, False, False]] * 2)
+    torch.testing.assert_close(AUCLoss(4, tail_classes=[2, 3])(logits, target), table[tail].mean())
+    both = AUCLoss(4, tail_classes=[2, 3], pair_weights=weights, reduction="sum")(logits, target)
+    torch.testing.assert_close(both, (weights * table)[tail].sum())
+    # sorted surrogates know weights as well
+    hinge = pair_table(logits.sigmoid(), target, 4, 0.3, surrogate="hinge")
+    torch.testing.assert_close(
+        AUCLoss(4, surrogate="hinge", margin=0.3, tail_classes=[2, 3])(logits, target), hinge[tail].mean()
+    )
+
+
+def test_mean_of_one_versus_all_is_not_its_sum():
+    """Table 16 of the paper compares a mean with a sum: the released code's two weights differ K times."""
+    logits, target = streets(2, 5, 8, 8, seed=0)
+    mean = AUCLoss(5, multiclass="ova")(logits, target)
+    torch.testing.assert_close(AUCLoss(5, multiclass="ova", reduction="sum")(logits, target), 5 * mean)
+
+
 def test_single_class_is_zero():
     logits = torch.randn(2, 3, 4, 4, requires_grad=True)
-    loss = AUCLoss(3)(logits, torch.ones(2, 4, 4, dtype=torch.long))
-    loss.backward()
-    assert loss.item() == 0
-    assert (logits.grad == 0).all()
+    for options in ({}, {"surrogate": "exp"}, {"multiclass": "ova"}, {"surrogate": "hinge", "margin": 0.1}):
+        logits.grad = None
+        loss = AUCLoss(3, **options)(logits, torch.ones(2, 4, 4, dtype=torch.long))
+        loss.backward()
+        assert loss.item() == 0
+        assert (logits.grad == 0).all()
 
 
 def test_descent_separates_the_classes():
@@ -97,7 +194,7 @@ def test_descent_separates_the_classes():
 
 
 def test_large_offset_in_float32_is_exact():
-    """E[x^2] - E[x]^2 would have lost every digit here: scores near 10000 with a spread of 1."""
+    """E[x^2] - E[x]^2 in float32 would have lost every digit here: scores near 10000 with a spread of 1."""
     logits, target = streets(2, 4, 40, 40, seed=2)
     shifted = (logits + 1e4).float().requires_grad_()
     loss = AUCLoss(4, activation="identity")(shifted, target)
@@ -118,32 +215,122 @@ def test_images_of_the_batch_form_one_set_of_pixels():
     )
 
 
-def test_unknown_options_at_construction():
-    for options, known in (
-        ({"activation": "relu"}, "'sigmoid', 'softmax', 'identity'"),
-        ({"surrogate": "cubic"}, "'square'"),
-        ({"multiclass": "all"}, "'ovo'"),
-        ({"reduction": "max"}, "'mean', 'sum', 'none'"),
+@pytest.mark.parametrize("options", [{}, {"multiclass": "ova"}, {"surrogate": "exp"}, {"tail_classes": [0]}])
+def test_micro_batches_add_up_to_the_batch(options):
+    """Two passes: sums without a gradient, then the loss of each part as a part of the whole."""
+    logits, target = streets(5, 4, 6, 6, seed=4)
+    target[:4][target[:4] == 3] = 0  # a class that only the last part holds
+    target[4:, 0, 0] = 3
+    loss = AUCLoss(4, **options)
+    whole = logits.clone().requires_grad_()
+    expected = loss(whole, target)
+    expected.backward()
+    parts = [part.clone().requires_grad_() for part in logits.split((2, 2, 1))]
+    labels = target.split((2, 2, 1))
+    with torch.no_grad():
+        sums = [loss.class_sums(x, y) for x, y in zip(parts, labels, strict=True)]
+    total = sums[0] + sums[1] + sums[2]
+    for x, y in zip(parts, labels, strict=True):
+        value = loss(x, y, whole=total)
+        torch.testing.assert_close(value, expected)
+        value.backward()
+    torch.testing.assert_close(torch.cat([x.grad for x in parts]), whole.grad)
+
+
+def test_sorted_losses_have_no_sums():
+    loss = AUCLoss(3, surrogate="hinge", margin=0.5)
+    logits, target = torch.zeros(1, 3, 2, 2), torch.zeros(1, 2, 2, dtype=torch.long)
+    with pytest.raises(
+        ValueError, match=r"'hinge' with margin 0.5 and scale 1 needs the order of the pixels"
     ):
-        with pytest.raises(ValueError, match=f"unknown {next(iter(options))} .*; use one of {known}"):
-            AUCLoss(4, **options)
-    with pytest.raises(ValueError, match="margin must be a positive number, got -1"):
-        AUCLoss(4, margin=-1)
+        loss.class_sums(logits, target)
+    sums = AUCLoss(3).class_sums(logits, target)
+    with pytest.raises(ValueError, match="needs the order of the pixels"):
+        loss(logits, target, whole=sums)
+
+
+@pytest.mark.parametrize(("value", "message"), [(float("nan"), "1 nan and 0"), (float("inf"), "0 nan and 1")])
+def test_logits_that_are_not_finite(value, message):
+    logits, target = streets(1, 3, 4, 4, seed=0, void=0)
+    logits[0, 1, 2, 3] = value
+    with pytest.raises(ValueError, match=f"logits hold {message} infinite values of 48"):
+        AUCLoss(3)(logits, target)
+    if value != value:
+        for surrogate in ("square", "exp", "logistic"):
+            assert AUCLoss(3, surrogate=surrogate, validate=False)(logits, target).isnan()
+
+
+def test_scores_outside_their_range():
+    logits, target = streets(1, 3, 4, 4, seed=0)
+    options = {"activation": "identity", "surrogate": "logistic"}
+    inside = AUCLoss(3, score_range=(-9, 9), **options)(logits, target)
+    assert inside.isfinite()
+    assert AUCLoss(3, score_range=(-0.1, 0.1), **options)(logits, target).isnan()
+
+
+def test_bad_labels_that_must_not_be_waited_for(monkeypatch):
+    """On a device without validation the loss is nan, not a wrong number."""
+    logits, target = streets(1, 3, 4, 4, seed=0, void=0)
+    monkeypatch.setattr(checks, "waits", lambda device: True)
+    assert AUCLoss(3, validate=False)(logits, target).isfinite()
+    for label in (3, 77, -2):
+        target[0, 0, 0] = label
+        assert AUCLoss(3, validate=False)(logits, target).isnan()
+        with pytest.raises(ValueError, match=f"label {label}"):
+            AUCLoss(3)(logits, target)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"activation": "relu"}, "unknown activation 'relu'; use one of 'sigmoid', 'softmax', 'identity'"),
+        ({"surrogate": "cubic"}, "unknown surrogate 'cubic'; use one of 'square'"),
+        ({"multiclass": "all"}, "unknown multiclass 'all'; use one of 'ovo', 'ova'"),
+        ({"reduction": "max"}, "unknown reduction 'max'; use one of 'mean', 'sum', 'none'"),
+        ({"gradients": "max"}, "unknown gradients 'max'; use one of 'averaged', 'summed'"),
+        ({"margin": -1}, "margin must be a positive number, got -1"),
+        ({"score_range": (0, 1)}, "score_range is for activation='identity'; sigmoid has"),
+        ({"multiclass": "ova", "tail_classes": [0]}, "multiclass='ova' has none"),
+        ({"multiclass": "ova", "pair_weights": torch.ones(4, 4)}, "multiclass='ova' has none"),
+        ({"tail_classes": [9]}, "tail class 9 is outside"),
+        ({"pair_weights": torch.ones(3, 3)}, r"must be \(4, 4\), got \(3, 3\)"),
+    ],
+)
+def test_bad_options(options, message):
+    with pytest.raises(ValueError, match=message):
+        AUCLoss(4, **options)
 
 
 def test_stateless():
     assert AUCLoss(19).state_dict() == {}
+    assert AUCLoss(19, tail_classes=[3]).state_dict() == {}
+
+
+@pytest.mark.parametrize("k", [2, 40, 300, 1000])
+def test_number_of_classes(k):
+    logits, target = streets(1, k, 12, 12, seed=0, void=0)
+    held = torch.randperm(k, generator=torch.Generator().manual_seed(0))[: min(k, 6)]
+    target = held[target.clamp(max=len(held) - 1)]
+    value = AUCLoss(k, ignore_index=-1)(logits, target)
+    torch.testing.assert_close(value, pair_table_of_few(logits.sigmoid(), target, held).nanmean())
+
+
+def pair_table_of_few(scores, target, held):
+    new = torch.full((scores.shape[1],), -1)
+    new[held] = torch.arange(len(held))
+    return pair_table(scores[:, held], new[target], len(held))
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize("precision", ["highest", "high"])
-def test_cuda_agrees(precision):
+@pytest.mark.parametrize("options", [{}, {"surrogate": "logistic"}, {"surrogate": "hinge", "margin": 0.4}])
+def test_cuda_agrees(precision, options):
     logits, target = streets(2, 19, 64, 64, seed=4)
     before = torch.get_float32_matmul_precision()
     try:
         torch.set_float32_matmul_precision(precision)
         here, there = logits.float().requires_grad_(), logits.float().cuda().requires_grad_()
-        loss, other = AUCLoss(19)(here, target), AUCLoss(19)(there, target.cuda())
+        loss, other = AUCLoss(19, **options)(here, target), AUCLoss(19, **options)(there, target.cuda())
         loss.backward()
         other.backward()
     finally:

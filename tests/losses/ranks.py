@@ -1,0 +1,94 @@
+"""The AUC loss on several processes: what each of them runs, importable by a fresh interpreter."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from aucseg.losses import AUCLoss, AUCSegLoss, SumQueue
+
+K = 5
+WORLD = 3
+LOSSES: dict[str, dict[str, Any]] = {
+    "square": {},
+    "one versus all": {"multiclass": "ova"},
+    "sum": {"reduction": "sum"},
+    "exponential": {"surrogate": "exp"},
+    "logistic": {"surrogate": "logistic", "activation": "softmax"},
+    "table": {"tail_classes": [3, 4]},
+    "sorted": {"surrogate": "hinge", "margin": 0.3},
+    "sorted square": {"surrogate": "squared_hinge", "margin": 0.3, "tail_classes": [3, 4]},
+}
+
+
+def build(name: str, fused: bool, **options: Any) -> AUCLoss:
+    """A loss of the table; ``fused`` adds the cross entropy."""
+    return (
+        AUCSegLoss(K, ce_weight=0.7, **LOSSES[name], **options)
+        if fused
+        else AUCLoss(K, **LOSSES[name], **options)
+    )
+
+
+def batch(ranks: int) -> list[tuple[Tensor, Tensor]]:
+    """Uneven parts of one batch; class 3 is on rank 0 alone, class 4 on the last, the third rank is void."""
+    generator = torch.Generator().manual_seed(ranks)
+    parts = []
+    for rank, images in zip(range(ranks), (2, 1, 1), strict=False):
+        logits = torch.randn(images, K, 5, 6, generator=generator, dtype=torch.float64)
+        target = torch.randint(0, 3, (images, 5, 6), generator=generator)
+        target[0, 0, :2] = 3 if rank == 0 else 4
+        if rank == 2:
+            target[:] = 255
+        parts.append((logits, target))
+    return parts
+
+
+def network() -> nn.Module:
+    """One convolution with fixed weights."""
+    torch.manual_seed(0)
+    return nn.Conv2d(2, K, 3, padding=1).double()
+
+
+def pictures(ranks: int) -> list[tuple[Tensor, Tensor]]:
+    """Input of the network in uneven parts."""
+    return [(logits[:, :2], target) for logits, target in batch(ranks)]
+
+
+def run(rank: int, folder: str) -> None:
+    """Value and gradient of every loss on this rank's part, in a group of two and in one of three."""
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=WORLD)
+    pair = dist.new_group([0, 1])
+    found: dict[str, Any] = {}
+    for ranks, group in ((2, pair), (3, "auto")):
+        if rank >= ranks:
+            continue
+        for name in LOSSES:
+            for fused in (False, True):
+                for gradients in ("summed", "averaged"):
+                    loss = build(name, fused, process_group=group, gradients=gradients)
+                    logits, target = batch(ranks)[rank]
+                    logits.requires_grad_()
+                    value = loss(logits, target)
+                    value.backward()
+                    found[f"{name}/{fused}/{gradients}/{ranks}"] = value.detach(), logits.grad
+        loss = AUCLoss(K, process_group=group, queue=SumQueue(momentum=0.5))
+        for scale in (1.0, 2.0):
+            logits, target = batch(ranks)[rank]
+            value = loss(logits * scale, target)
+        found[f"queue/{ranks}"] = value
+        loss = AUCLoss(K, process_group=group)
+        found[f"evaluation/{ranks}"] = loss.eval()(*batch(ranks)[rank])
+    model = DistributedDataParallel(copy.deepcopy(network()))
+    images, target = pictures(3)[rank]
+    AUCSegLoss(K, ce_weight=0.7)(model(images), target).backward()
+    found["ddp"] = [parameter.grad for parameter in model.parameters()]
+    torch.save(found, Path(folder) / f"{rank}.pt")
+    dist.destroy_process_group()

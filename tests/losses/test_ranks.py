@@ -1,0 +1,73 @@
+"""Several gloo processes together compute the loss of the whole batch, value and gradient."""
+
+from __future__ import annotations
+
+import multiprocessing
+
+import pytest
+import torch
+import torch.multiprocessing as mp
+
+from aucseg.losses import AUCLoss, AUCSegLoss, SumQueue
+from tests.losses import ranks
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("ranks")
+    multiprocessing.set_forkserver_preload([ranks.__name__])  # the processes share one import of torch
+    mp.start_processes(ranks.run, args=(str(folder),), nprocs=ranks.WORLD, start_method="forkserver")
+    return [torch.load(folder / f"{rank}.pt") for rank in range(ranks.WORLD)]
+
+
+def joined(parts):
+    return torch.cat([x for x, _ in parts]), torch.cat([y for _, y in parts])
+
+
+@pytest.mark.parametrize("name", ranks.LOSSES)
+@pytest.mark.parametrize("fused", [False, True])
+@pytest.mark.parametrize("number", [2, 3])
+def test_ranks_are_one_batch(found, name, fused, number):
+    logits, target = joined(ranks.batch(number))
+    logits.requires_grad_()
+    expected = ranks.build(name, fused)(logits, target)
+    expected.backward()
+    for gradients, factor in (("summed", 1), ("averaged", number)):
+        results = [found[rank][f"{name}/{fused}/{gradients}/{number}"] for rank in range(number)]
+        for value, _ in results:
+            torch.testing.assert_close(value, expected.detach())
+        grad = torch.cat([grad for _, grad in results])
+        torch.testing.assert_close(grad, factor * logits.grad)
+
+
+def test_a_rank_alone_would_have_been_wrong():
+    """What the ranks' own losses average to: not the loss of the batch, which has more pairs of classes."""
+    parts = ranks.batch(2)
+    alone = torch.stack([AUCLoss(ranks.K)(*part) for part in parts]).mean()
+    assert (alone - AUCLoss(ranks.K)(*joined(parts))).abs() > 1e-3
+
+
+def test_distributed_data_parallel_gets_the_gradient_of_the_batch(found):
+    model = ranks.network()
+    images, target = joined(ranks.pictures(3))
+    AUCSegLoss(ranks.K, ce_weight=0.7)(model(images), target).backward()
+    for results in found:
+        for grad, parameter in zip(results["ddp"], model.parameters(), strict=True):
+            torch.testing.assert_close(grad, parameter.grad)
+
+
+@pytest.mark.parametrize("number", [2, 3])
+def test_queues_stay_equal(found, number):
+    loss = AUCLoss(ranks.K, queue=SumQueue(momentum=0.5))
+    logits, target = joined(ranks.batch(number))
+    for scale in (1.0, 2.0):
+        expected = loss(logits * scale, target)
+    for rank in range(number):
+        torch.testing.assert_close(found[rank][f"queue/{number}"], expected)
+
+
+@pytest.mark.parametrize("number", [2, 3])
+def test_evaluation_waits_for_nobody(found, number):
+    for rank in range(number):
+        expected = AUCLoss(ranks.K)(*ranks.batch(number)[rank])
+        torch.testing.assert_close(found[rank][f"evaluation/{number}"], expected)
