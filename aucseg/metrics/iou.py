@@ -9,8 +9,7 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from aucseg.functional.checks import check_labels, check_logits_target, check_num_classes, class_index
-
-GROUPS = ("head", "middle", "tail")
+from aucseg.metrics.groups import check_groups, group_means
 
 
 class SegmentationIoU(Metric):
@@ -53,15 +52,7 @@ class SegmentationIoU(Metric):
         super().__init__()
         self.num_classes = check_num_classes(num_classes)
         self.ignore_index = ignore_index
-        self.groups = None if groups is None else tuple(groups)
-        if self.groups is not None:
-            if len(self.groups) != num_classes:
-                raise ValueError(
-                    f"{len(self.groups)} groups for num_classes={num_classes}; give one for each"
-                )
-            unknown = sorted(set(self.groups) - set(GROUPS))
-            if unknown:
-                raise ValueError(f"unknown group {unknown[0]!r}; use one of {', '.join(GROUPS)}")
+        self.groups = check_groups(groups, num_classes)
         zeros = torch.zeros(num_classes, num_classes, dtype=torch.int64)
         self.add_state("confusion", default=zeros, dist_reduce_fx="sum")
 
@@ -106,14 +97,10 @@ class SegmentationIoU(Metric):
         confusion = self.confusion.to(torch.float64)
         hits, target, predicted = confusion.diagonal(), confusion.sum(1), confusion.sum(0)
         iou = hits / (target + predicted - hits)
-        result = {
+        return {
             "iou": iou,
             "accuracy": hits / target,
             "mIoU": iou.nanmean(),
             "pixel_accuracy": hits.sum() / target.sum(),
+            **group_means(iou, self.groups, "mIoU"),
         }
-        if self.groups is not None:
-            for group in GROUPS:
-                member = torch.tensor([name == group for name in self.groups], device=iou.device)
-                result[f"mIoU_{group}"] = iou[member].nanmean()
-        return result
