@@ -148,13 +148,22 @@ def sweep(
     seeds: SeedsOption = None,
     compute: Annotated[ComputeMode, typer.Option(help="Which runs to train.")] = ComputeMode.missing,
     root: RootOption = None,
+    evaluate_again: Annotated[
+        bool, typer.Option("--evaluate-again", help="Evaluate finished runs anew, from their checkpoints.")
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bars.")] = False,
 ) -> None:
     """Train the runs that a table needs and that have no record yet."""
     runs = get_experiment(experiment).runs(dataset.value, profile.value, seeds or [0], root=root)
-    RecordStore().ensure(
-        [run.config for run in runs], compute=compute.value, progress=not quiet, report=typer.echo
-    )
+    configs = [run.config for run in runs]
+    store = RecordStore()
+    if evaluate_again:
+        for config in configs:
+            record = store.evaluate_again(config, progress=not quiet)
+            state = "no record or no checkpoint here" if record is None else "evaluated"
+            typer.echo(f"{config.name} seed {config.seed} ({config.identity}): {state}")
+        return
+    store.ensure(configs, compute=compute.value, progress=not quiet, report=typer.echo)
 
 
 def _check_images(images: list[Path]) -> None:

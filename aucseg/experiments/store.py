@@ -9,9 +9,11 @@ from typing import Literal, get_args
 from aucseg import paths
 from aucseg.training import (
     Record,
+    RecordError,
     RunConfig,
     SegmentationModule,
     checkpoint_path,
+    evaluate,
     load_module,
     train,
 )
@@ -96,6 +98,34 @@ class RecordStore:
                 report(f"{label}: {'not run' if record is None else 'recorded'}")
             found[identity] = record
         return found
+
+    def evaluate_again(self, config: RunConfig, *, progress: bool = True) -> Record | None:
+        """Bring the metrics of a record up to date from its checkpoint, where a metric is new.
+
+        Args:
+            config: the run.
+            progress: show a progress bar.
+
+        Returns:
+            The record as it now lies in the store, or ``None`` without a record or a checkpoint.
+
+        Raises:
+            RecordError: if the checkpoint does not come to the numbers that the record already has.
+        """
+        record, path = self.get(config), checkpoint_path(config)
+        if record is None or not path.exists():
+            return None
+        metrics = evaluate(path, progress=progress)
+        for name, before in record.metrics.items():
+            now = metrics[name]
+            if isinstance(before, float) and (now is None or abs(now - before) > 1e-4):
+                raise RecordError(
+                    f"the checkpoint {path} has {name} {now}, its record {before}: it is of another training; "
+                    f"use compute='always'"
+                )
+        record = record.model_copy(update={"metrics": metrics | record.metrics})
+        self.put(record)
+        return record
 
     def network(
         self, config: RunConfig, *, compute: Compute = "missing", progress: bool = True

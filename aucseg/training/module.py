@@ -15,13 +15,27 @@ from torch import Tensor
 from aucseg.data.sampling import mix_seed
 from aucseg.data.spec import ClassSpec
 from aucseg.memory import TailMemoryBank
-from aucseg.metrics import SegmentationIoU
+from aucseg.metrics import PixelAUC, SegmentationIoU
 from aucseg.models import create_model, padded_logits
 from aucseg.training.config import RunConfig
 from aucseg.training.objective import Objective
 from aucseg.training.schedule import learning_rate
 
 _LOG_POINTS = 50  # how many points of each curve a record keeps
+
+
+# counts of the streaming AUC: 32 MiB, at 19 classes 4096 bins of the scores
+_AUC_COUNTS = 2**22
+
+
+def _pixel_auc(spec: ClassSpec) -> PixelAUC:
+    bins = max(1, _AUC_COUNTS // spec.num_classes**2)
+    return PixelAUC(
+        spec.num_classes,
+        groups=spec.groups,
+        ignore_index=spec.ignore_index,
+        bins=max(64, min(4096, 2 ** (bins.bit_length() - 1))),
+    )
 
 
 class TrainingDiverged(RuntimeError):
@@ -64,6 +78,8 @@ class SegmentationModule(LightningModule):
                 spec.tail, **config.bank.model_dump(), ignore_index=spec.ignore_index, generator=generator
             )
         self.iou = SegmentationIoU(spec.num_classes, spec.groups, spec.ignore_index)
+        # The AUC loss ranks sigmoids, the prediction is the largest softmax: the two rank pixels differently.
+        self.auc_sigmoid, self.auc_softmax = _pixel_auc(spec), _pixel_auc(spec)
         self.history: dict[str, list[float]] = {"step": [], "learning_rate": []}
         self.step_seconds: list[float] = []
         self._sums: dict[str, Tensor] = {}
@@ -106,8 +122,8 @@ class SegmentationModule(LightningModule):
         means = {key: float(total) / self._since for key, total in self._sums.items()}
         if not all(map(math.isfinite, means.values())):
             raise TrainingDiverged(
-                f"loss is {means['loss']} at step {step}: lower optim.lr ({optim.lr}) "
-                "or use precision 32-true"
+                f"loss is {means['loss']} at step {step}: lower optim.lr ({optim.lr}) or use "
+                "precision 32-true; on a GPU a label outside the classes shows like this too: verify the data"
             )
         self.history["step"].append(float(step))
         self.history["learning_rate"].append(learning_rate(step - 1, optim))
@@ -118,9 +134,12 @@ class SegmentationModule(LightningModule):
         self._sums, self._since, self._clock = {}, 0, now
 
     def test_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
-        """Count confusions; logits never outlive their batch."""
+        """Count confusions and ranks; logits never outlive their batch."""
         images, target = batch
-        self.iou.update(self(images).argmax(dim=1), target)
+        logits = self(images).float()
+        self.iou.update(logits.argmax(dim=1), target)
+        self.auc_sigmoid.update(logits.sigmoid(), target)
+        self.auc_softmax.update(logits.softmax(dim=1), target)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """AdamW and the schedule of AUCSeg F.2."""

@@ -35,7 +35,9 @@ class Record(BaseModel):
         profile: which profile made it.
         dataset: name, split, fingerprint, number of images, class names and groups.
         metrics: ``mIoU``, ``mIoU_head``, ``mIoU_middle``, ``mIoU_tail``, ``pixel_accuracy`` in [0, 1] and
-            ``iou`` and ``accuracy`` by class name; ``None`` where a class occurs nowhere.
+            ``iou`` and ``accuracy`` by class name; ``None`` where a class occurs nowhere. ``auc_sigmoid`` and
+            ``auc_softmax`` (mean over pairs of classes, AUCSeg Eq. 6), the same with ``_head``, ``_middle``,
+            ``_tail``, and the bound of their error.
         history: ``step`` and, for the same steps, each logged quantity.
         bank: what the memory bank did, by class name; ``None`` without a bank.
         timing: ``seconds_total`` (training only) and ``seconds_per_step`` (median).

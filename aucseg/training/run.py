@@ -56,6 +56,10 @@ def checkpoint_path(config: RunConfig, folder: str | Path | None = None) -> Path
     return Path(folder or run_folder(config)) / _CHECKPOINT
 
 
+# what a record keeps of PixelAUC.compute
+_AUC_FIGURES = ("auc", "auc_head", "auc_middle", "auc_tail", "auc_error_bound")
+
+
 def train(
     config: RunConfig,
     folder: str | Path | None = None,
@@ -174,9 +178,14 @@ def _trainer(config: RunConfig, progress: bool, callbacks: list[Callback], steps
 
 
 def _evaluate(trainer: Trainer, module: SegmentationModule, data: SegmentationDataModule) -> dict[str, Any]:
-    module.iou.reset()
+    ranking = {"auc_sigmoid": module.auc_sigmoid, "auc_softmax": module.auc_softmax}
+    for metric in (module.iou, *ranking.values()):
+        metric.reset()
     trainer.test(module, datamodule=data, verbose=False)
     values = module.iou.compute()
+    for name, auc in ranking.items():
+        figures = auc.compute()
+        values |= {key.replace("auc", name, 1): figures[key] for key in _AUC_FIGURES}
     names = module.spec.names
 
     def number(value: Any) -> float | None:

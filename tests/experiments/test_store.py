@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from aucseg.experiments import RecordStore, get_experiment, make_config
-from aucseg.training import ConfigError, Record
+from aucseg.training import ConfigError, Record, RecordError
 from tests.training.test_record import make_record
 
 
@@ -80,3 +80,24 @@ def test_catalogue_shares_nothing_between_arms():
     assert arms["both"].loss == arms["auc"].loss
     with pytest.raises(ConfigError, match="ablation_components"):
         get_experiment("ablation_component")
+
+
+def test_evaluate_again_adds_what_is_new_and_keeps_the_rest(tmp_path, monkeypatch):
+    store, config = RecordStore(tmp_path), configs(0)[0]
+    assert store.evaluate_again(config) is None  # no record
+    old = make_record(0, bank=None)
+    store.put(old)
+    monkeypatch.setattr("aucseg.experiments.store.checkpoint_path", lambda config: tmp_path / "last.ckpt")
+    assert store.evaluate_again(config) is None  # no checkpoint
+    (tmp_path / "last.ckpt").touch()
+    found = {**old.metrics, "mIoU": old.metrics["mIoU"] + 1e-9, "auc_sigmoid": 0.75}
+    monkeypatch.setattr("aucseg.experiments.store.evaluate", lambda path, progress: found)
+    record = store.evaluate_again(config)
+    assert record == store.get(config)
+    assert record.metrics["auc_sigmoid"] == 0.75
+    assert {k: v for k, v in record.metrics.items() if k != "auc_sigmoid"} == old.metrics
+    assert record.timing == old.timing
+    found["mIoU"] = 0.1
+    with pytest.raises(RecordError, match=r"mIoU 0.1, its record 0.5: it is of another training"):
+        store.evaluate_again(config)
+    assert store.get(config) == record
