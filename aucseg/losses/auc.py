@@ -3,29 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, Literal
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from aucseg.functional.auc import (
-    MULTICLASS,
-    REDUCTIONS,
-    check_pair_weights,
-    pair_table,
-    reduce_pairs,
-    separable_risk,
-    separable_weights,
-    tail_versus_rest,
-)
+from aucseg.functional.auc import MULTICLASS, REDUCTIONS, check_pair_weights, tail_versus_rest
 from aucseg.functional.checks import check_finite, check_logits_target, check_num_classes, class_index
-from aucseg.functional.chunks import ACTIVATIONS, Request, class_count
-from aucseg.functional.class_sums import ClassSums, channel_sums, class_sums
-from aucseg.functional.ranks import all_reduce, as_part_of, scale_gradient
-from aucseg.functional.sorted_hinge import sorted_hinge
-from aucseg.functional.surrogates import BilinearForm, SortedForm, Surrogate, surrogate_form
+from aucseg.functional.chunks import ACTIVATIONS, Request
+from aucseg.functional.class_sums import ClassSums, class_sums
+from aucseg.functional.ranks import scale_gradient
+from aucseg.functional.risk import RiskOptions, auc_risk
+from aucseg.functional.surrogates import SortedForm, Surrogate, surrogate_form
 from aucseg.losses.queue import SumQueue
 
 
@@ -201,7 +192,9 @@ class AUCLoss(nn.Module):
             ValueError: as ``forward``; and where the surrogate is sorted, which has no such sums.
 
         """
-        request = self._request(self.add_cross_entropy, all_channels=True)
+        if isinstance(self.form, SortedForm):
+            raise ValueError(self._no_sums())
+        request = Request(self.form, self.num_classes, self.activation, True, self.add_cross_entropy)
         return class_sums(logits.flatten(2), self._rows(logits, target), request)
 
     #: whether class_sums holds what AUCSegLoss needs too
@@ -212,103 +205,27 @@ class AUCLoss(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """The AUC loss, and the mean cross entropy if asked for (else zero)."""
         rows = self._rows(logits, target)
-        group, factor = self._group()
-        if isinstance(self.form, SortedForm):
-            if whole is not None:
-                raise ValueError(self._no_sums())
-            risk, mean = self._sorted(logits, rows, group, cross_entropy)
-        elif self.pair_weights is None and self.queue is None and self.reduction != "none":
-            risk, mean = self._separable(logits, rows, group, whole, cross_entropy)
-        else:
-            risk, mean = self._table(logits, rows, group, whole, cross_entropy)
-        dtype = torch.promote_types(logits.dtype, torch.float32)
-        return scale_gradient(risk, factor).to(dtype), scale_gradient(mean, factor).to(dtype)
-
-    def _separable(
-        self,
-        logits: Tensor,
-        rows: Tensor,
-        group: dist.ProcessGroup | None,
-        whole: ClassSums | None,
-        cross_entropy: bool,
-    ) -> tuple[Tensor, Tensor]:
-        """Every pair weighs a product of two weights: K sums for each feature are enough."""
-        assert isinstance(self.form, BilinearForm)
-        count = class_count(rows, self.num_classes) if whole is None else whole.count
-        if group is not None:
-            dist.all_reduce(count, group=group)
-        weights = separable_weights(count, multiclass=self.multiclass, reduction=self.reduction)
-        request = self._request(cross_entropy, all_channels=group is not None or whole is not None)
-        sums = channel_sums(logits.flatten(2), rows, request, weights[1])
-        if whole is not None:
-            sums = as_part_of(sums, whole.channels(weights[1]))
-        if group is not None:
-            sums = all_reduce(sums, group)
-        mean = sums.cross_entropy / count.sum().clamp(min=1)
-        return separable_risk(sums, count, self.form, weights), mean
-
-    def _table(
-        self,
-        logits: Tensor,
-        rows: Tensor,
-        group: dist.ProcessGroup | None,
-        whole: ClassSums | None,
-        cross_entropy: bool,
-    ) -> tuple[Tensor, Tensor]:
-        """Any weights, and the table itself."""
-        assert isinstance(self.form, BilinearForm)
-        alone = group is None and whole is None and self.queue is None
-        sums = class_sums(logits.flatten(2), rows, self._request(cross_entropy, all_channels=not alone))
-        if whole is not None:
-            sums = as_part_of(sums, whole)
-        if group is not None:
-            sums = all_reduce(sums, group)
-        mean = sums.cross_entropy / sums.count.sum().clamp(min=1)
-        current = None
-        if self.queue is not None:
-            current = sums.count > 0
-            sums = self.queue(sums, update=self.training and torch.is_grad_enabled())
-        return self._reduce(pair_table(sums, self.form), sums.count, current), mean
-
-    def _reduce(self, pairs: Tensor, count: Tensor, current: Tensor | None = None) -> Tensor:
-        return reduce_pairs(
-            pairs,
-            count,
-            multiclass=self.multiclass,
-            reduction=self.reduction,
-            weights=None if self.pair_weights is None else self.pair_weights.to(count.device),
-            current=current,
-        )
-
-    def _sorted(
-        self, logits: Tensor, rows: Tensor, group: dist.ProcessGroup | None, cross_entropy: bool
-    ) -> tuple[Tensor, Tensor]:
-        assert isinstance(self.form, SortedForm)
-        with torch.autocast(logits.device.type, enabled=False):
-            wide = logits if logits.dtype == torch.float64 else logits.float()
-            count, pairs = sorted_hinge(
-                activate(wide, self.activation).flatten(2),
-                rows,
-                self.num_classes,
-                margin=self.form.margin,
-                scale=self.form.scale,
-                power=self.form.power,
-                group=group,
-            )
-            total = count.new_zeros(())
-            if cross_entropy:
-                labels = rows.masked_fill(rows >= self.num_classes, -100)
-                total = F.cross_entropy(wide.flatten(2), labels, reduction="sum", ignore_index=-100).to(count)
-                if group is not None:
-                    summed = total.detach().clone()
-                    dist.all_reduce(summed, group=group)
-                    total = summed + (total - total.detach())
-        return self._reduce(pairs, count), total / count.sum().clamp(min=1)
-
-    def _request(self, cross_entropy: bool, all_channels: bool) -> Request:
-        if isinstance(self.form, SortedForm):
+        if whole is not None and isinstance(self.form, SortedForm):
             raise ValueError(self._no_sums())
-        return Request(self.form, self.num_classes, self.activation, all_channels, cross_entropy)
+        group, factor = self._group()
+        options = RiskOptions(
+            self.form, self.num_classes, self.activation, self.multiclass, self.reduction, self.pair_weights
+        )
+        remember = None
+        if self.queue is not None:
+            remember = partial(self.queue, update=self.training and torch.is_grad_enabled())
+        values = auc_risk(
+            logits.flatten(2),
+            rows,
+            options,
+            cross_entropy=cross_entropy,
+            group=group,
+            whole=whole,
+            remember=remember,
+        )
+        dtype = torch.promote_types(logits.dtype, torch.float32)
+        risk, mean = (scale_gradient(value, factor).to(dtype) for value in values)
+        return risk, mean
 
     def _rows(self, logits: Tensor, target: Tensor) -> Tensor:
         check_logits_target(logits, target, self.num_classes)
@@ -348,18 +265,3 @@ class AUCLoss(nn.Module):
             "ignore_index",
         )
         return ", ".join(f"{name}={getattr(self, name)!r}" for name in names)
-
-
-def activate(logits: Tensor, activation: str) -> Tensor:
-    """The scores of logits.
-
-    Args:
-        logits: (B, K, ...).
-        activation: ``"sigmoid"``, ``"softmax"`` or ``"identity"``.
-
-    Returns:
-        The shape of the logits.
-    """
-    if activation == "sigmoid":
-        return logits.sigmoid()
-    return logits.softmax(1) if activation == "softmax" else logits
