@@ -200,6 +200,8 @@ class AUCLoss(nn.Module):
     #: whether class_sums holds what AUCSegLoss needs too
     add_cross_entropy = False
 
+    # a compiler would trace the loop over chunks one by one; they are fast as they are
+    @torch.compiler.disable
     def _auc(
         self, logits: Tensor, target: Tensor, whole: ClassSums | None, cross_entropy: bool
     ) -> tuple[Tensor, Tensor]:

@@ -301,6 +301,19 @@ def test_bad_options(options, message):
         AUCLoss(4, **options)
 
 
+@pytest.mark.filterwarnings("ignore:The .grad attribute")  # dynamo looks at it where the graph breaks
+@pytest.mark.parametrize("options", [{}, {"surrogate": "hinge", "margin": 0.5}, {"tail_classes": [1]}])
+def test_inside_torch_compile(options):
+    logits, target = streets(2, 5, 6, 6, seed=0)
+    loss = AUCLoss(5, **options)
+    grads = []
+    for function in (loss, torch.compile(lambda x, y: loss(x * 1, y), backend="eager")):
+        x = logits.clone().requires_grad_()
+        function(x, target).backward()
+        grads.append(x.grad)
+    assert torch.equal(*grads)
+
+
 def test_stateless():
     assert AUCLoss(19).state_dict() == {}
     assert AUCLoss(19, tail_classes=[3]).state_dict() == {}
