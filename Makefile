@@ -20,7 +20,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 NBSTRIPOUT := $(BIN)/nbstripout --extra-keys "metadata.papermill cell.metadata.papermill"
 NOTEBOOKS := $(wildcard notebooks/*.ipynb)
-BENCHMARKS := auc_loss memory_bank streets
+BENCHMARKS := auc_loss pixel_auc memory_bank streets
 
 .PHONY: help venv book test lint types unit notebooks book-smoke rerun format lab bench clean distclean
 
@@ -72,7 +72,7 @@ lab: venv  ## open the notebooks in JupyterLab
 
 bench: venv  ## benchmarks: ratios measured side by side in one run, written to data/benchmarks
 	for name in $(BENCHMARKS); do echo "== $$name"; \
-	  $(BIN)/python benchmarks/$$name.py --json data/benchmarks/$$name.json; done
+	  $(BIN)/python benchmarks/$$name.py --csv; done
 
 clean:  ## remove what was built, keep the environment, the records and the data sets
 	rm -rf build book/notebooks data/records/smoke .pytest_cache .mypy_cache .ruff_cache .hypothesis lightning_logs

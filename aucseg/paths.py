@@ -32,6 +32,11 @@ def published() -> Path:
     return home() / "data" / "published"
 
 
+def benchmarks() -> Path:
+    """What ``make bench`` measured, one CSV file for each benchmark: ``data/benchmarks``."""
+    return home() / "data" / "benchmarks"
+
+
 def dataset(name: str) -> Path:
     """Where ``aucseg data get NAME`` puts a data set: ``data/<name>``."""
     return home() / "data" / name

@@ -1,6 +1,6 @@
 """What the tail-class memory bank costs for an image, at the paper's settings.
 
-    python benchmarks/memory_bank.py --json memory_bank.json
+    python benchmarks/memory_bank.py --csv
 
 The bank is full before the clock starts. Beside it, in the same run, stand a plain copy of the batch, which
 any augmentation needs, and cross entropy (forward and backward) on logits of the same size.

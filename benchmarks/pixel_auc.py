@@ -1,6 +1,6 @@
 """PixelAUC, exact and streaming, against torch.sort of the same scores and against scikit-learn, same run.
 
-    python benchmarks/pixel_auc.py --json pixel_auc.json
+    python benchmarks/pixel_auc.py --csv
 
 One row for each way: what a million pixels of 19 classes take, from the scores of four images to the figures,
 and how far the streaming ways are off. Sorting the scores is the floor of any method that ranks them one by

@@ -5,9 +5,8 @@ from __future__ import annotations
 import argparse
 import time
 from concurrent.futures import ProcessPoolExecutor
-from pathlib import Path
 
-from measure import report
+from measure import add_csv_option, report
 
 from aucseg.data.streets import SyntheticStreets
 
@@ -25,7 +24,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", type=int, default=200)
     parser.add_argument("--size", type=int, nargs=2, default=(128, 256), metavar=("HEIGHT", "WIDTH"))
-    parser.add_argument("--json", type=Path, help="write the figures here")
+    add_csv_option(parser, "streets")
     args = parser.parse_args()
     size = (args.size[0], args.size[1])
     draw(4, size, 0, 1)  # noise tiles
@@ -39,6 +38,7 @@ def main() -> None:
             seconds = time.perf_counter() - start
         rows.append(
             {
+                "device": "cpu",
                 "size": f"{size[0]}x{size[1]}",
                 "processes": processes,
                 "images": done,
@@ -47,7 +47,7 @@ def main() -> None:
                 "seconds_for_1000": 1000 * seconds / done,
             }
         )
-    report("streets", "cpu", rows, args.json)
+    report(rows, args.csv)
 
 
 if __name__ == "__main__":

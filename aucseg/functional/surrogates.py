@@ -79,6 +79,7 @@ class SortedForm:
         margin: scaled score difference from which a pair costs nothing.
         scale: factor of the score difference.
         power: 1 for the hinge, 2 for its square.
+        error_bound: zero: sorting is exact.
     """
 
     margin: float
