@@ -39,7 +39,7 @@ def pair_table(sums: ClassSums, form: BilinearForm) -> Tensor:
     share = sums.count.clamp(min=1).reciprocal()
     own = torch.nn.functional.pad(sums.own * share[:, None], (1, 0), value=1.0)
     other = torch.nn.functional.pad(sums.other * share[:, None, None], (1, 0), value=1.0)
-    return torch.einsum("cj,jk,dck->cd", own, form.matrix.to(own), other)
+    return torch.einsum("cj,jk,dck->cd", own, form.matrix_like(own), other)
 
 
 def reduce_pairs(
@@ -147,7 +147,7 @@ def separable_risk(
     mass = (pixel * count).sum() - pixel * count
     own = torch.nn.functional.pad(sums.own / count.clamp(min=1)[:, None], (1, 0), value=1.0)
     rest = torch.cat((mass[:, None], sums.rest), 1)
-    return torch.einsum("c,cj,jk,ck->", a, own, form.matrix.to(own), rest)
+    return torch.einsum("c,cj,jk,ck->", a, own, form.matrix_like(own), rest)
 
 
 def tail_versus_rest(tail_classes: Sequence[int], num_classes: int) -> Tensor:

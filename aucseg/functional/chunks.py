@@ -10,6 +10,7 @@ from torch import Tensor
 
 from aucseg.functional import checks
 from aucseg.functional.surrogates import BilinearForm
+from aucseg.functional.triton_tiles import runs_on
 
 ACTIVATIONS = ("sigmoid", "softmax", "identity")
 
@@ -21,6 +22,8 @@ _CHUNK_DEVICE = 2**26
 _CHUNK_MAX_PIXELS = 2**16
 _CHUNK_MIN_PIXELS = 2**10
 _BLOCK = 2**8
+# Share of the channels up to which picking those that matter pays for the picking.
+_FEW = 0.75
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,8 @@ class Chunk:
         part: its pixels.
         label: (p,), labels in the narrow dtype of ``Chunks.rows``.
         row: (p,) int64, labels.
-        own: (1, p) int64, the row of each pixel's own class among the scores; 0 where void.
+        own: (p,) int64, where in the flattened (n, p) scores each pixel's own channel is; the first where
+            it is void.
     """
 
     image: int
@@ -60,6 +64,18 @@ class Chunk:
     label: Tensor
     row: Tensor
     own: Tensor
+
+    def pick(self, scores: Tensor) -> Tensor:
+        """(1, p), the score of each pixel's own channel. In one dimension that is three times as fast."""
+        return scores.reshape(-1).index_select(0, self.own)[None]
+
+    def put(self, scores: Tensor, values: Tensor | float) -> None:
+        """Write to each pixel's own channel of (n, p), in place."""
+        flat = scores.view(-1)
+        if isinstance(values, Tensor):
+            flat.scatter_(0, self.own, values.view(-1))
+        else:
+            flat.scatter_(0, self.own, values)
 
 
 class Chunks:
@@ -89,10 +105,11 @@ class Chunks:
             held = self.count.nonzero().flatten()
             if not len(held):  # void alone: any one channel will do
                 held = torch.zeros(1, dtype=torch.int64)
-            if len(held) < self.k:
+            if len(held) <= _FEW * self.k:
                 self.channels = held
                 self.place[held] = torch.arange(len(held))
         self.place[self.k :] = 0
+        self.column = torch.arange(min(_CHUNK_MAX_PIXELS, rows.shape[1]), device=logits.device)
         self.lse = logits.new_empty(rows.shape if request.cross_entropy else (0, 0), dtype=self.dtype)
         self.poison = self._poison()
         self.scratch: dict[int, Tensor] = {}
@@ -108,7 +125,8 @@ class Chunks:
                 part = slice(start, start + pixels)
                 label = self.rows[image, part]
                 row = label.long()
-                yield Chunk(image, part, label, row, self.place.index_select(0, row)[None])
+                own = self.place.index_select(0, row).mul_(len(row)).add_(self.column[: len(row)])
+                yield Chunk(image, part, label, row, own)
 
     def buffer(self, number: int, rows: int, chunk: Chunk) -> Tensor:
         """(rows, p) of scratch memory; one for each number, the same for all chunks."""
@@ -170,20 +188,24 @@ class Chunks:
             weight: derivative by the sum of the cross entropies.
         """
         out = grad[chunk.image, :, chunk.part]
-        activation = self.request.activation
-        if activation == "softmax":
+        wide = out.dtype == self.dtype
+        if self.request.activation == "softmax":
             slope.sub_((scores * slope).sum(0)).mul_(scores)
-        elif activation == "sigmoid":
-            direct = self.channels is None and not self.request.cross_entropy and out.dtype == slope.dtype
+        elif self.request.activation == "sigmoid":
+            direct = wide and self.channels is None and not self.request.cross_entropy
             torch.ops.aten.sigmoid_backward(slope, scores, grad_input=out if direct else slope)
             if direct:
                 return
         if self.request.cross_entropy:
-            self._cross_entropy_slope(chunk, weight, out)
+            # both terms are added before half precision rounds their sum
+            total = out if wide else self.buffer(4, self.k, chunk)
+            self._cross_entropy_slope(chunk, weight, total)
             if self.channels is None:
-                out.add_(slope)
+                total.add_(slope)
             else:
-                out.index_add_(0, self.channels, slope.to(out.dtype))
+                total.index_add_(0, self.channels, slope)
+            if not wide:
+                out.copy_(total)
         elif self.channels is None:
             out.copy_(slope)
         else:
@@ -194,11 +216,8 @@ class Chunks:
         logits = self.logits[chunk.image, :, chunk.part].to(self.dtype)
         void = chunk.label >= self.k
         share = (weight.to(self.dtype) * ~void)[None]
-        slope = out if out.dtype == self.dtype else torch.empty_like(logits)
-        torch.sub(logits, self.lse[chunk.image, chunk.part], out=slope).exp_().mul_(share)
-        slope.scatter_add_(0, chunk.row.masked_fill(void, 0)[None], -share)
-        if slope is not out:
-            out.copy_(slope)
+        torch.sub(logits, self.lse[chunk.image, chunk.part], out=out).exp_().mul_(share)
+        out.scatter_add_(0, chunk.row.masked_fill(void, 0)[None], -share)
 
     def _poison(self) -> Tensor:
         """A nan where an input is one that no error could be raised for without waiting for the device."""
@@ -222,6 +241,10 @@ def class_count(rows: Tensor, num_classes: int) -> Tensor:
     """
     if not checks.waits(rows.device):
         count = torch.bincount(rows.flatten(), minlength=num_classes)[:num_classes]
+    elif runs_on(rows.device):
+        from aucseg.functional.triton_sums import triton_class_count  # which imports this module
+
+        return triton_class_count(rows, num_classes)
     else:  # bincount waits for the device to learn its own output size
         classes = torch.arange(num_classes, dtype=rows.dtype, device=rows.device)
         count = torch.zeros(num_classes, dtype=torch.int64, device=rows.device)

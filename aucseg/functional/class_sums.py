@@ -11,6 +11,7 @@ from torch.autograd.function import once_differentiable
 
 from aucseg.functional.chunks import Chunks, Request, contract, lookup
 from aucseg.functional.features import evaluate, features, slopes
+from aucseg.functional.triton_sums import available, triton_channel_sums
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ def channel_sums(logits: Tensor, rows: Tensor, request: Request, weights: Tensor
 
     Cheaper than ``class_sums``: a product of the features with one weight for each pixel takes the place of
     that with a one-hot, and the backward pass has nothing to look up, so the cost does not depend on how
-    many classes there are in a batch.
+    many classes there are in a batch. On CUDA two Triton kernels do it, where ``available`` says so.
 
     Args:
         logits: as ``class_sums``.
@@ -105,6 +106,8 @@ def channel_sums(logits: Tensor, rows: Tensor, request: Request, weights: Tensor
         The sums. The gradient flows from all three to the logits.
     """
     with torch.autocast(logits.device.type, enabled=False):
+        if available(logits, request):
+            return triton_channel_sums(logits, rows, request, weights)
         chunks = Chunks(logits.detach(), rows, request)
         return ChannelSums(*_ChannelSums.apply(logits, chunks, weights.detach()))
 
@@ -127,7 +130,7 @@ class _ClassSums(torch.autograd.Function):
             stack = chunks.buffer(1, form.degree * (n + 1), chunk)
             features(form, form.other, scores, stack[: form.degree * n].view(form.degree, *scores.shape))
             positive = stack[form.degree * n :].view(form.degree, 1, -1)
-            features(form, form.own, scores.gather(0, chunk.own), positive)
+            features(form, form.own, chunk.pick(scores), positive)
             classes, onehot = chunks.onehot(chunk)
             table = contract(stack, onehot, acc)
             own.index_add_(0, classes, table[form.degree * n :].t())
@@ -163,8 +166,8 @@ class _ClassSums(torch.autograd.Function):
             found = lookup(table.index_select(1, classes), onehot, out=found).view(form.degree, n + 1, -1)
             slope = evaluate(form, form.other, scores, found[:, :n], found[-1, :n])
             # on its own channel a pixel is a positive, not a negative of itself; void looks up zeros
-            positive = evaluate(form, form.own, scores.gather(0, chunk.own), found[:, n:])
-            slope.scatter_(0, chunk.own, positive)
+            positive = evaluate(form, form.own, chunk.pick(scores), found[:, n:])
+            chunk.put(slope, positive)
             chunks.write(chunk, slope, scores, grad, grad_cross_entropy)
         return grad, None
 
@@ -185,13 +188,14 @@ class _ChannelSums(torch.autograd.Function):
                 cross_entropy += chunks.cross_entropy(chunk)
             scores = chunks.scores(chunk)
             positive = chunks.buffer(2, form.degree, chunk)[:, None]
-            features(form, form.own, scores.gather(0, chunk.own), positive)
+            features(form, form.own, chunk.pick(scores), positive)
             own += chunks.by_class(positive[:, 0], chunk)
             stack = chunks.buffer(1, form.degree * len(scores), chunk)
             stack = stack.view(form.degree, *scores.shape)
             features(form, form.other, scores, stack)
             # taken out before the sum and not after it: the own scores are the large ones
-            stack.scatter_(1, chunk.own.expand(form.degree, 1, -1), 0)
+            for layer in stack:
+                chunk.put(layer, 0)
             weight = weights.index_select(0, chunk.row)[None]
             table = contract(stack.flatten(0, 1), weight, acc).view(form.degree, -1)
             rest = rest + table if chunks.channels is None else rest.index_add_(1, chunks.channels, table)
@@ -216,6 +220,6 @@ class _ChannelSums(torch.autograd.Function):
             slope = evaluate(form, form.other, scores, table, chunks.buffer(1, len(scores), chunk))
             slope.mul_(weights.index_select(0, chunk.row))
             found = own_table.index_select(1, chunk.row)[:, None]
-            slope.scatter_(0, chunk.own, evaluate(form, form.own, scores.gather(0, chunk.own), found))
+            chunk.put(slope, evaluate(form, form.own, chunk.pick(scores), found))
             chunks.write(chunk, slope, scores, grad, grad_cross_entropy)
         return grad, None, None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import torch
 from torch import Tensor
 
@@ -42,10 +44,13 @@ def slopes(form: BilinearForm, feature: Feature, grad: Tensor) -> Tensor:
         exponential z, which is no polynomial.
     """
     if form.chebyshev:
-        matrix = derivative_matrix(form.degree).to(grad)[: form.degree, 1:]
-    else:
-        matrix = torch.diag(torch.arange(1, form.degree + 1)).to(grad)
-    return grad @ matrix.t() * feature.slope
+        return grad @ _derivative(form.degree, grad.device, grad.dtype) * feature.slope
+    return grad * torch.arange(1, form.degree + 1, dtype=grad.dtype, device=grad.device) * feature.slope
+
+
+@lru_cache(maxsize=64)
+def _derivative(degree: int, device: torch.device, dtype: torch.dtype) -> Tensor:
+    return derivative_matrix(degree)[:degree, 1:].t().to(device, dtype)
 
 
 def evaluate(

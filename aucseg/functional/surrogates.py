@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from math import inf, isfinite
 
 import torch
@@ -34,7 +35,7 @@ class Feature:
         return z.exp() if self.exponential else z
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # tensors do not compare as one
 class BilinearForm:
     r"""A surrogate whose mean over all pairs follows from sums over pixels.
 
@@ -70,6 +71,10 @@ class BilinearForm:
         """D, the highest polynomial."""
         return self.matrix.shape[0] - 1
 
+    def matrix_like(self, values: Tensor) -> Tensor:
+        """A on the device and in the dtype of ``values``; copied there once, as each copy is a wait."""
+        return _copied(self.matrix, values.device, values.dtype)
+
 
 @dataclass(frozen=True)
 class SortedForm:
@@ -86,6 +91,11 @@ class SortedForm:
     scale: float
     power: int
     error_bound: float = 0.0
+
+
+@lru_cache(maxsize=256)
+def _copied(matrix: Tensor, device: torch.device, dtype: torch.dtype) -> Tensor:
+    return matrix.to(device, dtype)
 
 
 MARGIN_SURROGATES = ("square", "hinge", "squared_hinge")
