@@ -1,10 +1,8 @@
-"""``aucseg data``: list, get, verify and count data sets."""
+"""``aucseg data``: list, get, verify and count data sets; the odds of a batch, and the tail."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -14,7 +12,9 @@ from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 from rich.table import Table
 
+from aucseg.cli.data_odds import odds, tail
 from aucseg.cli.data_tables import print_report, print_stats, summarize
+from aucseg.cli.errors import plain_errors
 from aucseg.data import download
 from aucseg.data.camvid import find_root
 from aucseg.data.classes import read_classes
@@ -26,20 +26,12 @@ from aucseg.data.spec import ClassSpec, load_spec
 from aucseg.data.verify import verify as verify_folder
 
 app = typer.Typer(help="List, fetch, verify and count data sets.", no_args_is_help=True)
+app.command()(odds)
+app.command()(tail)
 
 Target = Annotated[str, typer.Argument(metavar="PATH", help="A folder, or the name of a known data set.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Workers = Annotated[int | None, typer.Option(min=1, help="Threads that read files.")]
-
-
-@contextmanager
-def _plain_errors() -> Iterator[None]:
-    """Print a data error as one line on stderr and leave with exit code 1."""
-    try:
-        yield
-    except (DataError, OSError) as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(1) from error
 
 
 def _resolve(target: str) -> tuple[Path, ClassSpec | None]:
@@ -80,7 +72,7 @@ def get(
     url: Annotated[str | None, typer.Option(help="A mirror of the archive, or a local file.")] = None,
 ) -> None:
     """Fetch a data set, check every file and lay it out; an interrupted download goes on."""
-    with _plain_errors():
+    with plain_errors(DataError, OSError):
         typer.echo(download.find_source(name).terms)
         columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
         with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
@@ -101,7 +93,7 @@ def verify(
     as_json: AsJson = False,
 ) -> None:
     """Open every file and print all problems; exit code 1 if there is one."""
-    with _plain_errors():
+    with plain_errors(DataError, OSError):
         root, spec = _resolve(path)
         report = verify_folder(root, split or None, spec=spec, workers=workers)
     if as_json:
@@ -121,7 +113,7 @@ def stats(
     as_json: AsJson = False,
 ) -> None:
     """The long tail in numbers: share of pixels and of images for each class and group."""
-    with _plain_errors():
+    with plain_errors(DataError, OSError):
         root, spec = _resolve(path)
         table = read_classes(root)
         if write:

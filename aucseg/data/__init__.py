@@ -1,29 +1,60 @@
 """Class specifications, data sets, transforms, and the seeded stream of batches."""
 
+from aucseg.data.bank_size import BankSize, ClassStore, recommend_bank
 from aucseg.data.cache import CachedDataset
 from aucseg.data.camvid import CamVid, find_root
+from aucseg.data.counts import LabelCounts
 from aucseg.data.errors import DataError
 from aucseg.data.folder import FolderDataset
+from aucseg.data.odds import BankModel, BatchOdds, Chance, batch_odds, stored_after
+from aucseg.data.partitions import Partition, auto_partition, auto_thresholds, partition, threshold_ranges
+from aucseg.data.repeats import Repeats, count_repeats
 from aucseg.data.sampling import SeededDataset, StepBatchSampler, mix_seed
 from aucseg.data.spec import ClassSpec, groups_by_pixel_share, list_specs, load_spec
+from aucseg.data.statistics import ClassStatistics, count_dataset, list_statistics, load_statistics
+from aucseg.data.stratified import CoveringBatchSampler, StratifiedBatchSampler
 from aucseg.data.streets import SyntheticStreets
+from aucseg.data.tail_choice import choose_tail
 from aucseg.data.transforms import eval_transform, normalize, train_transform
 
 __all__ = [
+    "BankModel",
+    "BankSize",
+    "BatchOdds",
     "CachedDataset",
     "CamVid",
+    "Chance",
     "ClassSpec",
+    "ClassStatistics",
+    "ClassStore",
+    "CoveringBatchSampler",
     "DataError",
     "FolderDataset",
+    "LabelCounts",
+    "Partition",
+    "Repeats",
     "SeededDataset",
     "StepBatchSampler",
+    "StratifiedBatchSampler",
     "SyntheticStreets",
+    "auto_partition",
+    "auto_thresholds",
+    "batch_odds",
+    "choose_tail",
+    "count_dataset",
+    "count_repeats",
     "eval_transform",
     "find_root",
     "groups_by_pixel_share",
     "list_specs",
+    "list_statistics",
     "load_spec",
+    "load_statistics",
     "mix_seed",
     "normalize",
+    "partition",
+    "recommend_bank",
+    "stored_after",
+    "threshold_ranges",
     "train_transform",
 ]
