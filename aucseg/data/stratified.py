@@ -153,8 +153,9 @@ class CoveringBatchSampler(StratifiedBatchSampler):
             index = self._stream(epoch)[at]
             if len(batch) < size and index not in batch:
                 batch.append(index)
-        # an epoch's end may fall inside the batch, whose stream then repeats an image
-        batch += batch[: size - len(batch)]
+        # an epoch's end, or several, may fall inside the batch, whose stream then repeats images
+        distinct = len(batch)
+        batch += [batch[i % distinct] for i in range(size - distinct)]
         shuffle = torch.Generator().manual_seed(mix_seed("places", self.seed, step))
         return [batch[i] for i in torch.randperm(size, generator=shuffle).tolist()]
 

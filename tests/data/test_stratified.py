@@ -89,6 +89,14 @@ def test_plain_shows_each_image_once_and_spreads_the_strata() -> None:
     assert cover.times.sum() == plain.times.sum() == steps * 16
 
 
+def test_a_batch_may_be_larger_than_the_set() -> None:
+    presence = np.array([[1, 0], [0, 1]], bool)
+    for kind in (StratifiedBatchSampler, CoveringBatchSampler):
+        for batch in kind(presence, 7, seed=0, steps=3):
+            assert {index for index, _ in batch} == {0, 1}
+            assert len(batch) == 7
+
+
 def test_repeats_by_hand() -> None:
     presence = np.array([[1, 0], [1, 0], [1, 1]], bool)
     sampler = CoveringBatchSampler(presence, 1, seed=0, steps=6)
