@@ -1,5 +1,20 @@
 """The tail-class memory bank: keeps objects of rare classes and pastes them where they are missing."""
 
 from aucseg.memory.bank import TailMemoryBank
+from aucseg.memory.module import ObjectBank
+from aucseg.memory.policies import FIFO, LIFO, POLICIES, PriorityUsed, RandomReplacement, ReplacementPolicy
+from aucseg.memory.variants import CopyPaste, FixedPixelBank, PixelMemoryBank
 
-__all__ = ["TailMemoryBank"]
+__all__ = [
+    "FIFO",
+    "LIFO",
+    "POLICIES",
+    "CopyPaste",
+    "FixedPixelBank",
+    "ObjectBank",
+    "PixelMemoryBank",
+    "PriorityUsed",
+    "RandomReplacement",
+    "ReplacementPolicy",
+    "TailMemoryBank",
+]

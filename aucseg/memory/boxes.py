@@ -39,7 +39,7 @@ def tail_boxes(target: Tensor, tail_classes: tuple[int, ...]) -> list[dict[int, 
     batch, height, width = target.shape
     if target.numel() == 0:
         return [{} for _ in range(batch)]
-    slot = _slots(target, tail_classes)
+    slot = tail_slots(target, tail_classes)
     size = len(tail_classes) + 1  # the last slot takes every other label
     rows = torch.zeros(batch, height, size, dtype=torch.bool, device=target.device).scatter_(2, slot, True)
     columns = torch.zeros(batch, width, size, dtype=torch.bool, device=target.device)
@@ -51,8 +51,33 @@ def tail_boxes(target: Tensor, tail_classes: tuple[int, ...]) -> list[dict[int, 
     ]
 
 
-def _slots(target: Tensor, tail_classes: tuple[int, ...]) -> Tensor:
-    """Position in ``tail_classes`` of each pixel's label (int64), or their number for any other label."""
+def tail_areas(target: Tensor, tail_classes: tuple[int, ...]) -> list[dict[int, int]]:
+    """Number of pixels of each tail class in each image, in one transfer to the host.
+
+    Args:
+        target: (B, H, W), integer labels.
+        tail_classes: distinct labels of the tail classes, none negative.
+
+    Returns:
+        For each image a dictionary from all tail classes to their pixels.
+    """
+    batch, size = target.shape[0], len(tail_classes) + 1
+    slot = tail_slots(target, tail_classes).flatten(1)
+    slot = slot + torch.arange(0, batch * size, size, device=target.device)[:, None]
+    counts = torch.bincount(slot.flatten(), minlength=batch * size).view(batch, size)
+    return [dict(zip(tail_classes, row, strict=False)) for row in counts.tolist()]
+
+
+def tail_slots(target: Tensor, tail_classes: tuple[int, ...]) -> Tensor:
+    """Position of each pixel's label in the tail classes.
+
+    Args:
+        target: integer labels, any shape.
+        tail_classes: distinct labels, none negative.
+
+    Returns:
+        int64, same shape; the number of tail classes where the label is none of them.
+    """
     top = max(tail_classes)
     table = torch.full((top + 3,), len(tail_classes))
     table[torch.tensor(tail_classes) + 1] = torch.arange(len(tail_classes))

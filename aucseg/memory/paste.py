@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from aucseg.functional.checks import waits
 from aucseg.memory.boxes import Box
 
 
@@ -17,14 +18,18 @@ class Crop(NamedTuple):
     Attributes:
         image: (C, h, w), the picture inside the object's box.
         mask: (h, w), boolean, the pixels of the object; at least one is true.
+        alpha: (h, w), how much of a pixel is the object, in (0, 1] where the mask is true; ``None`` for 1.
     """
 
     image: Tensor
     mask: Tensor
+    alpha: Tensor | None = None
 
-    def to(self, device: torch.device) -> Crop:
-        """The same object on a device; itself if it is there already."""
-        return Crop(self.image.to(device), self.mask.to(device))
+    def to(self, device: torch.device, *, non_blocking: bool = False) -> Crop:
+        """The same picture and mask on a device."""
+        return Crop(
+            self.image.to(device, non_blocking=non_blocking), self.mask.to(device, non_blocking=non_blocking)
+        )
 
 
 def cut(image: Tensor, target: Tensor, label: int, box: Box) -> Crop:
@@ -43,17 +48,30 @@ def cut(image: Tensor, target: Tensor, label: int, box: Box) -> Crop:
     return Crop(image[:, rows, columns].clone(), target[rows, columns] == label)
 
 
-def fit(crop: Crop, ratio: float, height: int, width: int) -> Crop:
+def fit(
+    crop: Crop,
+    ratio: float,
+    height: int,
+    width: int,
+    *,
+    antialias: bool = True,
+    edge: Literal["hard", "soft"] = "hard",
+) -> Crop:
     """Scale a crop by a ratio, or further down where it would not fit the canvas.
 
-    The picture is resized bilinearly with antialiasing, the mask by nearest neighbour. Where the nearest
-    neighbours miss a thin object altogether, the one pixel that the object covers most is kept.
+    With a hard edge the picture is resized bilinearly and the mask by nearest neighbour, so that a pixel at
+    the edge is coloured by what was beside the object too. With a soft edge the object alone is resized, and
+    how much of each pixel it covers is kept as alpha; the mask is where that is at least one half. Where the
+    mask would miss a thin object altogether, the one pixel that the object covers most is kept.
 
     Args:
         crop: the object.
         ratio: resize ratio R_R of both sides, in (0, 1].
         height: rows of the canvas.
         width: columns of the canvas.
+        antialias: average over all old pixels below a new one; without it, over the nearest four only. A
+            soft edge is always antialiased.
+        edge: ``"hard"`` or ``"soft"``.
 
     Returns:
         The resized object, at least one pixel; ``crop`` itself where the size does not change.
@@ -64,22 +82,50 @@ def fit(crop: Crop, ratio: float, height: int, width: int) -> Crop:
     if size == (old_height, old_width):
         return crop
     wide = crop.image if crop.image.dtype == torch.float64 else crop.image.float()
-    image = F.interpolate(wide[None], size=size, mode="bilinear", antialias=True)[0]
-    if not crop.image.is_floating_point():
-        image = image.round_().clamp_(0, torch.iinfo(crop.image.dtype).max)
+    if edge == "soft":
+        return _fit_soft(wide, crop.mask, size, crop.image.dtype)
+    image = F.interpolate(wide[None], size=size, mode="bilinear", antialias=antialias)[0]
     cover = crop.mask[None, None].float()
     mask = F.interpolate(cover, size=size, mode="nearest-exact")[0, 0] > 0
-    share = F.adaptive_avg_pool2d(cover, size).flatten()
-    best = torch.zeros_like(share, dtype=torch.bool).scatter_(0, share.argmax(keepdim=True), True)
+    if waits(mask.device) or not mask.any():  # where looking costs nothing, the share is seldom needed
+        mask = _not_empty(mask, F.adaptive_avg_pool2d(cover, size)[0, 0])
+    return Crop(_as(image, crop.image.dtype), mask)
+
+
+def _fit_soft(wide: Tensor, mask: Tensor, size: tuple[int, int], dtype: torch.dtype) -> Crop:
+    """Resize the object without its surroundings: colours weighted by the mask, and the mask's share."""
+    cover = mask.to(wide.dtype)[None]
+    both = torch.cat((torch.where(mask, wide, 0), cover))[None]
+    resized = F.interpolate(both, size=size, mode="bilinear", antialias=True)[0]
+    colour, share = resized[:-1], resized[-1]
+    half = share >= 0.5
+    kept = _not_empty(half, share)
+    image = colour / share.clamp_min(torch.finfo(wide.dtype).tiny)
+    # a pixel that is kept lest the object vanish would hardly be seen at its own share
+    return Crop(_as(image, dtype), kept, torch.where(half, share.clamp(0, 1), 1))
+
+
+def _not_empty(mask: Tensor, share: Tensor) -> Tensor:
+    """The mask, or the pixel of the largest share where the mask is empty."""
+    flat = share.flatten()
+    best = torch.zeros_like(flat, dtype=torch.bool).scatter_(0, flat.argmax(keepdim=True), True)
     # a choice on the device: asking the host whether a pixel is left would wait for the device
-    mask = torch.where(mask.any(), mask, best.view(size))
-    return Crop(image.to(crop.image.dtype), mask)
+    return torch.where(mask.any(), mask, best.view(mask.shape))
+
+
+def _as(image: Tensor, dtype: torch.dtype) -> Tensor:
+    if not dtype.is_floating_point:
+        image = image.round_().clamp_(0, torch.iinfo(dtype).max)
+    return image.to(dtype)
 
 
 def paste(
     images: Tensor, target: Tensor, crop: Crop, label: int, top: int, left: int, ignore_index: int
-) -> None:
+) -> Tensor:
     """Write an object over one image and its labels, in place, except over void.
+
+    Picture and labels are written at the same pixels: a soft edge is mixed with the image where the label
+    becomes the object's, and nowhere else.
 
     Args:
         images: (C, H, W), written to.
@@ -89,11 +135,20 @@ def paste(
         top: row of its first row.
         left: column of its first column.
         ignore_index: the void label; void pixels keep picture and label.
+
+    Returns:
+        (h, w), boolean: the pixels that were written.
     """
     height, width = crop.mask.shape
     rows, columns = slice(top, top + height), slice(left, left + width)
     labels, picture = target[rows, columns], images[:, rows, columns]
     # widened first: in uint8 the label 255 equals -1
     write = crop.mask & (labels.long() != ignore_index)
-    picture.copy_(torch.where(write, crop.image, picture))
+    image = crop.image
+    if crop.alpha is not None:
+        image = _as(
+            torch.lerp(picture.to(crop.alpha.dtype), image.to(crop.alpha.dtype), crop.alpha), image.dtype
+        )
+    picture.copy_(torch.where(write, image, picture))
     labels.masked_fill_(write, label)
+    return write

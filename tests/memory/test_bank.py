@@ -41,6 +41,10 @@ def one_object(label=5, size=(20, 20)):
     return images, target
 
 
+def crops(bank, label):
+    return [entry.crop for entry in bank._store.entries[label]]
+
+
 def test_store_by_hand():
     bank = TailMemoryBank(TAIL)
     images, target = one_object()
@@ -49,7 +53,7 @@ def test_store_by_hand():
     assert len(bank) == 1
     assert torch.equal(out, images)  # classes 6 and 7 are missing but nothing of them is stored
     assert torch.equal(labels, target)
-    (crop,) = bank._crops[5]
+    (crop,) = crops(bank, 5)
     assert torch.equal(crop.image, images[0, :, 2:5, 3:7])
     assert crop.mask.shape == (3, 4)
     assert crop.mask.all()
@@ -112,11 +116,11 @@ def test_nothing_stored_aliases_the_batch():
     bank = TailMemoryBank(TAIL, sample_ratio=1.0, generator=seeded())
     images, target = scene(0, chance=0.7)
     out, labels = bank(images, target)
-    kept = [(crop.image.clone(), crop.mask.clone()) for stored in bank._crops.values() for crop in stored]
+    kept = [(crop.image.clone(), crop.mask.clone()) for label in TAIL for crop in crops(bank, label)]
     assert kept
     for tensor in (images, target, out, labels):
         tensor.zero_()
-    stored = [crop for crops in bank._crops.values() for crop in crops]
+    stored = [crop for label in TAIL for crop in crops(bank, label)]
     for (image, mask), crop in zip(kept, stored, strict=True):
         assert torch.equal(image, crop.image)
         assert torch.equal(mask, crop.mask)
@@ -134,7 +138,7 @@ def test_only_clean_pixels_are_stored():
         for labels, image, crop in zip(
             [t for t in target if (t == 5).any()],
             [i for i, t in zip(images, target, strict=True) if (t == 5).any()],
-            bank._crops[5][before:],
+            crops(bank, 5)[before:],
             strict=True,
         ):
             assert torch.equal(crop.image[:, crop.mask], image[:, labels == 5])
@@ -154,7 +158,7 @@ def test_memory_size_and_random_replacement():
     for i in range(40):
         images, target = one_object()
         bank(torch.full_like(images, i), target)
-        values.append(sorted(int(crop.image[0, 0, 0]) for crop in bank._crops[5]))
+        values.append(sorted(int(crop.image[0, 0, 0]) for crop in crops(bank, 5)))
     assert values[1] == [0, 1]
     assert all(len(v) == 3 for v in values[2:])
     assert all(i in v for i, v in enumerate(values))  # the newest is always kept
@@ -365,15 +369,21 @@ def test_bad_options():
         (((3, -1),), {}, "holds -1; labels are not negative"),
         (((3, 3),), {}, "holds 3 twice"),
         (((3, 255),), {}, "holds 255, which is ignore_index"),
-        (
-            ((3,),),
-            {"memory_size": 0},
-            "memory_size must be an int of at least 1, got 0; .*leave the bank out",
-        ),
-        (((3,),), {"memory_size": 2.5}, "memory_size must be an int of at least 1, got 2.5"),
-        (((3,),), {"sample_ratio": 0.0}, r"sample_ratio must be in \(0, 1\], got 0.0"),
-        (((3,),), {"sample_ratio": 1.1}, r"sample_ratio must be in \(0, 1\], got 1.1"),
+        (((3,),), {"memory_size": -1}, "memory_size must be an int of at least 0, got -1; 0 means no bank"),
+        (((3,),), {"memory_size": 2.5}, "memory_size must be an int of at least 0, got 2.5"),
+        (((3,),), {"sample_ratio": -0.1}, r"sample_ratio must be in \[0, 1\], got -0.1"),
+        (((3,),), {"sample_ratio": 1.1}, r"sample_ratio must be in \[0, 1\], got 1.1"),
         (((3,),), {"resize_ratio": -0.4}, r"resize_ratio must be in \(0, 1\], got -0.4"),
+        (((3,),), {"resize_ratio": 0.0}, r"got 0.0; to paste nothing set sample_ratio=0"),
+        (((3, 19),), {"num_classes": 19}, "holds 19; with num_classes=19 the last class is 18"),
+        (((3,),), {"min_area": 0}, "min_area must be an int of at least 1, got 0"),
+        (((3,),), {"max_cover": 1.5}, r"max_cover must be in \[0, 1\], got 1.5; None sets no limit"),
+        (((3,),), {"scope": "picture"}, "scope must be one of image, batch, got 'picture'"),
+        (((3,),), {"edge": "round"}, "edge must be one of hard, soft"),
+        (((3,),), {"edge": "soft", "antialias": False}, "got antialias=False; leave one"),
+        (((3,),), {"placement": "here"}, "placement must be one of box, canvas"),
+        (((3,),), {"share": "some"}, "share must be one of none, all"),
+        (((3,),), {"replacement": "lru"}, "replacement must be one of random, fifo, lifo, priority_used or"),
         (((3,),), {"resize_ratio": float("nan")}, r"resize_ratio must be in \(0, 1\], got nan"),
     )
     for args, options, message in cases:

@@ -1,0 +1,108 @@
+"""Objects that several ranks cut out of their batches, gathered on all of them."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from aucseg.memory.paste import Crop
+from aucseg.memory.store import Origin
+
+_FIELDS = 7  # of an object: label, rows and columns of the crop, the four numbers of its origin
+
+
+class Piece(NamedTuple):
+    """An object that is about to be stored."""
+
+    label: int
+    crop: Crop
+    origin: Origin
+
+
+def ranks_of(group: dist.ProcessGroup | None) -> int:
+    """Number of ranks of a group, or of all; 1 without ``torch.distributed``.
+
+    Args:
+        group: the ranks, ``None`` for all.
+    """
+    if not (dist.is_available() and dist.is_initialized()):
+        return 1
+    return dist.get_world_size(group)
+
+
+def all_gather_pieces(pieces: list[Piece], images: Tensor, group: dist.ProcessGroup | None) -> list[Piece]:
+    """The pieces of all ranks, in the order of the ranks, equal on each.
+
+    Two messages: what each rank has, then one buffer of bytes from each, padded to the longest. The second
+    is left out where no rank has anything.
+
+    Args:
+        pieces: of this rank.
+        images: (B, C, H, W), the batch they are from; it says dtype, channels and device.
+        group: the ranks, ``None`` for all.
+
+    Returns:
+        New pieces on the device of ``images``, this rank's own among them.
+
+    Raises:
+        ValueError: on all ranks, if their images differ in dtype or channels.
+    """
+    device = images.device if dist.get_backend(group) == "nccl" else torch.device("cpu")
+    channels, width = images.shape[1], images.dtype.itemsize
+    message = _pack(pieces, device)
+    kind = 10 * width + int(images.is_floating_point()) + 2 * int(images.dtype == torch.bfloat16)
+    head = torch.tensor([len(pieces), message.numel(), channels, kind], device=device)
+    heads = torch.stack(_gather(head, group)).tolist()
+    if any(other[2:] != heads[0][2:] for other in heads):
+        raise ValueError(
+            f"the ranks' images differ in channels or dtype (channels {[other[2] for other in heads]}, this "
+            f"rank's are {images.dtype}); keep one format on all ranks, or set share='none'"
+        )
+    longest = max(other[1] for other in heads)
+    if longest == 0:
+        return []
+    padded = torch.zeros(longest, dtype=torch.uint8, device=device)
+    padded[: message.numel()] = message
+    found = []
+    for (number, _, _, _), part in zip(heads, _gather(padded, group), strict=True):
+        found += _unpack(part, number, channels, images)
+    return found
+
+
+def _gather(part: Tensor, group: dist.ProcessGroup | None) -> list[Tensor]:
+    parts = [torch.empty_like(part) for _ in range(dist.get_world_size(group))]
+    dist.all_gather(parts, part, group=group)
+    return parts
+
+
+def _pack(pieces: list[Piece], device: torch.device) -> Tensor:
+    """Numbers, pictures and masks of all pieces as bytes."""
+    if not pieces:
+        return torch.empty(0, dtype=torch.uint8, device=device)
+    numbers = torch.tensor([(label, *crop.mask.shape, *origin) for label, crop, origin in pieces])
+    parts = [numbers.view(torch.uint8).flatten().to(device)]
+    for part in (part for _, crop, _ in pieces for part in (crop.image, crop.mask)):
+        parts.append(part.contiguous().view(torch.uint8).flatten().to(device))
+    return torch.cat(parts)
+
+
+def _unpack(message: Tensor, number: int, channels: int, images: Tensor) -> list[Piece]:
+    """The pieces of one rank, in memory of their own."""
+    start = number * _FIELDS * torch.int64.itemsize
+    pieces = []
+    for label, rows, columns, *origin in message[:start].clone().view(torch.int64).view(-1, _FIELDS).tolist():
+        parts = []
+        for dtype, shape in (
+            (images.dtype, (channels, rows, columns)),
+            (torch.bool, (rows, columns)),
+        ):
+            end = start + torch.Size(shape).numel() * dtype.itemsize
+            # copied: an object must not keep the whole message alive, nor start at an odd byte of it
+            part = message[start:end].clone().view(dtype).view(shape)
+            parts.append(part.to(images.device))
+            start = end
+        pieces.append(Piece(label, Crop(*parts), Origin(*origin)))
+    return pieces

@@ -1,0 +1,135 @@
+"""What the paper compares the tail-class memory bank with (AUCSeg, Appendix G.8)."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from aucseg.memory.bank import TailMemoryBank
+from aucseg.memory.canvas import Canvas
+from aucseg.memory.options import check_count
+from aucseg.memory.paste import Crop
+
+
+class PixelMemoryBank(TailMemoryBank):
+    """The pixel-level memory bank (PMB) of Table 18: the same bank over all classes, head and tail.
+
+    Appendix G.8 names two differences from the tail-class bank, classes and whole objects. Table 18 is read
+    as the first alone, since the text around it asks "why do we only store tail class pixels"; the second is
+    :class:`FixedPixelBank`. Both together are a ``FixedPixelBank(range(K), ...)``.
+
+    Args:
+        num_classes: number of classes K.
+        **options: those of :class:`TailMemoryBank`.
+
+    Raises:
+        ValueError: as :class:`TailMemoryBank`, or if ``ignore_index`` is one of the classes.
+    """
+
+    def __init__(self, num_classes: int, **options: Any) -> None:
+        check_count("num_classes", num_classes, 2)
+        super().__init__(range(num_classes), num_classes=num_classes, **options)
+
+
+class FixedPixelBank(TailMemoryBank):
+    """A bank that gives each image a fixed number of pixels of missing tail classes, object or not.
+
+    Appendix G.8 supplements 10,000, 20,000, 30,000 or 40,000 "tail class pixels in each image", which "can
+    result in incomplete images, such as only adding the front wheel of a bicycle". Read so: the stored
+    objects of the classes that an image misses are taken in random order, each at most once, and pasted until
+    N pixels were written; of the last object only as many pixels as are left, from its left or its right side
+    at random, column by column. Pixels that fall on void are not written and do not count; an image gets
+    fewer than N where the bank holds no more. R_S has no part in it.
+
+    The pixels written are counted on the host, so that on CUDA each paste waits for the device.
+
+    Args:
+        tail_classes: labels of the tail classes.
+        pixels_per_image: N, at least 1.
+        **options: those of :class:`TailMemoryBank` but ``sample_ratio`` and ``scope``.
+
+    Raises:
+        ValueError: as :class:`TailMemoryBank`, or if N is below 1.
+    """
+
+    def __init__(self, tail_classes: Sequence[int], pixels_per_image: int = 10_000, **options: Any) -> None:
+        check_count("pixels_per_image", pixels_per_image, 1)
+        _refuse(options, "FixedPixelBank", "sample_ratio", "scope")
+        super().__init__(tail_classes, sample_ratio=1.0, **options)
+        self.pixels_per_image = pixels_per_image
+
+    def _complete(self, canvas: Canvas, index: int | None, missing: list[int]) -> None:
+        assert index is not None  # the scope is the image
+        self._diary.count("missing", *missing)
+        self._diary.count("empty", *(label for label in missing if not self._store.entries[label]))
+        stored = [(label, entry) for label in missing for entry in self._store.entries[label]]
+        left = self.pixels_per_image
+        for position in torch.randperm(len(stored), generator=self._generator).tolist():
+            label, entry = stored[position]
+            crop = self._resized(entry, canvas)
+            if int(crop.mask.sum()) > left:
+                crop = part_of(crop, left, from_right=bool(self._draw(2)))
+            written = self._paste(canvas, index, label, entry, crop)
+            if written is not None:
+                left -= int(written.sum())
+            if left == 0:
+                break
+
+
+def part_of(crop: Crop, pixels: int, *, from_right: bool) -> Crop:
+    """The first pixels of an object, column by column.
+
+    Args:
+        crop: the object.
+        pixels: how many.
+        from_right: begin at the right side.
+
+    Returns:
+        An object of the same box with a smaller mask.
+    """
+    columns = crop.mask.t().flip(0) if from_right else crop.mask.t()
+    kept = columns & (columns.flatten().cumsum(0) <= pixels).view(columns.shape)
+    return crop._replace(mask=(kept.flip(0) if from_right else kept).t())
+
+
+class CopyPaste(TailMemoryBank):
+    """Copy and paste without a bank: an image gets missing tail classes from the other images of its batch.
+
+    The same rules as :class:`TailMemoryBank`, but nothing is kept from one batch to the next. What a bank
+    does better than this is due to its memory.
+
+    Args:
+        tail_classes: labels of the tail classes.
+        **options: those of :class:`TailMemoryBank` but ``memory_size``, ``replacement`` and ``scope``.
+
+    Raises:
+        ValueError: as :class:`TailMemoryBank`.
+    """
+
+    def __init__(self, tail_classes: Sequence[int], **options: Any) -> None:
+        _refuse(options, "CopyPaste", "memory_size", "replacement", "scope")
+        super().__init__(tail_classes, memory_size=sys.maxsize, **options)
+
+    def forward(self, images: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        """Paste what images of a batch miss and others hold.
+
+        Args:
+            images: (B, C, H, W), floating point or uint8, on any device.
+            target: (B, H, W), integer, on the same device.
+
+        Returns:
+            As :meth:`TailMemoryBank.forward`.
+        """
+        try:
+            return super().forward(images, target)
+        finally:
+            self._store.clear()
+
+
+def _refuse(options: dict[str, Any], name: str, *absent: str) -> None:
+    if given := [option for option in absent if option in options]:
+        raise TypeError(f"{name} has no option {', '.join(given)}; leave it out")

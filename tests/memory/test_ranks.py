@@ -1,0 +1,58 @@
+"""Two gloo processes: each bank by itself, or all with the objects of all."""
+
+from __future__ import annotations
+
+import multiprocessing
+
+import pytest
+import torch
+import torch.multiprocessing as mp
+
+from tests.memory import ranks
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("ranks")
+    multiprocessing.set_forkserver_preload([ranks.__name__])  # the processes share one import of torch
+    mp.start_processes(ranks.run, args=(str(folder),), nprocs=ranks.WORLD, start_method="forkserver")
+    return [torch.load(folder / f"{rank}.pt") for rank in range(ranks.WORLD)]
+
+
+def assert_equal(first, second):
+    assert first["entries"] == second["entries"]
+    for shelf, other in zip(first["crops"], second["crops"], strict=True):
+        for one, two in zip(shelf, other, strict=True):
+            assert all(torch.equal(*pair) for pair in zip(one, two, strict=True))
+
+
+@pytest.mark.parametrize("dtype", ranks.DTYPES, ids=str)
+def test_shared_objects_are_those_of_one_bank_that_sees_all(found, dtype):
+    one = ranks.build()
+    for step in range(ranks.STEPS):
+        parts = [ranks.batch(rank, step, dtype) for rank in range(ranks.WORLD)]
+        one(*(torch.cat(part) for part in zip(*parts, strict=True)))
+    expected = ranks.content(one)
+    assert expected["sizes"] == {5: 3, 6: 3, 7: 3}
+    for results in found:
+        result = results[f"all/{dtype}"]
+        use = [[note[:2] + note[3:] for note in shelf] for shelf in result["entries"]]  # pastes differ
+        assert use == [[note[:2] + note[3:] for note in shelf] for shelf in expected["entries"]]
+        assert_equal(result | {"entries": 0}, expected | {"entries": 0})
+        assert result["counters"]["stored"] == expected["counters"]["stored"]
+
+
+def test_by_default_each_rank_has_its_own(found):
+    for rank, results in enumerate(found):
+        bank = ranks.build(share="all")  # no process group here: nobody to share with
+        for step in range(ranks.STEPS):
+            bank(*ranks.batch(rank, step))
+        assert_equal(results["none"], ranks.content(bank))
+    assert [results["none"]["sizes"] for results in found] == [{5: 3, 6: 3, 7: 0}, {5: 0, 6: 3, 7: 3}]
+
+
+def test_ranks_with_different_images_are_told(found):
+    for results, dtype in zip(found, ranks.DTYPES, strict=False):
+        assert "the ranks' images differ in channels or dtype" in results["error"]
+        assert str(dtype) in results["error"]
+        assert "share='none'" in results["error"]
