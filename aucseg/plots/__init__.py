@@ -5,6 +5,7 @@ from aucseg.plots.benchmarks import cost_curves, ratio_plot
 from aucseg.plots.masks import class_legend, colorize, image_grid, overlay, to_rgb
 from aucseg.plots.published import effect_plot_by_dataset, effects_by_dataset
 from aucseg.plots.results import (
+    GROUP_SUFFIXES,
     METRIC_LABELS,
     class_bars,
     comparison_table,
@@ -17,6 +18,7 @@ from aucseg.plots.style import ARM_COLORS, GROUP_COLORS, use_style
 __all__ = [
     "ARM_COLORS",
     "GROUP_COLORS",
+    "GROUP_SUFFIXES",
     "METRIC_LABELS",
     "class_bars",
     "class_legend",
