@@ -18,7 +18,7 @@ from aucseg.data import normalize
 from aucseg.data.errors import DataError
 from aucseg.experiments import RecordStore, get_experiment, make_config
 from aucseg.models import predict as predict_ids
-from aucseg.plots import METRIC_LABELS, overlay
+from aucseg.plots import GROUP_SUFFIXES, overlay
 from aucseg.training import RunConfig, checkpoint_path, load_module
 from aucseg.training import evaluate as evaluate_checkpoint
 from aucseg.training import train as train_run
@@ -194,9 +194,10 @@ def _print_metrics(metrics: dict[str, object]) -> None:
     def percent(value: object) -> str:
         return f"{100 * value:.2f}" if isinstance(value, float) else "–"
 
-    table = Table("", "percent", title="mIoU")
-    for key, label in METRIC_LABELS.items():
-        table.add_row(label, percent(metrics.get(key)))
+    table = Table("percent", "mIoU", "AUC of softmax", "AUC of sigmoid")
+    for group, label in GROUP_SUFFIXES.items():
+        keys = (metric + group for metric in ("mIoU", "auc_softmax", "auc_sigmoid"))
+        table.add_row(label, *(percent(metrics.get(key)) for key in keys))
     table.add_section()
     iou = metrics["iou"]
     for name, value in iou.items() if isinstance(iou, dict) else ():

@@ -8,31 +8,9 @@ from collections.abc import Iterable, Mapping
 import pandas as pd
 from scipy import stats
 
-from aucseg import paths
 from aucseg.experiments.catalogue import Experiment, Run
+from aucseg.experiments.published import published_effects
 from aucseg.training import Record
-
-
-class PublishedError(ValueError):
-    """A published table that cannot be read; the message names the file and the remedy."""
-
-
-def published_table(paper: str, table: str) -> pd.DataFrame:
-    """A table as printed in a paper, one row for each number.
-
-    Args:
-        paper: ``"aucseg"``, ``"blv"`` or ``"rr"``.
-        table: file name without its ending, for example ``"table_03"``.
-
-    Raises:
-        PublishedError: if there is no such table.
-    """
-    path = paths.published() / paper / f"{table}.csv"
-    if not path.is_file():
-        raise PublishedError(
-            f"no published table {path}; run inside a checkout of the project or set AUCSEG_HOME to one"
-        )
-    return pd.read_csv(path)
 
 
 def tidy(runs: Iterable[Run], records: Mapping[str, Record | None]) -> pd.DataFrame:
@@ -133,30 +111,9 @@ def effects(measured: pd.DataFrame, baseline: str, *, level: float = 0.95) -> pd
     return pd.DataFrame(rows, columns=["arm", "metric", "mean", "half", "n"])
 
 
-def published_effects(experiment: Experiment) -> pd.DataFrame:
-    """What the paper prints for the arms of an experiment: ``arm``, ``metric``, ``value``, ``effect``.
-
-    ``effect`` is the difference to the baseline's printed value, in percentage points.
-    """
-    if experiment.paper is None or experiment.table is None:
-        return pd.DataFrame({"arm": [], "metric": [], "value": [], "effect": []}, dtype=object)
-    table = published_table(experiment.paper, experiment.table)
-    names = {arm.published: arm.name for arm in experiment.arms if arm.published}
-    split_to_metric = {"overall": "mIoU"} | {g: f"mIoU_{g}" for g in ("head", "middle", "tail")}
-    table = table[table["model"].isin(names)]
-    frame = pd.DataFrame(
-        {
-            "arm": table["model"].map(names),
-            "metric": table["split"].map(split_to_metric),
-            "value": table["value"],
-        }
-    )
-    base = frame[frame["arm"] == experiment.baseline].set_index("metric")["value"]
-    frame["effect"] = frame["value"] - frame["metric"].map(base)
-    return frame.reset_index(drop=True)
-
-
-def side_by_side(experiment: Experiment, measured: pd.DataFrame, *, level: float = 0.95) -> pd.DataFrame:
+def side_by_side(
+    experiment: Experiment, measured: pd.DataFrame, *, level: float = 0.95, dataset: str | None = None
+) -> pd.DataFrame:
     """Published and measured effects in one table, one row for each arm and metric.
 
     Columns: ``arm``, ``metric``, ``published`` and ``published_effect`` (NaN where the paper prints none),
@@ -168,13 +125,14 @@ def side_by_side(experiment: Experiment, measured: pd.DataFrame, *, level: float
         experiment: the table.
         measured: as :func:`tidy` returns it.
         level: probability that an interval covers its mean, in (0, 1).
+        dataset: the published data set, as for :func:`published_effects`.
     """
     table = summarise(measured, level=level)
     change = effects(measured, experiment.baseline, level=level)
     change = change.rename(columns={"mean": "effect", "half": "effect_half"})[
         ["arm", "metric", "effect", "effect_half"]
     ]
-    print_ = published_effects(experiment).rename(
+    print_ = published_effects(experiment, dataset).rename(
         columns={"value": "published", "effect": "published_effect"}
     )
     table = table.merge(change, on=["arm", "metric"], how="left")

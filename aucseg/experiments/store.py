@@ -120,8 +120,8 @@ class RecordStore:
             now = metrics[name]
             if isinstance(before, float) and (now is None or abs(now - before) > 1e-4):
                 raise RecordError(
-                    f"the checkpoint {path} has {name} {now}, its record {before}: it is of another training; "
-                    f"use compute='always'"
+                    f"the checkpoint {path} has {name} {now}, its record {before}: it is of another "
+                    f"training; use compute='always'"
                 )
         record = record.model_copy(update={"metrics": metrics | record.metrics})
         self.put(record)

@@ -12,13 +12,14 @@ from aucseg.functional.chunks import Request
 from aucseg.functional.class_sums import ChannelSums, ClassSums, channel_sums, class_sums
 from aucseg.functional.ranking import PairAUC, pairwise_auc
 from aucseg.functional.sorted_hinge import sorted_hinge
-from aucseg.functional.surrogates import BilinearForm, SortedForm, surrogate_form
+from aucseg.functional.surrogates import BilinearForm, Feature, SortedForm, surrogate_form
 
 __all__ = [
     "BilinearForm",
     "ChannelSums",
     "ChebyshevExpansion",
     "ClassSums",
+    "Feature",
     "PairAUC",
     "Request",
     "SortedForm",

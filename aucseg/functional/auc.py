@@ -109,7 +109,8 @@ def separable_weights(count: Tensor, *, multiclass: str, reduction: str) -> tupl
         reduction: ``"mean"`` or ``"sum"``.
 
     Returns:
-        a (K,), and the weight of one negative pixel, b_d / |N_d| (K,); zero for classes without a pixel.
+        a (K,), and the weight of one negative pixel, b over the size of its class (K,); zero for classes
+        without a pixel.
     """
     present = (count > 0).to(count)
     if multiclass == "ova":

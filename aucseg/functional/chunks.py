@@ -17,9 +17,9 @@ ACTIVATIONS = ("sigmoid", "softmax", "identity")
 # Scores in one chunk: few enough for the cache of a CPU, many enough that the call of an operation does not
 # matter; on an accelerator, where there is no such cache, more. The sums of a chunk are taken in the dtype of
 # its scores, so its pixels are limited as well.
-_CHUNK_CPU = 2**20
+_CHUNK_CPU = 2**21
 _CHUNK_DEVICE = 2**26
-_CHUNK_MAX_PIXELS = 2**16
+_CHUNK_MAX_PIXELS = 2**15
 _CHUNK_MIN_PIXELS = 2**10
 _BLOCK = 2**8
 # Share of the channels up to which picking those that matter pays for the picking.
@@ -69,13 +69,13 @@ class Chunk:
         """(1, p), the score of each pixel's own channel. In one dimension that is three times as fast."""
         return scores.reshape(-1).index_select(0, self.own)[None]
 
-    def put(self, scores: Tensor, values: Tensor | float) -> None:
-        """Write to each pixel's own channel of (n, p), in place."""
-        flat = scores.view(-1)
-        if isinstance(values, Tensor):
-            flat.scatter_(0, self.own, values.view(-1))
-        else:
-            flat.scatter_(0, self.own, values)
+    def put(self, scores: Tensor, values: Tensor) -> None:
+        """Write (1, p) to each pixel's own channel of (n, p), in place."""
+        scores.view(-1).scatter_(0, self.own, values.view(-1))
+
+    def blank(self, scores: Tensor) -> None:
+        """Set each pixel's own channel of (n, p) to zero, in place."""
+        scores.view(-1).scatter_(0, self.own, 0)
 
 
 class Chunks:
@@ -116,8 +116,7 @@ class Chunks:
 
     def __iter__(self) -> Iterator[Chunk]:
         """Every pixel of every image once."""
-        channels = self.k if self.channels is None else len(self.channels)
-        wide = max(self.k if self.request.cross_entropy else 0, channels * self.form.degree)
+        wide = max(self.k if self.request.cross_entropy else 0, self.width * self.form.degree)
         limit = (_CHUNK_CPU if self.cpu else _CHUNK_DEVICE) // wide
         pixels = min(_CHUNK_MAX_PIXELS, max(_CHUNK_MIN_PIXELS, limit // _BLOCK * _BLOCK))
         for image in range(len(self.rows)):
@@ -135,8 +134,13 @@ class Chunks:
             self.scratch[number] = self.logits.new_empty(size, dtype=self.dtype)
         return self.scratch[number][:size].view(rows, len(chunk.label))
 
-    def scores(self, chunk: Chunk) -> Tensor:
-        """(n, p) scores of the channels that matter, float32 or wider, in scratch memory or the logits'."""
+    @property
+    def width(self) -> int:
+        """n, the number of channels that matter."""
+        return self.k if self.channels is None else len(self.channels)
+
+    def scores(self, chunk: Chunk, out: Tensor | None = None) -> Tensor:
+        """(n, p) scores of the channels that matter, float32 or wider; in ``out``, scratch or the logits."""
         logits = self.logits[chunk.image, :, chunk.part]
         if self.channels is not None:
             logits = logits.index_select(0, self.channels)
@@ -144,7 +148,7 @@ class Chunks:
         if self.request.activation == "identity":
             return logits
         activate = torch.sigmoid if self.request.activation == "sigmoid" else _softmax
-        return activate(logits, out=self.buffer(0, len(logits), chunk))
+        return activate(logits, out=self.buffer(0, self.width, chunk) if out is None else out)
 
     def onehot(self, chunk: Chunk) -> tuple[Tensor, Tensor]:
         """The classes of the chunk and, for each, a row of ones and zeros (C, p); void pixels are in none."""
@@ -199,11 +203,11 @@ class Chunks:
         if self.request.cross_entropy:
             # both terms are added before half precision rounds their sum
             total = out if wide else self.buffer(4, self.k, chunk)
-            self._cross_entropy_slope(chunk, weight, total)
+            share, softmax = self._cross_entropy_slope(chunk, weight)
             if self.channels is None:
-                total.add_(slope)
+                torch.addcmul(slope, softmax, share, out=total)
             else:
-                total.index_add_(0, self.channels, slope)
+                torch.mul(softmax, share, out=total).index_add_(0, self.channels, slope)
             if not wide:
                 out.copy_(total)
         elif self.channels is None:
@@ -211,13 +215,15 @@ class Chunks:
         else:
             out.index_copy_(0, self.channels, slope.to(out.dtype))
 
-    def _cross_entropy_slope(self, chunk: Chunk, weight: Tensor, out: Tensor) -> None:
-        """Weight times the derivative of the cross entropy, softmax minus one-hot, to ``out`` (K, p)."""
+    def _cross_entropy_slope(self, chunk: Chunk, weight: Tensor) -> tuple[Tensor, Tensor]:
+        """A factor for each pixel (p,), zero where void, and softmax minus one-hot (K, p)."""
         logits = self.logits[chunk.image, :, chunk.part].to(self.dtype)
         void = chunk.label >= self.k
-        share = (weight.to(self.dtype) * ~void)[None]
-        torch.sub(logits, self.lse[chunk.image, chunk.part], out=out).exp_().mul_(share)
-        out.scatter_add_(0, chunk.row.masked_fill(void, 0)[None], -share)
+        slope = self.buffer(5, self.k, chunk)
+        torch.sub(logits, self.lse[chunk.image, chunk.part], out=slope).exp_()
+        here = chunk.row.masked_fill(void, 0) * len(void) + self.column[: len(void)]
+        slope.view(-1).scatter_add_(0, here, slope.new_full((), -1.0).expand(len(void)))
+        return weight.to(self.dtype) * ~void, slope
 
     def _poison(self) -> Tensor:
         """A nan where an input is one that no error could be raised for without waiting for the device."""

@@ -186,16 +186,14 @@ class _ChannelSums(torch.autograd.Function):
         for chunk in chunks:
             if chunks.request.cross_entropy:
                 cross_entropy += chunks.cross_entropy(chunk)
-            scores = chunks.scores(chunk)
+            stack = chunks.buffer(1, form.degree * chunks.width, chunk)
+            stack = stack.view(form.degree, chunks.width, -1)
+            scores = chunks.scores(chunk, out=stack[0] if form.other.identical else None)
             positive = chunks.buffer(2, form.degree, chunk)[:, None]
             features(form, form.own, chunk.pick(scores), positive)
             own += chunks.by_class(positive[:, 0], chunk)
-            stack = chunks.buffer(1, form.degree * len(scores), chunk)
-            stack = stack.view(form.degree, *scores.shape)
-            features(form, form.other, scores, stack)
             # taken out before the sum and not after it: the own scores are the large ones
-            for layer in stack:
-                chunk.put(layer, 0)
+            features(form, form.other, scores, stack, blank=chunk.blank)
             weight = weights.index_select(0, chunk.row)[None]
             table = contract(stack.flatten(0, 1), weight, acc).view(form.degree, -1)
             rest = rest + table if chunks.channels is None else rest.index_add_(1, chunks.channels, table)

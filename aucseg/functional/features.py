@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 
 import torch
@@ -11,23 +12,37 @@ from aucseg.functional.chebyshev import derivative_matrix
 from aucseg.functional.surrogates import BilinearForm, Feature
 
 
-def features(form: BilinearForm, feature: Feature, scores: Tensor, out: Tensor) -> Tensor:
+def features(
+    form: BilinearForm,
+    feature: Feature,
+    scores: Tensor,
+    out: Tensor,
+    blank: Callable[[Tensor], None] | None = None,
+) -> Tensor:
     """The polynomials 1 to D of z(scores): powers, or Chebyshev polynomials.
 
     Args:
         form: the surrogate.
         feature: z of a score, ``form.own`` or ``form.other``.
         scores: any shape.
-        out: (D, *shape), where they are written.
+        out: (D, *shape), where they are written; the first of them may be ``scores``.
+        blank: called with a layer of ``out``, sets to zero what shall not count.
 
     Returns:
         ``out``.
     """
-    z = out[0].copy_(feature(scores))
+    z = feature(scores)
+    if z.data_ptr() != out.data_ptr():  # the scores may have been written there already
+        z = out[0].copy_(z)
+    if blank is not None and not form.chebyshev:
+        blank(out[0])  # and so in all its powers
     for j in range(1, form.degree):
         torch.mul(out[j - 1], z, out=out[j])
         if form.chebyshev:  # T_{j+1} = 2 z T_j - T_{j-1}
             out[j].mul_(2).sub_(out[j - 2] if j > 1 else 1)
+    if blank is not None and form.chebyshev:
+        for layer in out:
+            blank(layer)
     return out
 
 

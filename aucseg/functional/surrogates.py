@@ -28,11 +28,18 @@ class Feature:
     shift: float = 0.0
     exponential: bool = False
 
+    @property
+    def identical(self) -> bool:
+        """Whether z is the score."""
+        return (self.slope, self.shift, self.exponential) == (1.0, 0.0, False)
+
     def __call__(self, scores: Tensor) -> Tensor:
-        """Values z for the scores, of any shape."""
-        z = scores if (self.slope, self.shift) == (1.0, 0.0) else scores * self.slope
-        z = z + self.shift if self.shift else z
-        return z.exp() if self.exponential else z
+        """Values z for the scores, of any shape; the scores themselves where ``identical``."""
+        if self.identical:
+            return scores
+        z = scores * self.slope
+        z = z.add_(self.shift) if self.shift else z
+        return z.exp_() if self.exponential else z
 
 
 @dataclass(frozen=True, eq=False)  # tensors do not compare as one

@@ -1,7 +1,11 @@
 """Figures and styled tables, drawn from images, class specifications and records."""
 
+from aucseg.plots.auc import class_order, class_shares, pair_heatmaps, roc_curve, roc_figure
+from aucseg.plots.benchmarks import cost_curves, ratio_plot
 from aucseg.plots.masks import class_legend, colorize, image_grid, overlay, to_rgb
+from aucseg.plots.published import effect_plot_by_dataset, effects_by_dataset
 from aucseg.plots.results import (
+    GROUP_SUFFIXES,
     METRIC_LABELS,
     class_bars,
     comparison_table,
@@ -14,16 +18,26 @@ from aucseg.plots.style import ARM_COLORS, GROUP_COLORS, use_style
 __all__ = [
     "ARM_COLORS",
     "GROUP_COLORS",
+    "GROUP_SUFFIXES",
     "METRIC_LABELS",
     "class_bars",
     "class_legend",
+    "class_order",
+    "class_shares",
     "colorize",
     "comparison_table",
+    "cost_curves",
     "effect_plot",
+    "effect_plot_by_dataset",
+    "effects_by_dataset",
     "image_grid",
     "learning_curves",
     "measured_table",
     "overlay",
+    "pair_heatmaps",
+    "ratio_plot",
+    "roc_curve",
+    "roc_figure",
     "to_rgb",
     "use_style",
 ]

@@ -15,7 +15,12 @@ from pandas.io.formats.style import Styler
 from aucseg.experiments import interval
 from aucseg.plots.style import ARM_COLORS, GROUP_COLORS
 
-METRIC_LABELS = {"mIoU": "overall", "mIoU_head": "head", "mIoU_middle": "middle", "mIoU_tail": "tail"}
+GROUP_SUFFIXES = {"": "overall", "_head": "head", "_middle": "middle", "_tail": "tail"}
+METRIC_LABELS = {
+    metric + group: label
+    for metric in ("mIoU", "auc_sigmoid", "auc_softmax")
+    for group, label in GROUP_SUFFIXES.items()
+}
 NOT_RUN = "not run"
 
 

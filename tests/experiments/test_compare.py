@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -10,10 +11,12 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from aucseg.experiments import (
+    Arm,
     PublishedError,
     effects,
     get_experiment,
     interval,
+    published_datasets,
     published_effects,
     published_table,
     side_by_side,
@@ -67,6 +70,48 @@ def test_published_table_3_is_what_the_paper_prints():
     assert table.loc[("auc", "mIoU_tail"), "effect"] == pytest.approx(1.42)
     assert table.loc[("both", "mIoU"), "effect"] == pytest.approx(1.75)
     assert table.loc[("both", "mIoU_tail"), "effect"] == pytest.approx(2.24)
+
+
+def test_published_table_15_has_a_column_of_its_own_and_three_data_sets():
+    experiment = get_experiment("surrogates")
+    assert published_datasets(experiment) == ("ADE20K", "Cityscapes", "COCO-Stuff 164K")
+    printed = published_table("aucseg", "table_15").dropna(subset="printed_gain")
+    for dataset, rows in printed.groupby("dataset"):
+        table = published_effects(experiment, dataset).set_index(["arm", "metric"])
+        assert len(table) == 8  # the logistic arm is not in the paper
+        for row in rows.itertuples():
+            metric = {"overall": "mIoU", "tail": "mIoU_tail"}[row.split]
+            assert table.loc[(row.surrogate, metric), "effect"] == pytest.approx(row.printed_gain)
+    assert published_effects(experiment).equals(published_effects(experiment, "ADE20K"))
+
+
+def test_published_table_16_compares_with_one_vs_one():
+    experiment = get_experiment("multiclass")
+    table = published_effects(experiment, "Cityscapes").set_index(["arm", "metric"])
+    assert table.loc[("ova", "mIoU_tail"), "effect"] == pytest.approx(80.79 - 81.67)
+    assert set(table.index.get_level_values("arm")) == {"ovo", "ova"}  # ova_sum is not printed
+
+
+def test_side_by_side_takes_the_data_set():
+    measured = frame({"none": [10, 11], "hinge": [12, 13]})
+    table = side_by_side(get_experiment("surrogates"), measured, dataset="COCO-Stuff 164K")
+    row = table[(table["arm"] == "hinge") & (table["metric"] == "mIoU_tail")].iloc[0]
+    assert row["published"] == 40.49
+    assert row["sign"] == "agrees"
+
+
+def test_nothing_is_published_for_the_queue():
+    assert published_datasets(get_experiment("queue")) == ()
+    assert published_effects(get_experiment("queue")).empty
+
+
+def test_unknown_published_data_set_and_arm():
+    experiment = get_experiment("multiclass")
+    with pytest.raises(PublishedError, match=r"nothing for 'Cityscape'.*'Cityscapes'"):
+        published_effects(experiment, "Cityscape")
+    strange = replace(experiment, arms=(Arm("ovo", "ovo", {}, "one-vs-one"),))
+    with pytest.raises(PublishedError, match=r"no column of table_16 .* holds all of one-vs-one"):
+        published_effects(strange)
 
 
 def test_unknown_published_table():

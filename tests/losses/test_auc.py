@@ -350,3 +350,22 @@ def test_cuda_agrees(precision, options):
         torch.set_float32_matmul_precision(before)
     torch.testing.assert_close(loss, other.cpu(), rtol=1e-6, atol=1e-8)
     torch.testing.assert_close(here.grad, there.grad.cpu(), rtol=1e-4, atol=1e-9)
+
+
+@pytest.mark.parametrize("options", [{}, {"surrogate": "hinge", "margin": 0.4}, {"tail_classes": [0]}])
+def test_any_number_of_axes(options):
+    logits, target = streets(2, 3, 4, 6, seed=0)
+    loss = AUCLoss(3, **options)
+    expected = loss(logits, target)
+    torch.testing.assert_close(loss(logits.flatten(2), target.flatten(1)), expected)
+    torch.testing.assert_close(loss(logits.view(2, 3, 2, 2, 6), target.view(2, 2, 2, 6)), expected)
+
+
+@pytest.mark.parametrize("options", [{}, {"surrogate": "hinge", "margin": 0.4}, {"tail_classes": [0]}])
+@pytest.mark.parametrize("shape", [(0, 3, 4, 4), (2, 3, 0, 4)])
+def test_no_pixel_at_all(options, shape):
+    logits = torch.zeros(shape, requires_grad=True)
+    value = AUCLoss(3, **options)(logits, torch.zeros(shape[0], *shape[2:], dtype=torch.long))
+    value.backward()
+    assert value.item() == 0
+    assert logits.grad.shape == shape
