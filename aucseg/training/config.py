@@ -141,14 +141,29 @@ class LossConfig(_Frozen):
 
 
 class BankConfig(_Frozen):
-    """The tail-class memory bank; see :class:`aucseg.memory.TailMemoryBank`.
+    """The tail-class memory bank; see :class:`aucseg.memory.TailMemoryBank` for what each option does.
 
     The defaults are the best values of AUCSeg on ADE20K (Tables 20 to 22).
+
+    Attributes:
+        memory_size, sample_ratio, resize_ratio: S_M, R_S and R_R.
+        scope: whether missing classes are counted for each image or for the batch.
+        replacement: which object a full class gives up (Table 19).
+        min_area, max_cover, antialias, edge, placement: how objects are stored and pasted.
+        offload: keep the objects on the CPU.
     """
 
-    memory_size: int = Field(5, ge=1)
-    sample_ratio: float = Field(0.05, gt=0, le=1)
+    memory_size: int = Field(5, ge=0)
+    sample_ratio: float = Field(0.05, ge=0, le=1)
     resize_ratio: float = Field(0.4, gt=0, le=1)
+    scope: Literal["image", "batch"] = "image"
+    replacement: Literal["random", "fifo", "lifo", "priority_used"] = "random"
+    min_area: int = Field(1, ge=1)
+    max_cover: float | None = Field(None, ge=0, le=1)
+    antialias: bool = True
+    edge: Literal["hard", "soft"] = "hard"
+    placement: Literal["box", "canvas"] = "box"
+    offload: bool = False
 
 
 class OptimConfig(_Frozen):
