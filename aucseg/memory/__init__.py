@@ -2,7 +2,15 @@
 
 from aucseg.memory.bank import TailMemoryBank
 from aucseg.memory.module import ObjectBank
-from aucseg.memory.policies import FIFO, LIFO, POLICIES, PriorityUsed, RandomReplacement, ReplacementPolicy
+from aucseg.memory.policies import (
+    FIFO,
+    LIFO,
+    POLICIES,
+    PriorityUsed,
+    RandomReplacement,
+    ReplacementPolicy,
+    Slot,
+)
 from aucseg.memory.variants import CopyPaste, FixedPixelBank, PixelMemoryBank
 
 __all__ = [
@@ -16,5 +24,6 @@ __all__ = [
     "PriorityUsed",
     "RandomReplacement",
     "ReplacementPolicy",
+    "Slot",
     "TailMemoryBank",
 ]

@@ -11,7 +11,7 @@ class Slot(Protocol):
 
     @property
     def order(self) -> int:
-        """The how manieth object of the bank it was; larger is later."""
+        """How many objects had been stored before it; larger is later."""
 
     @property
     def born(self) -> int:
