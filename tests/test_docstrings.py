@@ -30,7 +30,9 @@ def documented(docstring: str, section: str) -> list[str] | None:
 
 
 def parameters(thing: object) -> list[str]:
-    """Parameter names of a function, or of a class's constructor."""
+    """Parameter names of a function, or of a class's constructor; a protocol of attributes has none."""
+    if getattr(thing, "_is_protocol", False):
+        return []
     function = thing.__init__ if inspect.isclass(thing) else thing
     names = list(inspect.signature(function).parameters)  # type: ignore[arg-type]
     return [name for name in names if name not in ("self", "cls")]

@@ -59,7 +59,7 @@ class Entry:
         crop: picture and mask.
         origin: where it was; ``None`` if the state of an older version did not say.
         born: the step in which it was stored.
-        order: the how manieth object of the bank it was.
+        order: how many objects had been stored before it.
         uses: how often it was pasted.
     """
 
