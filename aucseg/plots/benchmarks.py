@@ -51,7 +51,7 @@ def ratio_plot(
     figure, axes = plt.subplots(
         lines,
         columns,
-        figsize=(5.4 * columns + 1, lines * (0.42 * len(names) + 0.9) + 0.5),
+        figsize=(5.4 * max(columns, 2) + 1, lines * (0.42 * len(names) + 0.9) + 0.5),
         sharex=True,
         sharey=True,
         squeeze=False,
