@@ -2,10 +2,11 @@
 
 From logits to an AUC loss, in the order of the work: ``surrogates`` says what a pair costs and in which
 form (``chebyshev`` for smooth ones), ``features`` evaluates that form, ``chunks`` cuts the logits up,
-``class_sums`` sums the features over classes (``triton_*`` on CUDA), ``auc`` makes a loss of the sums,
-``sorted_hinge`` (with ``own_scores``, ``hinge_channels`` and ``hinge_blocks``) does it by sorting where there
-are no sums, ``ranks`` joins processes and micro-batches, and ``risk`` chooses the way. From scores to a
-metric: ``ranking``, ``partial_auc`` and ``score_histogram``. ``checks`` is for all.
+``class_sums`` sums the features over classes (with ``products``; ``triton_*`` on CUDA), ``auc`` makes a
+loss of the sums, ``sorted_hinge`` (with ``own_scores``, ``hinge_channels`` and ``hinge_blocks``) does
+it by sorting where there are no sums, ``ranks`` joins processes and micro-batches, and ``risk`` chooses
+the way. From scores to a metric: ``ranking``, ``partial_auc`` and ``score_histogram``. ``checks`` is
+for all.
 """
 
 from aucseg.functional.auc import (

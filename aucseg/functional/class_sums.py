@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from aucseg.functional.chunks import Chunks, Request, contract, lookup
+from aucseg.functional.chunks import Chunks, Request
 from aucseg.functional.features import evaluate, features, slopes
+from aucseg.functional.products import contract, lookup
 from aucseg.functional.triton_sums import available, triton_channel_sums
 
 

@@ -173,22 +173,6 @@ def test_confident_scores_keep_their_digits():
     assert result.own[0, 1].item() == pytest.approx(exact, rel=1e-6)
 
 
-@pytest.mark.parametrize("precision", ["highest", "high", "medium"])
-def test_products_keep_float32(precision):
-    before = torch.get_float32_matmul_precision()
-    a = torch.rand(5, 1000)
-    onehot = (torch.arange(3)[:, None] == torch.randint(0, 3, (1000,))).float()
-    table = torch.rand(7, 3)
-    try:
-        torch.set_float32_matmul_precision(precision)
-        sums = chunks.contract(a, onehot, torch.float64)
-        found = chunks.lookup(table, onehot)
-    finally:
-        torch.set_float32_matmul_precision(before)
-    torch.testing.assert_close(sums, a.double() @ onehot.double().t(), rtol=1e-6, atol=0)
-    torch.testing.assert_close(found, table[:, onehot.argmax(0)], rtol=1e-7, atol=0)
-
-
 def test_a_bad_label_poisons(monkeypatch):
     logits, target = streets(1, 3, 4, 4, seed=0, void=0)
     rows = target.flatten(1).clone()
