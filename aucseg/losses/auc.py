@@ -85,6 +85,9 @@ class AUCLoss(nn.Module):
 
     """
 
+    # whether the sums hold the cross entropy, which AUCSegLoss adds
+    add_cross_entropy = False
+
     def __init__(
         self,
         num_classes: int,
@@ -196,9 +199,6 @@ class AUCLoss(nn.Module):
             raise ValueError(self._no_sums())
         request = Request(self.form, self.num_classes, self.activation, True, self.add_cross_entropy)
         return class_sums(logits.flatten(2), self._rows(logits, target), request)
-
-    #: whether class_sums holds what AUCSegLoss needs too
-    add_cross_entropy = False
 
     # a compiler would trace the loop over chunks one by one; they are fast as they are
     @torch.compiler.disable
