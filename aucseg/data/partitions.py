@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from aucseg.data.spec import GROUPS, groups_by_pixel_share
+from aucseg.data.spec import GROUPS, classes_of_group, groups_by_pixel_share
 from aucseg.data.statistics import ClassStatistics, list_statistics, load_statistics
 from aucseg.hints import did_you_mean
 
@@ -29,9 +29,7 @@ class Partition:
 
     def group(self, group: str) -> tuple[int, ...]:
         """Train ids of the ``"head"``, ``"middle"`` or ``"tail"`` classes, ascending."""
-        if group not in GROUPS:
-            raise ValueError(f"unknown group {group!r}; use one of {', '.join(GROUPS)}")
-        return tuple(i for i, g in enumerate(self.groups) if g == group)
+        return classes_of_group(self.groups, group)
 
     @property
     def tail(self) -> tuple[int, ...]:

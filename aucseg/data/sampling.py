@@ -80,18 +80,26 @@ class StepBatchSampler(Sampler[list[Key]]):
         self.num_images, self.batch_size, self.seed = num_images, batch_size, seed
         self.steps, self.start_step = steps, start_step
         self.rank, self.world_size = rank, world_size
+        self._order = lru_cache(maxsize=4)(self._epoch)
 
     def __len__(self) -> int:
         return self.steps
 
     def __iter__(self) -> Iterator[list[Key]]:
-        order = lru_cache(maxsize=4)(lambda epoch: epoch_order(self.num_images, self.seed, epoch).tolist())
         for step in range(self.start_step, self.steps):
-            batch = []
-            for place in range(self.rank * self.batch_size, (self.rank + 1) * self.batch_size):
-                epoch, at = divmod(step * self.batch_size * self.world_size + place, self.num_images)
-                batch.append((order(epoch)[at], mix_seed("item", self.seed, step, place)))
-            yield batch
+            first = self.rank * self.batch_size
+            own = self.global_batch(step)[first : first + self.batch_size]
+            yield [(i, mix_seed("item", self.seed, step, place)) for place, i in enumerate(own, start=first)]
+
+    def global_batch(self, step: int) -> list[int]:
+        """Indices of the images of a step on all ranks together, ``batch_size * world_size``."""
+        size = self.batch_size * self.world_size
+        places = (divmod(step * size + place, self.num_images) for place in range(size))
+        return [self._order(epoch)[at] for epoch, at in places]
+
+    def _epoch(self, epoch: int) -> list[int]:
+        """The order of an epoch; what a sampler of another order replaces."""
+        return epoch_order(self.num_images, self.seed, epoch).tolist()
 
 
 class SeededDataset(Dataset[Any]):

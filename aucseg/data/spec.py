@@ -65,9 +65,7 @@ class ClassSpec:
 
     def group(self, group: str) -> tuple[int, ...]:
         """Train ids of the ``"head"``, ``"middle"`` or ``"tail"`` classes, ascending."""
-        if group not in GROUPS:
-            raise ValueError(f"unknown group {group!r}; use one of {', '.join(GROUPS)}")
-        return tuple(i for i, g in enumerate(self.groups) if g == group)
+        return classes_of_group(self.groups, group)
 
     @property
     def tail(self) -> tuple[int, ...]:
@@ -141,6 +139,21 @@ def load_spec(name: str) -> ClassSpec:
         image_share=tuple(float(r["image_share"]) for r in rows),
         pixel_share=tuple(float(r["pixel_share"]) for r in rows),
     )
+
+
+def classes_of_group(groups: Sequence[str], group: str) -> tuple[int, ...]:
+    """Train ids of the classes of one group, ascending.
+
+    Args:
+        groups: ``"head"``, ``"middle"`` or ``"tail"`` for each train id.
+        group: one of the three.
+
+    Raises:
+        ValueError: for another group.
+    """
+    if group not in GROUPS:
+        raise ValueError(f"unknown group {group!r}; use one of {', '.join(GROUPS)}")
+    return tuple(i for i, g in enumerate(groups) if g == group)
 
 
 def groups_by_pixel_share(

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
 import torch
 
 from aucseg.data.cover import greedy_cover
-from aucseg.data.sampling import Key, StepBatchSampler, epoch_order, mix_seed
+from aucseg.data.sampling import StepBatchSampler, mix_seed
 
 
 class StratifiedBatchSampler(StepBatchSampler):
@@ -57,23 +57,10 @@ class StratifiedBatchSampler(StepBatchSampler):
             rank=rank,
             world_size=world_size,
         )
-        self._order = lru_cache(maxsize=4)(self._epoch)
         by_rarity = np.argsort(self.presence.sum(0), kind="stable")
         self._stratum = np.append(self.presence[:, by_rarity], np.ones((self.num_images, 1), bool), 1).argmax(
             1
         )
-
-    def __iter__(self) -> Iterator[list[Key]]:
-        for step in range(self.start_step, self.steps):
-            first = self.rank * self.batch_size
-            own = self.global_batch(step)[first : first + self.batch_size]
-            yield [(i, mix_seed("item", self.seed, step, place)) for place, i in enumerate(own, start=first)]
-
-    def global_batch(self, step: int) -> list[int]:
-        """Indices of the images of a step on all ranks together, ``batch_size * world_size``."""
-        size = self.batch_size * self.world_size
-        places = (divmod(step * size + place, self.num_images) for place in range(size))
-        return [self._order(epoch)[at] for epoch, at in places]
 
     def _epoch(self, epoch: int) -> list[int]:
         rng = np.random.default_rng(mix_seed("strata", self.seed, epoch))
@@ -85,7 +72,7 @@ class StratifiedBatchSampler(StepBatchSampler):
         return order
 
 
-class CoveringBatchSampler(StratifiedBatchSampler):
+class CoveringBatchSampler(StepBatchSampler):
     """Batches that all hold every promised class: the paper's improved stratified sampling.
 
     Images are grouped by class, an image in as many groups as it has classes. A batch takes, from the rarest
@@ -125,7 +112,8 @@ class CoveringBatchSampler(StratifiedBatchSampler):
         world_size: int = 1,
     ) -> None:
         options = {"start_step": start_step, "rank": rank, "world_size": world_size}
-        super().__init__(presence, batch_size, seed=seed, steps=steps, **options)
+        self.presence = check_presence(presence)
+        super().__init__(len(self.presence), batch_size, seed=seed, steps=steps, **options)
         number = self.presence.shape[1]
         self.classes = tuple(range(number)) if classes is None else tuple(int(c) for c in classes)
         if not self.classes or len(set(self.classes)) < len(self.classes):
@@ -142,15 +130,12 @@ class CoveringBatchSampler(StratifiedBatchSampler):
         self._rarest_first = sorted(self.classes, key=lambda c: (self.presence[:, c].sum(), c))
         self._groups = {c: np.flatnonzero(self.presence[:, c]) for c in self.classes}
         self._round = lru_cache(maxsize=4 * len(self.classes))(self._shuffled_group)
-        self._stream = lru_cache(maxsize=4)(lambda e: epoch_order(self.num_images, self.seed, e).tolist())
 
     def global_batch(self, step: int) -> list[int]:
         """Indices of the images of a step on all ranks together, ``batch_size * world_size``."""
         size = self.batch_size * self.world_size
         batch = self._cover(step, size)
-        for place in range(size):
-            epoch, at = divmod(step * size + place, self.num_images)
-            index = self._stream(epoch)[at]
+        for index in super().global_batch(step):
             if len(batch) < size and index not in batch:
                 batch.append(index)
         # an epoch's end, or several, may fall inside the batch, whose stream then repeats images

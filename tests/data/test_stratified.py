@@ -61,7 +61,9 @@ def test_greedy_cover_against_all_sets(seed: int, images: int, classes: int) -> 
 
 
 @pytest.mark.parametrize("kind", [StratifiedBatchSampler, CoveringBatchSampler])
-def test_a_batch_depends_on_seed_and_step_alone(kind: type[StratifiedBatchSampler]) -> None:
+def test_a_batch_depends_on_seed_and_step_alone(
+    kind: type[StratifiedBatchSampler | CoveringBatchSampler],
+) -> None:
     presence = draw_matrix(1, 23, 5)
     whole = list(kind(presence, 6, seed=7, steps=20))
     assert list(kind(presence, 6, seed=7, steps=20, start_step=13)) == whole[13:]
