@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -90,14 +91,12 @@ class Chunks:
     def __init__(self, logits: Tensor, rows: Tensor, request: Request) -> None:
         self.logits, self.request = logits, request
         self.form, self.k = request.form, request.num_classes
-        # a narrow label is compared with a class several times faster
-        self.rows = rows.to(torch.uint8 if self.k < 254 else torch.int16)
+        self.rows = checks.narrow(rows, self.k)
         self.cpu = not checks.waits(logits.device)
         self.accumulator = torch.float32 if logits.device.type == "mps" else torch.float64
         double = request.form.double or logits.dtype == torch.float64
         self.dtype = self.accumulator if double else torch.float32
         self.place = torch.arange(self.k + 2, device=logits.device)  # row of a class among the scores
-        self.count = class_count(self.rows, self.k).to(self.accumulator)
         # Only the channel of a class that occurs is ever compared. Which those are an accelerator would have
         # to wait for, and a softmax needs all of them anyway.
         self.channels: Tensor | None = None
@@ -113,6 +112,11 @@ class Chunks:
         self.lse = logits.new_empty(rows.shape if request.cross_entropy else (0, 0), dtype=self.dtype)
         self.poison = self._poison()
         self.scratch: dict[int, Tensor] = {}
+
+    @cached_property
+    def count(self) -> Tensor:
+        """(K,) pixels of each class, in the dtype of the sums."""
+        return class_count(self.rows, self.k).to(self.accumulator)
 
     def __iter__(self) -> Iterator[Chunk]:
         """Every pixel of every image once."""

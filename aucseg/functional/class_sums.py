@@ -200,7 +200,7 @@ class _ChannelSums(torch.autograd.Function):
             rest = rest + table if chunks.channels is None else rest.index_add_(1, chunks.channels, table)
         ctx.save_for_backward(logits, weights)
         ctx.chunks = chunks
-        return own[:, :k].t() + chunks.poison, rest.t() + chunks.poison, cross_entropy
+        return own.t() + chunks.poison, rest.t() + chunks.poison, cross_entropy
 
     @staticmethod
     @once_differentiable

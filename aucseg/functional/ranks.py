@@ -45,7 +45,20 @@ def as_part_of(sums: Sums, whole: Sums) -> Sums:
         The sums to compute the loss from.
     """
     pairs = zip(vars(whole).values(), vars(sums).values(), strict=True)
-    return type(sums)(*(value.detach() + (part - part.detach()) for value, part in pairs))
+    return type(sums)(*(attach(value, part) for value, part in pairs))
+
+
+def attach(value: Tensor, part: Tensor) -> Tensor:
+    """The value of one tensor with the gradient of another.
+
+    Args:
+        value: what comes out.
+        part: where the gradient goes, of the same shape.
+
+    Returns:
+        ``value``, attached to ``part``.
+    """
+    return value.detach() + (part - part.detach())
 
 
 class _ScaleGradient(torch.autograd.Function):

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from aucseg.functional.auc import pair_table, reduce_pairs, separable_risk, separable_weights
 from aucseg.functional.chunks import Request, class_count
 from aucseg.functional.class_sums import ClassSums, channel_sums, class_sums
-from aucseg.functional.ranks import all_reduce, as_part_of
+from aucseg.functional.ranks import all_reduce, as_part_of, attach
 from aucseg.functional.sorted_hinge import sorted_hinge
 from aucseg.functional.surrogates import BilinearForm, SortedForm
 
@@ -141,7 +141,7 @@ def _by_order(
             if group is not None:
                 summed = total.detach().clone()
                 dist.all_reduce(summed, group=group)
-                total = summed + (total - total.detach())
+                total = attach(summed, total)
     return _reduce(pairs, count, options) + bad, total / count.sum().clamp(min=1)
 
 

@@ -39,6 +39,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from aucseg.functional.checks import narrow
 from aucseg.functional.chunks import Request
 from aucseg.functional.triton_tiles import on_device, power_of_two, processors, runs_on, tile_shape
 
@@ -92,7 +93,7 @@ def triton_channel_sums(logits: Tensor, rows: Tensor, request: Request, weights:
     """
     from aucseg.functional.class_sums import ChannelSums  # which imports this module
 
-    labels = rows.to(torch.uint8 if request.num_classes < 254 else torch.int16).contiguous()
+    labels = narrow(rows, request.num_classes).contiguous()
     # void weighs nothing, a label that is none makes everything nan
     weights = F.pad(F.pad(weights.detach().float(), (0, 1)), (0, 1), value=torch.nan)
     return ChannelSums(*_TritonSums.apply(logits, labels, request, weights))
