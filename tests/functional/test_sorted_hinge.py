@@ -11,7 +11,6 @@ from types import ModuleType
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
@@ -19,6 +18,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from aucseg.functional import hinge_blocks, hinge_channels
 from aucseg.functional.sorted_hinge import sorted_hinge
+from tests.processes import on_ranks
 
 module = import_module("aucseg.functional.sorted_hinge")  # whose name in the package may be the function's
 
@@ -355,4 +355,4 @@ def on_rank(rank: int, folder: str) -> None:
 @pytest.mark.skipif(not dist.is_available(), reason="torch is built without torch.distributed")
 def test_ranks_together_equal_one_process(tmp_path: Path) -> None:
     """Three processes: all of them as one group, and two of them, whose ranks there are not their own."""
-    mp.spawn(on_rank, args=(str(tmp_path),), nprocs=3)
+    on_ranks(on_rank, 3, str(tmp_path))

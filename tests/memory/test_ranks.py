@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import multiprocessing
-
 import pytest
 import torch
-import torch.multiprocessing as mp
 
 from tests.memory import ranks
+from tests.processes import on_ranks
 
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory):
     folder = tmp_path_factory.mktemp("ranks")
-    multiprocessing.set_forkserver_preload([ranks.__name__])  # the processes share one import of torch
-    mp.start_processes(ranks.run, args=(str(folder),), nprocs=ranks.WORLD, start_method="forkserver")
+    on_ranks(ranks.run, ranks.WORLD, str(folder))
     return [torch.load(folder / f"{rank}.pt") for rank in range(ranks.WORLD)]
 
 

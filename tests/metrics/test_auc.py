@@ -1,17 +1,15 @@
 from __future__ import annotations
 
-import multiprocessing
-
 import numpy as np
 import pytest
 import torch
-import torch.multiprocessing as mp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
 from aucseg.metrics import PixelAUC
 from tests.metrics import ranks
+from tests.processes import on_ranks
 
 GROUPS = ("head", "head", "middle", "tail", "tail")
 K = 5
@@ -195,8 +193,7 @@ def test_state_is_lean():
 
 def test_two_processes_equal_one(tmp_path):
     shares = {"uneven": [[0, 2], [1]], "one rank has nothing": [[], [0, 1, 2]]}
-    multiprocessing.set_forkserver_preload([ranks.__name__])  # both processes share one import of torch
-    mp.start_processes(ranks.run, args=(str(tmp_path), shares), nprocs=2, start_method="forkserver")
+    on_ranks(ranks.run, 2, str(tmp_path), shares)
     for rank in range(2):
         found = torch.load(tmp_path / f"{rank}.pt")
         assert len(found) == len(shares) * len(ranks.MODES)
