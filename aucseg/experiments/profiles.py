@@ -18,7 +18,7 @@ _RESNET_UNET = {"name": "unet", "encoder": "resnet34"}
 
 _BASE: dict[tuple[str, str], dict[str, Any]] = {
     ("streets", "smoke"): {
-        "data": {"name": "streets", "size": (64, 128), "train_images": 8, "eval_images": 4, "batch_size": 2},
+        "data": {"name": "streets", "size": (64, 128), "train_images": 8, "eval_images": 4, "batch_size": 4},
         "model": _SMALL_UNET,
         "optim": {"lr": 1e-3, "steps": 4, "warmup_steps": 1},
     },

@@ -27,7 +27,7 @@ def published_table(paper: str, table: str) -> pd.DataFrame:
         raise PublishedError(
             f"no published table {path}; run inside a checkout of the project or set AUCSEG_HOME to one"
         )
-    return pd.read_csv(path)
+    return pd.read_csv(path, dtype={"setting_printed": str})  # "1" names an arm, 1.0 does not
 
 
 def published_datasets(experiment: Experiment) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from aucseg.data.streets.dataset import GENERATOR_VERSION
 from aucseg.hints import did_you_mean
 
 Size = tuple[int, int]
+TailChoice = str | tuple[int | str, ...]
 Option = bool | int | float | str | tuple[int, ...]
 
 # Bump only if the meaning of an existing key changes: every recorded run then becomes another run.
@@ -54,6 +55,13 @@ class DataConfig(_Frozen):
         batch_size: images in a training step, on each device.
         eval_batch_size: images in an evaluation step.
         num_workers: worker processes that load images. Does not change any number.
+        sampling: order of the training images. ``"random"``: a permutation for each epoch. ``"stratified"``
+            and ``"covering"``: the plain and the improved stratified sampling of AUCSeg E.1, see
+            :class:`aucseg.data.StratifiedBatchSampler` and :class:`aucseg.data.CoveringBatchSampler`; the
+            latter promises every class that the training split holds. Both read all training masks first.
+        tail_classes: which classes are head, middle and tail, for the bank, the loss and the metrics:
+            ``"spec"`` (the groups of the label set), ``"auto"`` (by pixel shares), a published partition or
+            the tail classes themselves, by train id or name; see :func:`aucseg.data.choose_tail`.
     """
 
     name: Literal["streets", "camvid", "folder"] = "streets"
@@ -70,6 +78,8 @@ class DataConfig(_Frozen):
     batch_size: int = Field(8, ge=1)
     eval_batch_size: int = Field(8, ge=1)
     num_workers: int = Field(0, ge=0)
+    sampling: Literal["random", "stratified", "covering"] = "random"
+    tail_classes: TailChoice = "spec"
 
     @model_validator(mode="after")
     def _check(self) -> DataConfig:
@@ -141,18 +151,25 @@ class LossConfig(_Frozen):
 
 
 class BankConfig(_Frozen):
-    """The tail-class memory bank; see :class:`aucseg.memory.TailMemoryBank` for what each option does.
+    """The tail-class memory bank, or what the paper compares it with.
 
-    The defaults are the best values of AUCSeg on ADE20K (Tables 20 to 22).
+    See :class:`aucseg.memory.TailMemoryBank` for what each option does. The defaults are the best values of
+    AUCSeg on ADE20K (Tables 20 to 22).
 
     Attributes:
+        kind: ``"tail"``; ``"pixel"``, a bank of all classes (Table 18); ``"fixed_pixels"``, which gives
+            each image a fixed number of pixels (Appendix G.8); ``"copy_paste"``, which keeps nothing from
+            one batch to the next.
         memory_size, sample_ratio, resize_ratio: S_M, R_S and R_R.
         scope: whether missing classes are counted for each image or for the batch.
         replacement: which object a full class gives up (Table 19).
         min_area, max_cover, antialias, edge, placement: how objects are stored and pasted.
         offload: keep the objects on the CPU.
+        image_share: for ``"fixed_pixels"``, the pixels to paste as a share of an image's, in (0, 1]. The
+            paper names 10,000 to 40,000 pixels of a crop of 512 x 512: 0.038 to 0.153.
     """
 
+    kind: Literal["tail", "pixel", "fixed_pixels", "copy_paste"] = "tail"
     memory_size: int = Field(5, ge=0)
     sample_ratio: float = Field(0.05, ge=0, le=1)
     resize_ratio: float = Field(0.4, gt=0, le=1)
@@ -164,6 +181,27 @@ class BankConfig(_Frozen):
     edge: Literal["hard", "soft"] = "hard"
     placement: Literal["box", "canvas"] = "box"
     offload: bool = False
+    image_share: float | None = Field(None, gt=0, le=1)
+
+    @model_validator(mode="after")
+    def _check(self) -> BankConfig:
+        if (self.kind == "fixed_pixels") != (self.image_share is not None):
+            raise ValueError(
+                "image_share belongs to kind 'fixed_pixels', which needs it; got "
+                f"kind {self.kind!r} and image_share {self.image_share}"
+            )
+        for name in _WITHOUT.get(self.kind, ()):
+            value = getattr(self, name)
+            if value != type(self).model_fields[name].default:
+                raise ValueError(f"{name} has no part in kind {self.kind!r}; leave it out, got {value!r}")
+        return self
+
+
+# What a kind of bank does not look at: set, it would make another run of the same numbers.
+_WITHOUT = {
+    "fixed_pixels": ("sample_ratio", "scope"),
+    "copy_paste": ("memory_size", "replacement", "scope"),
+}
 
 
 class OptimConfig(_Frozen):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cached_property, lru_cache
 from typing import Any
 
+import numpy as np
 import torch
 from lightning import LightningDataModule
 from torch import Tensor
@@ -13,10 +15,15 @@ from torch.utils.data import DataLoader, Dataset, Subset
 from aucseg.data import (
     CachedDataset,
     CamVid,
+    CoveringBatchSampler,
     FolderDataset,
     SeededDataset,
     StepBatchSampler,
+    StratifiedBatchSampler,
     SyntheticStreets,
+    choose_tail,
+    count_dataset,
+    count_repeats,
     normalize,
     train_transform,
 )
@@ -90,11 +97,19 @@ class SegmentationDataModule(LightningDataModule):
         data = self.config.data
         return build_dataset(data, data.eval_split, data.eval_images)
 
-    @property
+    @cached_property
     def spec(self) -> ClassSpec:
-        """Classes of the data set."""
+        """Classes of the data set, in the groups that the configuration chooses."""
         spec: ClassSpec = self.eval_set.spec
-        return spec
+        try:
+            return replace(spec, groups=choose_tail(self.config.data.tail_classes, spec).groups)
+        except ValueError as error:
+            raise ConfigError(f"data.tail_classes: {error}") from error
+
+    @cached_property
+    def presence(self) -> np.ndarray:
+        """Which training image holds which class, (N, K) bool; reads every training mask."""
+        return count_dataset(self.train_set, self.spec.num_classes).presence
 
     def describe(self) -> dict[str, Any]:
         """What a record says about the data."""
@@ -111,7 +126,47 @@ class SegmentationDataModule(LightningDataModule):
             "eval_fingerprint": self.eval_set.fingerprint(),
             "classes": list(self.spec.names),
             "groups": list(self.spec.groups),
+        } | self._describe_sampling()
+
+    def _describe_sampling(self) -> dict[str, Any]:
+        """How often a stratified sampler repeats images: it needs the presence matrix anyway."""
+        if self.config.data.sampling == "random":
+            return {}
+        repeats = count_repeats(self.sampler(), self.presence)
+        per_class = dict(zip(self.spec.names, repeats.per_class.tolist(), strict=True))
+        missed = dict(zip(self.spec.names, repeats.missed.tolist(), strict=True))
+        return {
+            "repeats": {
+                "most": repeats.most,
+                "unseen": repeats.unseen,
+                "per_class": {name: None if value != value else value for name, value in per_class.items()},
+                "missed": missed,
+            }
         }
+
+    def sampler(self, *, start_step: int = 0, rank: int = 0, world_size: int = 1) -> StepBatchSampler:
+        """The training batches, as positions in the training split.
+
+        Args:
+            start_step: first step to yield.
+            rank: this process.
+            world_size: number of processes.
+
+        Raises:
+            ConfigError: if batches cannot be made as configured.
+        """
+        data, config = self.config.data, self.config
+        common: dict[str, Any] = {"seed": config.seed, "steps": config.optim.steps, "start_step": start_step}
+        common |= {"rank": rank, "world_size": world_size}
+        try:
+            if data.sampling == "stratified":
+                return StratifiedBatchSampler(self.presence, data.batch_size, **common)
+            if data.sampling == "covering":
+                held = np.flatnonzero(self.presence.any(0)).tolist()
+                return CoveringBatchSampler(self.presence, data.batch_size, classes=held, **common)
+            return StepBatchSampler(len(self.train_set), data.batch_size, **common)
+        except ValueError as error:
+            raise ConfigError(f"data.sampling {data.sampling!r}: {error}") from error
 
     def train_dataloader(self) -> DataLoader[Any]:
         """Batches from the step at which the trainer stands to the last."""
@@ -119,11 +174,7 @@ class SegmentationDataModule(LightningDataModule):
         transform = train_transform(
             data.crop_size or data.size, scale=data.scale, hflip=data.hflip, photometric=data.photometric
         )
-        sampler = StepBatchSampler(
-            len(self.train_set),
-            data.batch_size,
-            seed=self.config.seed,
-            steps=self.config.optim.steps,
+        sampler = self.sampler(
             start_step=trainer.global_step if trainer else 0,
             rank=trainer.global_rank if trainer else 0,
             world_size=trainer.world_size if trainer else 1,

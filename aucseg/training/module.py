@@ -17,6 +17,7 @@ from aucseg.data.spec import ClassSpec
 from aucseg.memory import TailMemoryBank
 from aucseg.metrics import PixelAUC, SegmentationIoU
 from aucseg.models import create_model, padded_logits
+from aucseg.training.bank import make_bank
 from aucseg.training.config import RunConfig
 from aucseg.training.objective import Objective
 from aucseg.training.schedule import learning_rate
@@ -36,6 +37,16 @@ def _pixel_auc(spec: ClassSpec) -> PixelAUC:
         ignore_index=spec.ignore_index,
         bins=max(64, min(4096, 2 ** (bins.bit_length() - 1))),
     )
+
+
+def _extend(history: dict[str, list[float | None]], point: dict[str, float]) -> None:
+    """Add a point to curves of one length; one without a value there gets ``None``.
+
+    The age of pasted objects, for one, has none before the first was pasted.
+    """
+    length = len(history["step"])
+    for key in history | point:
+        history.setdefault(key, [None] * length).append(point.get(key))
 
 
 class TrainingDiverged(RuntimeError):
@@ -74,13 +85,11 @@ class SegmentationModule(LightningModule):
         self.bank: TailMemoryBank | None = None
         if config.bank is not None:
             generator = torch.Generator().manual_seed(mix_seed(config.seed, "bank"))
-            self.bank = TailMemoryBank(
-                spec.tail, **config.bank.model_dump(), ignore_index=spec.ignore_index, generator=generator
-            )
+            self.bank = make_bank(config.bank, spec, config.data.crop_size or config.data.size, generator)
         self.iou = SegmentationIoU(spec.num_classes, spec.groups, spec.ignore_index)
         # The AUC loss ranks sigmoids, the prediction is the largest softmax: the two rank pixels differently.
         self.auc_sigmoid, self.auc_softmax = _pixel_auc(spec), _pixel_auc(spec)
-        self.history: dict[str, list[float]] = {"step": [], "learning_rate": []}
+        self.history: dict[str, list[float | None]] = {"step": [], "learning_rate": []}
         self.step_seconds: list[float] = []
         self._sums: dict[str, Tensor] = {}
         self._since, self._clock = 0, time.perf_counter()
@@ -125,10 +134,10 @@ class SegmentationModule(LightningModule):
                 f"loss is {means['loss']} at step {step}: lower optim.lr ({optim.lr}) or use "
                 "precision 32-true; on a GPU a label outside the classes shows like this too: verify the data"
             )
-        self.history["step"].append(float(step))
-        self.history["learning_rate"].append(learning_rate(step - 1, optim))
-        for key, mean in means.items():
-            self.history.setdefault(key, []).append(mean)
+        point = {"step": float(step), "learning_rate": learning_rate(step - 1, optim)} | means
+        if self.bank is not None:
+            point |= self.bank.metrics()
+        _extend(self.history, point)
         now = time.perf_counter()
         self.step_seconds.append((now - self._clock) / self._since)
         self._sums, self._since, self._clock = {}, 0, now

@@ -38,7 +38,7 @@ class Record(BaseModel):
             ``iou`` and ``accuracy`` by class name; ``None`` where a class occurs nowhere. ``auc_sigmoid`` and
             ``auc_softmax`` (mean over pairs of classes, AUCSeg Eq. 6), the same with ``_head``, ``_middle``,
             ``_tail``, and the bound of their error.
-        history: ``step`` and, for the same steps, each logged quantity.
+        history: ``step`` and, for the same steps, each logged quantity; ``None`` where it had no value.
         bank: what the memory bank did, by class name; ``None`` without a bank.
         timing: ``seconds_total`` (training only) and ``seconds_per_step`` (median).
         peak_memory_bytes: what CUDA's allocator held at most; on a CPU the largest resident set.
@@ -55,7 +55,7 @@ class Record(BaseModel):
     profile: str
     dataset: dict[str, Any]
     metrics: dict[str, Any]
-    history: dict[str, list[float]]
+    history: dict[str, list[float | None]]
     bank: dict[str, Any] | None
     timing: dict[str, float]
     peak_memory_bytes: int

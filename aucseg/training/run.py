@@ -208,10 +208,11 @@ def _bank_summary(module: SegmentationModule) -> dict[str, Any] | None:
     if module.bank is None:
         return None
     names = module.spec.names
-    summary: dict[str, Any] = {"entries": {names[c]: n for c, n in module.bank.sizes().items()}}
-    for key, counts in module.bank.stats().items():
-        summary[key] = {names[c]: n for c, n in counts.items()}
-    return summary
+    bank = module.bank
+    summary: dict[str, Any] = {"entries": {names[c]: n for c, n in bank.sizes().items()}}
+    summary |= {key: {names[c]: n for c, n in counts.items()} for key, counts in bank.stats().items()}
+    summary["ages"] = {names[c]: ages for c, ages in bank.ages().items()}
+    return summary | {"bytes": bank.nbytes()}
 
 
 def _peak_memory(on_gpu: bool) -> int:

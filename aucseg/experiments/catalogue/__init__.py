@@ -1,0 +1,47 @@
+"""Which runs make which table of the papers.
+
+=================  ======================================================================
+``experiment.py``  what an experiment, an arm and a run are
+``parts.py``       the pieces of configuration that experiments share
+``components.py``  AUCSeg's parts (Table 3) and the choices made on validation images
+``losses.py``      surrogates, one-vs-all, the queue (Tables 15 and 16)
+``bank.py``        the memory bank (Tables 14 and 18 to 22, Appendices E.1 and G.8)
+=================  ======================================================================
+"""
+
+from aucseg.experiments.catalogue import bank, components, losses
+from aucseg.experiments.catalogue.experiment import Arm, Experiment, Run
+from aucseg.hints import did_you_mean
+from aucseg.training import ConfigError
+
+EXPERIMENTS = {
+    experiment.name: experiment
+    for experiment in (
+        components.ABLATION_COMPONENTS,
+        losses.SURROGATES,
+        losses.MULTICLASS,
+        losses.QUEUE,
+        bank.MEMORY_KIND,
+        bank.REPLACEMENT,
+        bank.MEMORY_SIZE,
+        bank.SAMPLE_RATIO,
+        bank.RESIZE_RATIO,
+        bank.FIXED_PIXELS,
+        bank.SAMPLING,
+        bank.BATCH_SIZE,
+        components.SENSITIVITY,
+    )
+}
+
+__all__ = ["EXPERIMENTS", "Arm", "Experiment", "Run", "get_experiment"]
+
+
+def get_experiment(name: str) -> Experiment:
+    """An experiment of the catalogue by name.
+
+    Raises:
+        ConfigError: for an unknown name, with the nearest or all known ones.
+    """
+    if name in EXPERIMENTS:
+        return EXPERIMENTS[name]
+    raise ConfigError(f"unknown experiment {name!r}; {did_you_mean(name, EXPERIMENTS)}")

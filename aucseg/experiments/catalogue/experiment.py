@@ -1,0 +1,77 @@
+"""A table as a set of runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from aucseg.experiments.profiles import make_config
+from aucseg.training import RunConfig
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One row of a table.
+
+    Attributes:
+        name: short name, a Python identifier.
+        label: as a reader sees it.
+        changes: keys of the configuration that make this arm.
+        published: the model's name in the published table, if it is there.
+    """
+
+    name: str
+    label: str
+    changes: dict[str, Any]
+    published: str | None = None
+
+
+@dataclass(frozen=True)
+class Run:
+    """One cell of an experiment: an arm with one seed."""
+
+    arm: Arm
+    config: RunConfig
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A table as a set of runs.
+
+    Attributes:
+        name: how the command line and notebooks call it.
+        title: what it asks.
+        arms: its rows.
+        baseline: name of the arm that the others are compared with.
+        paper, table: the published table, a file in ``data/published``; ``None`` if there is none.
+        metrics: what a reader of the table wants to see.
+    """
+
+    name: str
+    title: str
+    arms: tuple[Arm, ...]
+    baseline: str
+    paper: str | None = None
+    table: str | None = None
+    metrics: tuple[str, ...] = ("mIoU", "mIoU_head", "mIoU_middle", "mIoU_tail")
+
+    def runs(
+        self, dataset: str, profile: str, seeds: Sequence[int], *, root: str | None = None
+    ) -> tuple[Run, ...]:
+        """Every arm with every seed, seeds outermost: an interrupted sweep has whole seeds."""
+        return tuple(
+            Run(
+                arm,
+                make_config(
+                    dataset,
+                    profile,
+                    seed=seed,
+                    name=f"{self.name}/{arm.name}",
+                    root=root,
+                    **arm.changes,
+                ),
+            )
+            for seed in seeds
+            for arm in self.arms
+        )
