@@ -1,0 +1,102 @@
+"""What a run is trained on: the order of its images, and which classes are its tail."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from aucseg.data import CoveringBatchSampler, StepBatchSampler, StratifiedBatchSampler, auto_partition
+from aucseg.experiments import make_config
+from aucseg.training import ConfigError, SegmentationDataModule, SegmentationModule, train
+
+
+def module(**changes) -> SegmentationDataModule:
+    return SegmentationDataModule(make_config("streets", "smoke").with_(**changes))
+
+
+def by_hand(data: SegmentationDataModule) -> np.ndarray:
+    masks = [np.asarray(data.train_set[i][1]) for i in range(len(data.train_set))]
+    return np.array([[(mask == c).any() for c in range(19)] for mask in masks])
+
+
+def test_presence_is_of_the_training_masks():
+    data = module()
+    assert np.array_equal(data.presence, by_hand(data))
+
+
+@pytest.mark.parametrize(
+    ("sampling", "kind"),
+    [
+        ("random", StepBatchSampler),
+        ("stratified", StratifiedBatchSampler),
+        ("covering", CoveringBatchSampler),
+    ],
+)
+def test_sampling_names_a_sampler_that_the_loader_uses(sampling, kind):
+    data = module(data__sampling=sampling)
+    sampler = data.train_dataloader().batch_sampler
+    assert type(sampler) is kind
+    assert list(sampler) == list(data.sampler())
+    assert list(data.sampler(start_step=2)) == list(data.sampler())[2:]  # a resumed run goes on
+
+
+def test_the_ranks_of_a_covering_sampler_share_its_batches():
+    data = module(data__sampling="covering", data__batch_size=2)
+    parts = [data.sampler(rank=rank, world_size=2) for rank in range(2)]
+    presence = data.presence
+    for both in zip(*parts, strict=True):
+        images = [index for part in both for index, _ in part]
+        assert presence[images].any(0).sum() == presence.any(0).sum()
+
+
+def test_a_batch_too_small_to_cover_is_a_configuration_error():
+    with pytest.raises(ConfigError, match=r"covering.*cannot hold all"):
+        module(data__sampling="covering", data__batch_size=1).sampler()
+
+
+def test_the_record_says_what_a_sampler_repeats(tmp_path):
+    config = make_config("streets", "smoke", data={"sampling": "covering"}, bank=None)
+    record = train(config.with_(device="cpu"), tmp_path, progress=False)
+    repeats = record.dataset["repeats"]
+    held = by_hand(SegmentationDataModule(config)).any(0)
+    names = record.dataset["classes"]
+    assert {name for name, missed in repeats["missed"].items() if missed == 1.0} == {
+        name for name, has in zip(names, held, strict=True) if not has
+    }
+    assert repeats["most"] >= 1
+    assert "repeats" not in SegmentationDataModule(config.with_(data__sampling="random")).describe()
+
+
+def test_the_tail_of_the_label_set_is_the_default():
+    data = module()
+    assert data.spec == data.eval_set.spec
+
+
+def test_a_tail_of_ones_own_reaches_bank_loss_and_metrics():
+    config = make_config(
+        "streets", "smoke", data={"tail_classes": ("train", 3)}, loss={"pairs": "tail_versus_rest"}
+    )
+    data = SegmentationDataModule(config)
+    assert data.spec.tail == (3, 16)
+    network = SegmentationModule(config, data.spec)
+    assert network.bank is not None
+    assert network.bank.tail_classes == (3, 16)
+    assert network.objective.auc is not None
+    tail = np.isin(np.arange(19), (3, 16))
+    assert np.array_equal(network.objective.auc.pair_weights.numpy() > 0, tail[:, None] != tail)
+    assert tuple(np.flatnonzero(np.array(network.iou.groups) == "tail")) == (3, 16)
+
+
+def test_auto_goes_by_pixel_shares():
+    data = module(data__tail_classes="auto")
+    spec = data.eval_set.spec
+    assert data.spec.groups == auto_partition(spec.pixel_share, spec.names).groups
+
+
+@pytest.mark.parametrize(
+    ("choice", "words"),
+    [("autoo", "did you mean 'auto'|auto"), (("tram",), "tram"), ((3, 3), "twice"), ("ade20k", "Table 9")],
+)
+def test_a_tail_that_cannot_be_is_a_configuration_error(choice, words):
+    with pytest.raises(ConfigError, match=rf"data\.tail_classes: .*({words})"):
+        _ = module(data__tail_classes=choice).spec
