@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from aucseg.memory.diary import Diary
 from aucseg.memory.options import check_generator
@@ -55,6 +55,18 @@ class ObjectBank(nn.Module):
     def sizes(self) -> dict[int, int]:
         """Number of stored objects of each tail class."""
         return {label: len(entries) for label, entries in self._store.entries.items()}
+
+    def objects(self) -> dict[int, list[tuple[Tensor, Tensor]]]:
+        """The stored objects of each tail class, to look at.
+
+        Returns:
+            For each class pairs of a picture (C, h, w), the tight box around the object, and its mask (h, w),
+            boolean. They are the stored tensors themselves: do not write to them.
+        """
+        return {
+            label: [(entry.crop.image, entry.crop.mask) for entry in entries]
+            for label, entries in self._store.entries.items()
+        }
 
     def ages(self) -> dict[int, list[int]]:
         """How many steps ago each stored object of each tail class was stored."""

@@ -1,6 +1,7 @@
 """Figures and styled tables, drawn from images, class specifications and records."""
 
 from aucseg.plots.auc import class_order, class_shares, pair_heatmaps, roc_curve, roc_figure
+from aucseg.plots.bank import bank_overview, cutout, filmstrip, outlined, presence_grid, shelf
 from aucseg.plots.benchmarks import cost_curves, ratio_plot
 from aucseg.plots.masks import class_legend, colorize, image_grid, overlay, to_rgb
 from aucseg.plots.published import effect_plot_by_dataset, effects_by_dataset
@@ -14,12 +15,14 @@ from aucseg.plots.results import (
     measured_table,
 )
 from aucseg.plots.style import ARM_COLORS, GROUP_COLORS, use_style
+from aucseg.plots.sweeps import parameter_curves
 
 __all__ = [
     "ARM_COLORS",
     "GROUP_COLORS",
     "GROUP_SUFFIXES",
     "METRIC_LABELS",
+    "bank_overview",
     "class_bars",
     "class_legend",
     "class_order",
@@ -27,17 +30,23 @@ __all__ = [
     "colorize",
     "comparison_table",
     "cost_curves",
+    "cutout",
     "effect_plot",
     "effect_plot_by_dataset",
     "effects_by_dataset",
+    "filmstrip",
     "image_grid",
     "learning_curves",
     "measured_table",
+    "outlined",
     "overlay",
     "pair_heatmaps",
+    "parameter_curves",
+    "presence_grid",
     "ratio_plot",
     "roc_curve",
     "roc_figure",
+    "shelf",
     "to_rgb",
     "use_style",
 ]

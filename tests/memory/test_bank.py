@@ -435,3 +435,18 @@ def test_cuda_makes_the_same_choices(tmp_path):
     fresh = make(0)
     fresh.load_state_dict(torch.load(tmp_path / "state.pt", map_location="cpu", weights_only=True))
     fresh(images.cuda(), target.cuda())
+
+
+def test_objects_are_what_was_stored():
+    """A copy of the pixels at that place, whatever happens to the batch afterwards."""
+    images, target = torch.rand(1, 3, 8, 9), torch.zeros(1, 8, 9, dtype=torch.long)
+    target[0, 2:5, 3:7] = 4
+    target[0, 3, 4] = 0
+    wanted = images[0, :, 2:5, 3:7].clone()
+    bank = TailMemoryBank([4, 6], sample_ratio=0.0)
+    bank(images, target)
+    images.zero_()
+    ((picture, mask),) = bank.objects()[4]
+    assert torch.equal(picture, wanted)
+    assert mask.sum() == 11
+    assert bank.objects()[6] == []
