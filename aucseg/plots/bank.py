@@ -17,7 +17,6 @@ from aucseg.plots.masks import to_rgb
 from aucseg.plots.style import GROUP_COLORS
 
 PASTED_COLOR = "#ffd21f"
-_STRONG = {"linewidth": 1.6, "color": "#333333"}
 
 Objects = Mapping[int, Sequence[tuple[Any, Any]]]
 
@@ -48,9 +47,9 @@ def outlined(ax: Axes, image: Any, before: Any, after: Any, *, title: str = "") 
     changed = np.asarray(before) != np.asarray(after)
     ax.imshow(to_rgb(image))
     if changed.any():
-        ax.contour(
-            np.pad(changed, 1), levels=[0.5], colors=PASTED_COLOR, linewidths=1.3, extent=_pad(changed)
-        )
+        # a border of one pixel, so that the line closes where an object touches the edge of the image
+        extent = (-1.0, float(changed.shape[1]), -1.0, float(changed.shape[0]))
+        ax.contour(np.pad(changed, 1), levels=[0.5], colors=PASTED_COLOR, linewidths=1.3, extent=extent)
     ax.set_axis_off()
     if title:
         ax.set_title(title, fontsize=9)
@@ -125,7 +124,9 @@ def bank_overview(
         ((1.01, 0.5), middle, (-0.02, 0.5), right[centre]),
     ):
         places = start, end, first.transAxes, second.transAxes
-        figure.add_artist(ConnectionPatch(*places, arrowstyle="-|>", mutation_scale=16, **_STRONG))
+        figure.add_artist(
+            ConnectionPatch(*places, arrowstyle="-|>", mutation_scale=16, linewidth=1.6, color="#333333")
+        )
     return figure
 
 
