@@ -4,6 +4,7 @@ from aucseg.plots.auc import class_order, class_shares, pair_heatmaps, roc_curve
 from aucseg.plots.bank import bank_overview, cutout, filmstrip, outlined, presence_grid, shelf
 from aucseg.plots.benchmarks import cost_curves, ratio_plot
 from aucseg.plots.masks import class_legend, colorize, image_grid, overlay, to_rgb
+from aucseg.plots.memory import bank_memory_bars, batch_memory_curve
 from aucseg.plots.published import effect_plot_by_dataset, effects_by_dataset
 from aucseg.plots.results import (
     GROUP_SUFFIXES,
@@ -22,7 +23,9 @@ __all__ = [
     "GROUP_COLORS",
     "GROUP_SUFFIXES",
     "METRIC_LABELS",
+    "bank_memory_bars",
     "bank_overview",
+    "batch_memory_curve",
     "class_bars",
     "class_legend",
     "class_order",
