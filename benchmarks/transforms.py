@@ -2,9 +2,9 @@
 
     python benchmarks/transforms.py --csv
 
-A drawn street of 1024x2048 is written as JPEG, its mask as PNG. Decoding both is the measure; the steps of the
-pipeline (resize by 0.5 to 2, crop of 512x512 with a cap of 0.75, flip, photometric distortion) are added one
-after the other. All take turns in one run, with the same seeds.
+A drawn street of 1024x2048 is written as JPEG, its mask as PNG. Decoding both is the measure. The steps of
+the pipeline (resize by 0.5 to 2, crop of 512x512 with a cap of 0.75, flip, photometric distortion) are added
+one after the other. All take turns in one run, with the same seeds.
 """
 
 from __future__ import annotations
