@@ -35,7 +35,7 @@ def view_logits(
         ratios: factors on height and width, one view for each.
         flip: look at the mirrored image too, which doubles the views.
         within: (short, long) side in pixels of a box that images are brought to, aspect ratio kept, before
-            the ratios act: (512, 2048) for ADE20K and COCO-Stuff in all three papers' configurations. None
+            the ratios act: (512, 2048) for ADE20K and COCO-Stuff in AUCSeg's released configurations. None
             takes images at their own size.
 
     Yields:
@@ -64,9 +64,9 @@ def multi_scale(
 ) -> Tensor:
     """The mean over views of an image at several scales, and mirrored.
 
-    BLV and Region Rebalance evaluate with mmsegmentation, which averages softmax probabilities, each taken
-    after its logits are back at the image's size (version 0.x in ``aug_test``, 1.x in ``SegTTAModel``); so
-    that is the default. Averaging logits instead is the geometric mean of the probabilities, up to a factor.
+    Region Rebalance's m.s. columns (Tables 3 and 4) come from mmsegmentation, in which BLV works too. It
+    averages softmax probabilities, each taken after its logits are back at the image's size (version 0.x in
+    ``aug_test``, 1.x in ``SegTTAModel``); so that is the default. Averaging logits instead is the geometric mean of the probabilities, up to a factor.
 
     Memory is that of one view and one sum, however many views there are.
 

@@ -24,8 +24,8 @@ def sliding_window(
     The windows start at multiples of the stride, and the last of a row or column is shifted back inside the
     image, so that every window is full and every pixel covered. Images smaller than the window are padded at
     the right and the bottom by repeating the border; mmsegmentation runs these on what there is.
-    Averaged are logits, not probabilities, as in mmsegmentation's ``slide_inference``, by which BLV evaluates
-    in its semi-supervised setting (Section 4.2).
+    Averaged are logits, not probabilities, as in mmsegmentation's ``slide_inference``. BLV evaluates by
+    sliding windows in its semi-supervised setting (Section 4.2), without saying what it averages.
 
     Memory is that of one sum of the logits and of ``batch_size`` windows, however many windows there are.
     Gradients are not kept.

@@ -20,7 +20,7 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 class PhotometricDistortion(v2.Transform):
     r"""Random brightness, contrast, saturation and hue, each with probability 1/2.
 
-    The distortion of the released configurations of all three papers, mmsegmentation's, with value
+    The distortion of AUCSeg's released configurations, which is mmsegmentation's, with value
     :math:`V = \max(r, g, b)` and saturation :math:`S = 1 - \min(r, g, b) / V`:
 
     1. brightness: :math:`x + \delta`, :math:`\delta` uniform in plus or minus ``brightness``;
