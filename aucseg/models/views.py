@@ -66,7 +66,8 @@ def multi_scale(
 
     Region Rebalance's m.s. columns (Tables 3 and 4) come from mmsegmentation, in which BLV works too. It
     averages softmax probabilities, each taken after its logits are back at the image's size (version 0.x in
-    ``aug_test``, 1.x in ``SegTTAModel``); so that is the default. Averaging logits instead is the geometric mean of the probabilities, up to a factor.
+    ``aug_test``, 1.x in ``SegTTAModel``); so that is the default. Averaging logits instead is the
+    geometric mean of the probabilities, up to a factor.
 
     Memory is that of one view and one sum, however many views there are.
 
