@@ -116,6 +116,12 @@ def view_sizes(
             raise ValueError(f"within is (short, long) side in pixels, short first, got {within!r}")
         base = min(within[0] / min(size), within[1] / max(size))
     scaled = [[max(1, round(side * base * ratio)) for side in size] for ratio in ratios]
+    # Antialiased, torch 2.15 writes the first row into all rows of an image that is one pixel wide.
+    if any(width < 2 and (height, width) != tuple(size) for height, width in scaled):
+        raise ValueError(
+            f"ratios {list(ratios)} make images of {size[0]}x{size[1]} pixels less than two pixels wide; "
+            "use larger ones"
+        )
     return [(height, width) for height, width in scaled]
 
 

@@ -138,14 +138,15 @@ def test_half_precision_is_averaged_in_single() -> None:
         ({"ratios": ()}, r"at least one, got \[\]"),
         ({"ratios": (1.0, 0.0)}, r"positive factors, at least one, got \[1.0, 0.0\]"),
         ({"ratios": (float("nan"),)}, "got \\[nan\\]"),
+        ({"ratios": (0.05,)}, "make images of 20x10 pixels less than two"),
         ({"within": (8, 4)}, r"short first, got \(8, 4\)"),
         ({"within": (0, 4)}, r"got \(0, 4\)"),
         ({"average": "votes"}, "average is 'probabilities' or 'logits', got 'votes'"),
         ({"images": torch.zeros(3, 4, 4)}, r"\(B, 3, H, W\) floats"),
-        ({"model": lambda x: x[..., 1:]}, r"2 images of 20x30, got \(2, 3, 20, 29\)"),
+        ({"model": lambda x: x[..., 1:]}, r"2 images of 20x10, got \(2, 3, 20, 9\)"),
     ],
 )
 def test_bad_arguments(options: dict, message: str) -> None:
-    arguments = {"model": pointwise, "images": noise(), "ratios": (1.0,)} | options
+    arguments = {"model": pointwise, "images": noise(20, 10), "ratios": (1.0,)} | options
     with pytest.raises(ValueError, match=message):
         multi_scale(arguments.pop("model"), arguments.pop("images"), **arguments)

@@ -30,11 +30,9 @@ class _Resize(v2.Transform):
                 inpt.as_subclass(Tensor)[None], params["size"], interpolation=InterpolationMode.NEAREST_EXACT
             )
             return tv_tensors.Mask(resized[0])
-        if params["size"][-1] == 1:  # for bytes and a width of 1, torch 2.15 crashes or reads wrong pixels
-            pixels = F.resize(inpt.to(torch.float32), params["size"], antialias=True)
-            return tv_tensors.wrap(pixels.round().to(inpt.dtype), like=inpt)
-        if inpt.ndim == 3 and inpt.device.type == "cpu" and params["size"][0] > inpt.shape[-2]:
-            # on a CPU, torch enlarges bytes twice as fast where a pixel's channels lie together
+        if inpt.ndim == 3 and inpt.device.type == "cpu":
+            # Where a pixel's channels lie together, torch enlarges bytes twice as fast to the same values,
+            # and an image of one pixel does not make it crash.
             together = torch.stack(inpt.as_subclass(Tensor).unbind(), dim=-1).permute(2, 0, 1)
             inpt = tv_tensors.wrap(together, like=inpt)
         return F.resize(inpt, params["size"], interpolation=InterpolationMode.BILINEAR, antialias=True)
