@@ -17,7 +17,6 @@ from rich.table import Table
 from aucseg.data import normalize
 from aucseg.data.errors import DataError
 from aucseg.experiments import RecordStore, get_experiment, make_config
-from aucseg.models import predict as predict_ids
 from aucseg.plots import GROUP_SUFFIXES, overlay
 from aucseg.training import RunConfig, checkpoint_path, load_module
 from aucseg.training import evaluate as evaluate_checkpoint
@@ -119,19 +118,22 @@ def predict(
 ) -> None:
     """Write a mask of train ids, with the classes' colours as palette, for each image.
 
-    Images are resized to the size the network was trained at; masks have the images' own size.
+    Images are resized to the size the network was trained at and looked at as the configuration evaluates;
+    masks have the images' own size.
     """
     module = load_module(checkpoint)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     module.to(device)
-    height, width = module.config.data.size
+    data = module.config.data
     _check_images(images)
     output.mkdir(parents=True, exist_ok=True)
     for path in images:
         picture = _open_image(path)
-        pixels = np.asarray(picture.resize((width, height), Image.Resampling.BILINEAR))
+        size = picture.size if data.resize else data.size[::-1]
+        pixels = np.asarray(picture.resize(size, Image.Resampling.BILINEAR))
         batch = torch.from_numpy(pixels.transpose(2, 0, 1).copy())[None].to(device)
-        ids = predict_ids(module, normalize(batch))[0].to(torch.uint8).cpu().numpy()
+        with torch.inference_mode():
+            ids = module.look(normalize(batch))[0][0].to(torch.uint8).cpu().numpy()
         mask = Image.fromarray(ids).resize(picture.size, Image.Resampling.NEAREST)
         mask.putpalette(module.spec.palette.flatten().tolist())
         mask.save(output / f"{path.stem}.png")

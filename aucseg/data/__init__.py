@@ -15,7 +15,16 @@ from aucseg.data.statistics import ClassStatistics, count_dataset, list_statisti
 from aucseg.data.stratified import CoveringBatchSampler, StratifiedBatchSampler
 from aucseg.data.streets import SyntheticStreets
 from aucseg.data.tail_choice import choose_tail
-from aucseg.data.transforms import eval_transform, normalize, train_transform
+from aucseg.data.transforms import (
+    CappedRandomCrop,
+    PhotometricDistortion,
+    RandomResize,
+    RandomScale,
+    eval_transform,
+    normalize,
+    train_transform,
+    transform_batch,
+)
 
 __all__ = [
     "BankModel",
@@ -23,6 +32,7 @@ __all__ = [
     "BatchOdds",
     "CachedDataset",
     "CamVid",
+    "CappedRandomCrop",
     "Chance",
     "ClassSpec",
     "ClassStatistics",
@@ -32,6 +42,9 @@ __all__ = [
     "FolderDataset",
     "LabelCounts",
     "Partition",
+    "PhotometricDistortion",
+    "RandomResize",
+    "RandomScale",
     "Repeats",
     "SeededDataset",
     "StepBatchSampler",
@@ -57,4 +70,5 @@ __all__ = [
     "stored_after",
     "threshold_ranges",
     "train_transform",
+    "transform_batch",
 ]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 
@@ -120,8 +121,19 @@ class SeededDataset(Dataset[Any]):
     def __getitem__(self, key: Key) -> Any:
         index, item_seed = key
         item = self.dataset[index]
-        with torch.random.fork_rng(devices=[]):
-            # torch.manual_seed would seed the GPUs too, in the main process only: then dropout would
-            # depend on the number of workers.
-            torch.default_generator.manual_seed(item_seed)
+        with seeded(item_seed):
             return self.transform(*item)
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Let torch's CPU generator start at a seed, and put it back to where it was afterwards.
+
+    Args:
+        seed: of the draws inside.
+    """
+    with torch.random.fork_rng(devices=[]):
+        # torch.manual_seed would seed the GPUs too, in the main process only: then dropout would
+        # depend on the number of workers.
+        torch.default_generator.manual_seed(seed)
+        yield

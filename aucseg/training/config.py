@@ -49,7 +49,13 @@ class DataConfig(_Frozen):
         crop_size: height and width of the random training crop; ``None`` trains on whole images.
         scale: range of the random scale before the crop; ``None`` leaves the scale alone.
         hflip: probability of a horizontal flip.
-        photometric: random brightness, contrast and saturation.
+        photometric: random brightness, contrast and saturation; ``"mmseg"`` is the stronger distortion of
+            AUCSeg's released configurations, :class:`aucseg.data.PhotometricDistortion`.
+        resize: (short, long) side of a box that images on disk are brought to with their aspect ratio kept,
+            in training before ``scale`` acts; they are then read at their own size and not at ``size``, and
+            evaluated at it, one by one. Needs ``crop_size``. AUCSeg F.2 has (512, 2048) for ADE20K.
+        max_class_share: where one class has as much of a training crop, another is drawn, up to ten times;
+            1 for no cap. AUCSeg's released configurations have 0.75.
         train_split, eval_split: names of the splits; streets draws another world for each name.
         train_images, eval_images: how many images; ``None`` takes the whole split (streets needs a number).
         batch_size: images in a training step, on each device.
@@ -70,7 +76,9 @@ class DataConfig(_Frozen):
     crop_size: Size | None = None
     scale: tuple[float, float] | None = None
     hflip: float = Field(0.5, ge=0, le=1)
-    photometric: bool = False
+    photometric: bool | Literal["mmseg"] = False
+    resize: Size | None = None
+    max_class_share: float = Field(1.0, gt=0, le=1)
     train_split: str = "train"
     eval_split: str = "val"
     train_images: int | None = Field(None, ge=1)
@@ -89,6 +97,11 @@ class DataConfig(_Frozen):
                 raise ValueError(f"{key} must be positive, got {list(value)}")
         if self.scale is not None and not 0 < self.scale[0] <= self.scale[1]:
             raise ValueError(f"scale must be 0 < low <= high, got {list(self.scale)}")
+        if self.resize is not None:
+            if not 1 <= self.resize[0] <= self.resize[1]:
+                raise ValueError(f"resize is (short, long) side in pixels, got {list(self.resize)}")
+            if self.crop_size is None or self.name == "streets":
+                raise ValueError("resize needs crop_size, and images on disk: streets are drawn at size")
         if self.name == "streets" and (self.train_images is None or self.eval_images is None):
             raise ValueError("streets are drawn: say how many with train_images and eval_images")
         if self.name == "folder" and self.root is None:
@@ -230,6 +243,35 @@ class OptimConfig(_Frozen):
         return self
 
 
+class EvaluationConfig(_Frozen):
+    """How the network looks at the images of the evaluation split; whole and once by default.
+
+    Attributes:
+        window: (height, width) of sliding windows; see :func:`aucseg.models.sliding_window`.
+        stride: their steps; two thirds of the window by default.
+        ratios: scales of the image; see :func:`aucseg.models.view_logits`.
+        flip: the mirrored image too.
+    """
+
+    window: Size | None = None
+    stride: Size | None = None
+    ratios: tuple[float, ...] = (1.0,)
+    flip: bool = False
+
+    @model_validator(mode="after")
+    def _check(self) -> EvaluationConfig:
+        if self.window is not None and min(self.window) < 1:
+            raise ValueError(f"window must be positive, got {list(self.window)}")
+        if self.stride is not None:
+            if self.window is None:
+                raise ValueError("stride is that of a window: give window too")
+            if min(self.stride) < 1 or any(s > w for s, w in zip(self.stride, self.window, strict=True)):
+                raise ValueError(f"stride is from 1 to the window's size, got {list(self.stride)}")
+        if not self.ratios or not all(0 < ratio < float("inf") for ratio in self.ratios):
+            raise ValueError(f"ratios are positive factors, at least one, got {list(self.ratios)}")
+        return self
+
+
 class RunConfig(_Frozen):
     """Everything that decides the outcome of one run.
 
@@ -242,6 +284,7 @@ class RunConfig(_Frozen):
         loss: what is minimised.
         bank: the memory bank, ``None`` for none.
         optim: optimiser and schedule.
+        evaluation: how the network looks at the evaluation images.
         precision: ``"auto"`` is bfloat16 mixed precision on CUDA and float32 elsewhere.
         device: ``"auto"``, ``"cpu"`` or ``"cuda"``; not part of the identity, but in the record.
         checkpoint_every: steps between checkpoints; a killed run loses at most these.
@@ -255,6 +298,7 @@ class RunConfig(_Frozen):
     loss: LossConfig = LossConfig()
     bank: BankConfig | None = BankConfig()
     optim: OptimConfig = OptimConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
     precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"
     checkpoint_every: int = Field(500, ge=1)

@@ -59,10 +59,10 @@ def build_dataset(data: DataConfig, split: str, num_images: int | None) -> Any:
     if data.name == "folder" and data.root is None:
         raise ConfigError("data set 'folder' needs root")
     source: Any = CamVid if data.name == "camvid" else FolderDataset
-    dataset: FolderDataset = source(data.root, split, size=data.size)
+    dataset: FolderDataset = source(data.root, split, size=None if data.resize else data.size)
     if num_images is not None and num_images > len(dataset):
         raise ConfigError(f"split {split!r} holds {len(dataset)} images, {num_images} were asked for")
-    if 4 * len(dataset) * data.size[0] * data.size[1] <= _CACHE_BYTES:
+    if data.resize is None and 4 * len(dataset) * data.size[0] * data.size[1] <= _CACHE_BYTES:
         dataset.load()  # every file is opened now
     return dataset if num_images is None else CachedDataset(dataset, num_images=num_images, keep=False)
 
@@ -172,7 +172,12 @@ class SegmentationDataModule(LightningDataModule):
         """Batches from the step at which the trainer stands to the last."""
         data, trainer = self.config.data, self.trainer
         transform = train_transform(
-            data.crop_size or data.size, scale=data.scale, hflip=data.hflip, photometric=data.photometric
+            data.crop_size or data.size,
+            scale=data.scale,
+            hflip=data.hflip,
+            photometric=data.photometric,
+            resize=data.resize,
+            max_class_share=data.max_class_share,
         )
         sampler = self.sampler(
             start_step=trainer.global_step if trainer else 0,
@@ -183,7 +188,9 @@ class SegmentationDataModule(LightningDataModule):
 
     def test_dataloader(self) -> DataLoader[Any]:
         """The evaluation split, in order."""
-        return self._loader(self.eval_set, batch_size=self.config.data.eval_batch_size)
+        data = self.config.data
+        size = data.eval_batch_size if data.resize is None else 1  # sizes differ from image to image
+        return self._loader(self.eval_set, batch_size=size)
 
     def _loader(self, dataset: Dataset[Any] | Subset[Any], **options: Any) -> DataLoader[Any]:
         workers = self.config.data.num_workers

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Iterator
+from functools import partial
 from statistics import median
 from typing import Any
 
@@ -16,7 +18,7 @@ from aucseg.data.sampling import mix_seed
 from aucseg.data.spec import ClassSpec
 from aucseg.memory import TailMemoryBank
 from aucseg.metrics import PixelAUC, SegmentationIoU
-from aucseg.models import create_model, padded_logits
+from aucseg.models import create_model, padded_logits, sliding_window, view_logits
 from aucseg.training.bank import make_bank
 from aucseg.training.config import RunConfig
 from aucseg.training.objective import Objective
@@ -98,6 +100,30 @@ class SegmentationModule(LightningModule):
         """Logits (B,K,H,W) for normalised images (B,3,H,W) of any size."""
         return padded_logits(self.model, images)
 
+    def views(self, images: Tensor) -> Iterator[Tensor]:
+        """Logits (B,K,H,W) of each view of normalised images that the configuration evaluates by."""
+        how = self.config.evaluation
+        model = partial(padded_logits, self.model)
+        if how.window is not None:
+            model = partial(sliding_window, model, window=how.window, stride=how.stride)
+        within = self.config.data.resize
+        return view_logits(model, images, ratios=how.ratios, flip=how.flip, within=within)
+
+    def look(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Class ids (B,H,W), and sigmoids and softmax probabilities (B,K,H,W), as means over the views.
+
+        A single view is classified by its logits, whose order a softmax rounds away where two are close.
+        """
+        views = self.views(images)
+        logits = next(views)
+        ids, sigmoid, softmax = logits.argmax(dim=1), logits.sigmoid(), logits.softmax(dim=1)
+        count = 1
+        for logits in views:  # means of scores, as in aucseg.models.multi_scale
+            sigmoid, softmax, count = sigmoid + logits.sigmoid(), softmax + logits.softmax(dim=1), count + 1
+        if count == 1:
+            return ids, sigmoid, softmax
+        return softmax.argmax(dim=1), sigmoid / count, softmax / count
+
     def on_train_start(self) -> None:
         """Start the clock."""
         self._clock = time.perf_counter()
@@ -145,10 +171,10 @@ class SegmentationModule(LightningModule):
     def test_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         """Count confusions and ranks; logits never outlive their batch."""
         images, target = batch
-        logits = self(images).float()
-        self.iou.update(logits.argmax(dim=1), target)
-        self.auc_sigmoid.update(logits.sigmoid(), target)
-        self.auc_softmax.update(logits.softmax(dim=1), target)
+        ids, sigmoid, softmax = self.look(images)
+        self.iou.update(ids, target)
+        self.auc_sigmoid.update(sigmoid, target)
+        self.auc_softmax.update(softmax, target)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """AdamW and the schedule of AUCSeg F.2."""

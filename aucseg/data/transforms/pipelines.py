@@ -1,0 +1,86 @@
+"""The transforms of training and evaluation, put together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+from torchvision.transforms import v2
+
+from aucseg.data.transforms.color import PhotometricDistortion
+from aucseg.data.transforms.crop import CappedRandomCrop
+from aucseg.data.transforms.geometry import PadToMultiple, RandomResize, RandomScale
+
+PairTransform = Callable[..., Any]
+
+
+def train_transform(
+    crop_size: tuple[int, int],
+    *,
+    scale: tuple[float, float] | None = (0.5, 2.0),
+    hflip: float = 0.5,
+    photometric: bool | Literal["mmseg"] = False,
+    resize: int | tuple[int, int] | None = None,
+    max_class_share: float = 1.0,
+) -> PairTransform:
+    """Random scale, crop, flip and, optional, changes of light and colour.
+
+    Call it as ``image, mask = transform(image, mask)`` on tv_tensors (uint8). All randomness comes from
+    torch's CPU generator. Images smaller than the crop are padded: images with the ImageNet mean colour,
+    masks with void.
+
+    The settings of the papers, which all train with mmsegmentation:
+
+    ===================================== ============ ========= ========== ===========================
+    paper, data set                       resize       crop_size scale      max_class_share, photometric
+    ===================================== ============ ========= ========== ===========================
+    AUCSeg F.2, Cityscapes                (1024, 2048) 1024,1024 see below  see below
+    AUCSeg F.2, ADE20K and COCO-Stuff     (512, 2048)  512, 512  see below  see below
+    BLV 4.1, Cityscapes                   (1024, 2048) 512, 1024 not stated not stated
+    Region Rebalance 4.2                  not stated   512, 512  (0.5, 2.0) "random color jittering"
+    ===================================== ============ ========= ========== ===========================
+
+    Section F.2 names resizing, cropping and flips alone. AUCSeg's released configurations also have
+    ``scale=(0.5, 2.0)``, ``max_class_share=0.75`` and ``photometric="mmseg"``.
+
+    Args:
+        crop_size: (height, width) of the result.
+        scale: range of the random factor on height and width before the crop; None leaves the scale.
+        hflip: probability of a horizontal flip.
+        photometric: True changes brightness, contrast and saturation by up to 20% and hue by up to 7 degrees;
+            ``"mmseg"`` is the stronger :class:`PhotometricDistortion`.
+        resize: (short, long) side of the box that images are brought to, before ``scale`` acts; or the short
+            side alone. See :class:`RandomResize`. None takes images at their own size.
+        max_class_share: where one class has as much of a crop, another is drawn, up to ten times; 1 for no
+            cap. See :class:`CappedRandomCrop`.
+
+    Raises:
+        ValueError: if an argument is out of its range.
+    """
+    if not 0 <= hflip <= 1:
+        raise ValueError(f"hflip is a probability in [0, 1], got {hflip}")
+    if photometric not in (False, True, "mmseg"):
+        raise ValueError(f"photometric is False, True or 'mmseg', got {photometric!r}")
+    crop = CappedRandomCrop(crop_size, max_class_share=max_class_share)
+    steps: list[v2.Transform] = []
+    if resize is not None:
+        steps.append(RandomResize(resize, scale or (1.0, 1.0)))
+    elif scale is not None:
+        steps.append(RandomScale(*scale))
+    steps.append(crop)
+    if hflip > 0:
+        steps.append(v2.RandomHorizontalFlip(hflip))
+    if photometric == "mmseg":
+        steps.append(PhotometricDistortion())
+    elif photometric:
+        steps.append(v2.ColorJitter(brightness=0.2, contrast=0.2, saturation=0.2, hue=0.02))
+    return v2.Compose(steps)
+
+
+def eval_transform(*, divisor: int = 1) -> PairTransform:
+    """The whole image, unscaled; padded right and below to a multiple of ``divisor`` pixels.
+
+    Args:
+        divisor: the multiple that the model needs, 32 for most encoders (CamVid's 360 rows are none).
+    """
+    return PadToMultiple(divisor)

@@ -1,0 +1,250 @@
+"""What holds for every pipeline: sizes, labels, and pixels that stay with their labels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.utils.data import DataLoader
+from torchvision import tv_tensors
+
+from aucseg.data import SeededDataset, StepBatchSampler, train_transform, transform_batch
+from aucseg.data.folder import FolderDataset
+from aucseg.data.transforms import NEUTRAL, RandomResize, RandomScale
+
+FULL = {"resize": (48, 96), "scale": (0.5, 2.0), "max_class_share": 0.75, "photometric": "mmseg"}
+sides = st.integers(1, 70)
+ratios = st.tuples(st.floats(0.3, 1.5), st.floats(1, 2)).map(lambda t: (t[0], t[0] * t[1]))
+boxes = st.one_of(st.integers(1, 90), st.tuples(st.integers(1, 60), st.integers(60, 120)))
+
+
+def coordinates(height: int, width: int) -> tuple[tv_tensors.Image, tv_tensors.Mask]:
+    """Red is the row and green the column, and the mask is the row: pixels and labels can be compared."""
+    rows = torch.arange(height)[:, None].expand(height, width)
+    columns = torch.arange(width)[None].expand(height, width)
+    return (
+        tv_tensors.Image(torch.stack([rows, columns, (rows + columns) // 2]).byte()),
+        tv_tensors.Mask(rows.byte().clone()),
+    )
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    size=st.tuples(sides, sides),
+    crop=st.tuples(st.integers(1, 60), st.integers(1, 60)),
+    scale=st.none() | ratios,
+    resize=st.none() | boxes,
+    hflip=st.sampled_from([0.0, 0.5, 1.0]),
+    cap=st.sampled_from([0.1, 0.75, 1.0]),
+    seed=st.integers(0, 2**32),
+)
+def test_pixels_stay_with_their_labels(size, crop, scale, resize, hflip, cap, seed) -> None:
+    options = {"scale": scale, "resize": resize, "hflip": hflip, "max_class_share": cap}
+    torch.manual_seed(seed)
+    image, mask = train_transform(crop, **options)(*coordinates(*size))
+    assert (image.shape, mask.shape) == ((3, *crop), crop)
+    assert image.dtype == mask.dtype == torch.uint8
+    assert set(mask.unique().tolist()) <= {*range(size[0]), 255}
+    inside = mask != 255
+    # what was padded is void and neutral, and the image is one rectangle
+    assert (image[:, ~inside] == torch.tensor(NEUTRAL)[:, None]).all()
+    rows, columns = inside.any(1), inside.any(0)
+    assert torch.equal(inside, rows[:, None] & columns[None])
+    assert inside.any()
+    # The nearest pixel centre is half a pixel off at most, rounding another half. A filter that shrinks is
+    # cut off at the border and looks inwards there, by less than a third of its reach.
+    factor = 1.0 if scale is None else scale[0]
+    if resize is not None:
+        box = (resize,) if isinstance(resize, int) else resize
+        factor *= min(to / side for to, side in zip(box, sorted(size), strict=False))
+    reach = max(1.0, size[0] / max(1, round(size[0] * factor)))
+    away = (image[0].int() - mask.int()).abs()[inside]
+    assert away.max() <= 1 + reach / 3
+
+    torch.manual_seed(seed)
+    again = train_transform(crop, **options)(*coordinates(*size))
+    assert torch.equal(again[0], image)
+    assert torch.equal(again[1], mask)
+
+    torch.manual_seed(seed)
+    coloured = train_transform(crop, **options, photometric="mmseg")(*coordinates(*size))
+    assert torch.equal(coloured[1], mask)
+
+
+@pytest.mark.parametrize(
+    "transform", [RandomScale(0.4, 2.3), RandomResize((30, 77), (0.5, 2.0), keep_aspect=False)]
+)
+def test_columns_stay_with_their_labels(transform) -> None:
+    image, _ = coordinates(37, 61)
+    mask = tv_tensors.Mask(image[1].as_subclass(torch.Tensor).clone())
+    for seed in range(20):
+        torch.manual_seed(seed)
+        resized, labels = transform(image, mask)
+        assert resized.shape[1:] == labels.shape
+        reach = max(1.0, 61 / labels.shape[1])
+        assert (resized[1].int() - labels.int()).abs().max() <= 1 + reach / 3
+
+
+def triangle(length: int, to: int) -> np.ndarray:
+    """Weights (to, length) of a bilinear filter that is as wide as a new pixel, where that is wider."""
+    scale = length / to
+    centres = (np.arange(to)[:, None] + 0.5) * scale
+    away = np.abs(np.arange(length)[None] + 0.5 - centres)
+    weights = np.clip(1 - away / max(1.0, scale), 0, None)
+    return weights / weights.sum(axis=1, keepdims=True)
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    size=st.tuples(sides, sides), to=st.tuples(st.integers(1, 9), st.integers(1, 9)), seed=st.integers(0, 99)
+)
+def test_resized_images_are_filtered_by_a_triangle(size, to, seed) -> None:
+    """Rows and columns by NumPy, within the rounding of two passes over bytes."""
+    generator = torch.Generator().manual_seed(seed)
+    image = torch.randint(0, 256, (3, *size), dtype=torch.uint8, generator=generator)
+    found = RandomResize(to, keep_aspect=False)(tv_tensors.Image(image))
+    assert isinstance(found, tv_tensors.Image)
+    rows, columns = (triangle(a, b) for a, b in zip(size, to, strict=True))
+    assert np.abs(found.numpy() - rows @ image.numpy() @ columns.T).max() <= 2
+
+
+@pytest.mark.parametrize("label", [0, 18, 255])
+@pytest.mark.parametrize("size", [(1, 1), (33, 65), (100, 120)])
+def test_masks_of_one_label(label: int, size: tuple[int, int]) -> None:
+    """Nothing to choose among, for the cap: the last draw is taken and the labels are what they were."""
+    image = tv_tensors.Image(torch.full((3, *size), 77, dtype=torch.uint8))
+    mask = tv_tensors.Mask(torch.full(size, label, dtype=torch.uint8))
+    for seed in range(5):
+        torch.manual_seed(seed)
+        out, labels = train_transform((64, 64), **FULL)(image, mask)
+        assert out.shape == (3, 64, 64)
+        assert set(labels.unique().tolist()) <= {label, 255}
+        assert (labels == label).any()
+
+
+@pytest.mark.parametrize(
+    ("options", "size"),
+    [
+        ({"size": (512, 2048)}, (512, 1024)),
+        ({"size": (512, 1000)}, (500, 1000)),
+        ({"size": 512}, (512, 1024)),
+        ({"size": 512, "ratio": (0.5, 0.5)}, (256, 512)),
+        ({"size": (60, 50), "keep_aspect": False}, (60, 50)),
+        ({"size": (60, 50), "ratio": (1.5, 1.5), "keep_aspect": False}, (90, 75)),
+        ({"size": (1, 1), "ratio": (0.1, 0.1)}, (1, 1)),
+    ],
+)
+@pytest.mark.parametrize("lies", [True, False])
+def test_size_after_a_resize(options: dict, size: tuple[int, int], lies: bool) -> None:
+    """By hand, for an image of 1024x2048 and one that stands."""
+    params = RandomResize(**options).make_params([torch.zeros(3, *((1024, 2048) if lies else (2048, 1024)))])
+    kept = options.get("keep_aspect", True)
+    assert tuple(params["size"]) == (size if lies or not kept else size[::-1])
+
+
+def test_resize_draws_the_ratio_evenly() -> None:
+    torch.manual_seed(0)
+    resize = RandomResize((100, 400), (0.5, 2.0))
+    heights = [resize.make_params([torch.zeros(3, 50, 60)])["size"][0] for _ in range(2000)]
+    assert min(heights) in range(50, 53)
+    assert max(heights) in range(198, 201)
+    assert sum(heights) / len(heights) == pytest.approx(125, abs=3)  # its standard error is 1
+
+
+def test_a_resize_without_a_ratio_draws_nothing() -> None:
+    torch.manual_seed(3)
+    expected = torch.rand(2)
+    torch.manual_seed(3)
+    RandomResize((30, 60))(*coordinates(20, 20))
+    torch.testing.assert_close(torch.rand(2), expected, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"size": 0}, "size is a side or two sides in pixels, all positive, got 0"),
+        ({"size": (4, -1)}, r"all positive, got \(4, -1\)"),
+        ({"size": (4, 5, 6)}, r"got \(4, 5, 6\)"),
+        ({"size": (8, 4)}, r"size is \(short, long\) .* got \(8, 4\)"),
+        ({"size": 8, "keep_aspect": False}, r"size is \(height, width\) .* got 8"),
+        ({"size": 8, "ratio": (0.0, 1.0)}, r"0 < low <= high, got \(0.0, 1.0\)"),
+        ({"size": 8, "ratio": (1.0, float("inf"))}, r"0 < low <= high, got \(1.0, inf\)"),
+        ({"size": 8, "ratio": (1.0, float("nan"))}, r"0 < low <= high, got \(1.0, nan\)"),
+    ],
+)
+def test_bad_resize(options: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        RandomResize(**options)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"crop_size": (0, 4)}, r"crop_size is \(height, width\).*\(0, 4\)"),
+        ({"crop_size": (4, 4, 4)}, r"\(4, 4, 4\)"),
+        ({"max_class_share": 0.0}, r"max_class_share is a share in \(0, 1\].* got 0.0"),
+        ({"max_class_share": 1.01}, "got 1.01"),
+        ({"photometric": "strong"}, "photometric is False, True or 'mmseg', got 'strong'"),
+        ({"resize": (0, 4)}, "all positive"),
+        ({"resize": 4, "scale": (2.0, 1.0)}, "0 < low <= high"),
+    ],
+)
+def test_bad_pipeline(options: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        train_transform(**({"crop_size": (4, 4)} | options))
+
+
+def test_workers_do_not_change_the_batches_of_the_full_pipeline(tiny_camvid: Path) -> None:
+    data = SeededDataset(FolderDataset(tiny_camvid, "train"), train_transform((32, 40), **FULL))
+
+    def batches(workers: int, start: int = 0) -> list:
+        sampler = StepBatchSampler(len(data), 3, seed=5, steps=4, start_step=start)
+        return list(DataLoader(data, batch_sampler=sampler, num_workers=workers))
+
+    plain, parallel, resumed = batches(0), batches(2), batches(0, start=2)
+    for here, there in zip(plain + plain[2:], parallel + resumed, strict=True):
+        for a, b in zip(here, there, strict=True):
+            torch.testing.assert_close(a, b, rtol=0, atol=0)
+    assert not torch.equal(plain[0][0], plain[1][0])
+
+
+def test_a_batch_is_what_the_loader_gives_for_the_same_seeds() -> None:
+    items = [coordinates(40, 60), coordinates(61, 33), coordinates(20, 20)]
+    transform = train_transform((32, 40), **FULL)
+    seeds = [11, 2, 11]
+    data = SeededDataset(items, transform)
+    expected = [data[i, seed] for i, seed in enumerate(seeds)]
+    torch.manual_seed(9)
+    images, masks = transform_batch(transform, *zip(*items, strict=True), seeds)
+    after = torch.rand(1)
+    assert type(images) is type(masks) is torch.Tensor
+    assert torch.equal(images, torch.stack([image for image, _ in expected]))
+    assert torch.equal(masks, torch.stack([mask for _, mask in expected]))
+    torch.manual_seed(9)
+    assert torch.equal(torch.rand(1), after), "the batch must not move the global generator"
+
+
+def test_bad_batches() -> None:
+    image, mask = coordinates(20, 30)
+    with pytest.raises(ValueError, match="1 images, 1 masks and 2 seeds"):
+        transform_batch(train_transform((8, 8)), [image], [mask], [1, 2])
+    with pytest.raises(ValueError, match="at least one image, got 0 images"):
+        transform_batch(train_transform((8, 8)), [], [], [])
+    with pytest.raises(ValueError, match="end with a crop of fixed size"):
+        transform_batch(RandomScale(0.5, 2.0), [image] * 4, [mask] * 4, range(4))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_batch_on_the_gpu() -> None:
+    images, masks = (torch.stack(parts) for parts in zip(*[coordinates(60, 90)] * 4, strict=True))
+    transform = train_transform((32, 40), resize=(48, 96), max_class_share=0.75)
+    expected = transform_batch(transform, images, masks, range(4))
+    found = transform_batch(transform, images.cuda(), masks.cuda(), range(4))
+    assert found[0].is_cuda
+    assert found[1].is_cuda
+    assert (found[0].cpu().int() - expected[0].int()).abs().max() <= 1
+    assert (found[1].cpu() == expected[1]).float().mean() > 0.99
