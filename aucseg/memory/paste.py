@@ -84,7 +84,7 @@ def fit(
     wide = crop.image if crop.image.dtype == torch.float64 else crop.image.float()
     if edge == "soft":
         return _fit_soft(wide, crop.mask, size, crop.image.dtype)
-    image = F.interpolate(wide[None], size=size, mode="bilinear", antialias=antialias)[0]
+    image = _bilinear(wide, size, antialias=antialias)
     cover = crop.mask[None, None].float()
     mask = F.interpolate(cover, size=size, mode="nearest-exact")[0, 0] > 0
     if waits(mask.device) or not mask.any():  # where looking costs nothing, the share is seldom needed
@@ -92,11 +92,22 @@ def fit(
     return Crop(_as(image, crop.image.dtype), mask)
 
 
+def _bilinear(picture: Tensor, size: tuple[int, int], *, antialias: bool) -> Tensor:
+    """A picture (C, h, w) of floats at another size."""
+    # torch's averaging resize gives every row of a single column the values of the first row, but treats a
+    # single row well; and a single column is what is left of a traffic light far away
+    turned = antialias and size[1] == 1
+    if turned:
+        picture, size = picture.transpose(1, 2).contiguous(), (1, size[0])
+    resized = F.interpolate(picture[None], size=size, mode="bilinear", antialias=antialias)[0]
+    return resized.transpose(1, 2) if turned else resized
+
+
 def _fit_soft(wide: Tensor, mask: Tensor, size: tuple[int, int], dtype: torch.dtype) -> Crop:
     """Resize the object without its surroundings: colours weighted by the mask, and the mask's share."""
     cover = mask.to(wide.dtype)[None]
-    both = torch.cat((torch.where(mask, wide, 0), cover))[None]
-    resized = F.interpolate(both, size=size, mode="bilinear", antialias=True)[0]
+    both = torch.cat((torch.where(mask, wide, 0), cover))
+    resized = _bilinear(both, size, antialias=True)
     colour, share = resized[:-1], resized[-1]
     half = share >= 0.5
     kept = _not_empty(half, share)

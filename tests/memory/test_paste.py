@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from aucseg.memory.boxes import Box
 from aucseg.memory.paste import Crop, cut, fit, paste
@@ -92,3 +94,19 @@ def test_paste_by_hand():
     paste(image, target, Crop(torch.tensor([[[1.0, 2.0], [3.0, 4.0]]]), mask), 9, 1, 1, 255)
     assert target.tolist() == [[0, 0, 0, 0], [0, 255, 9, 0], [0, 0, 9, 0], [0, 0, 0, 0]]
     assert image[0].tolist() == [[0, 0, 0, 0], [0, 0, 2, 0], [0, 0, 4, 0], [0, 0, 0, 0]]
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    height=st.integers(1, 20),
+    width=st.integers(1, 6),
+    ratio=st.floats(0.05, 0.99),
+    edge=st.sampled_from(["hard", "soft"]),
+)
+def test_an_averaged_picture_is_pillows(height, width, ratio, edge):
+    """Down to a single column, where torch's own resize repeats the first row."""
+    crop = crop_of(torch.ones(height, width, dtype=torch.bool))
+    small = fit(crop, ratio, 99, 99, edge=edge)
+    size = small.mask.shape[::-1]
+    expected = [Image.fromarray(c.numpy()).resize(size, Image.Resampling.BILINEAR) for c in crop.image]
+    assert torch.allclose(small.image, torch.from_numpy(np.stack(expected)), atol=1e-5)
