@@ -1,4 +1,4 @@
-"""Exact probabilities that a batch misses classes: the formulas behind Proposition 1 and the odds of a batch."""
+"""Exact probabilities that a batch misses classes: for Proposition 1 and for the odds of a batch."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ def check_delta(delta: ArrayLike) -> Floats:
         "delta",
         values,
         (values <= 0) | (values >= 1),
-        "it is a probability of failure, strictly between 0 and 1: no finite sample reaches 0, and 1 asks nothing",
+        "it is a probability of failure, strictly between 0 and 1: no sample reaches 0, and 1 asks nothing",
     )
     return values
 

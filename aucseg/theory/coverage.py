@@ -152,9 +152,7 @@ def simulate_coverage(
     return CoverageTimes(np.sort(times), len(matrix), replacement)
 
 
-def _bracket(
-    presence: ArrayLike, delta: float, replacement: bool
-) -> tuple[NDArray[np.bool_], BatchSizes]:
+def _bracket(presence: ArrayLike, delta: float, replacement: bool) -> tuple[NDArray[np.bool_], BatchSizes]:
     matrix = check_presence(presence)
     held = matrix.sum(0)
     if replacement:

@@ -103,7 +103,9 @@ def crop_probabilities(masks: Iterable[Any], num_classes: int, crop_size: Size) 
     for count, item in enumerate(masks, start=1):
         mask = np.asarray(item)
         if mask.ndim != 2 or mask.dtype.kind not in "iu":
-            raise ValueError(f"mask {count - 1} is no label map (H, W) of integers: {mask.dtype}, {mask.shape}")
+            raise ValueError(
+                f"mask {count - 1} is no label map (H, W) of integers: {mask.dtype}, {mask.shape}"
+            )
         if mask.shape[0] < crop_size[0] or mask.shape[1] < crop_size[1]:
             raise ValueError(f"mask {count - 1} of {mask.shape} is smaller than the crop {crop_size}")
         for label in np.unique(mask):

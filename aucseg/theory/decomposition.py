@@ -40,8 +40,8 @@ class PairSplit:
         printed: the right side of Eq. 14 as printed, with the factors that cancel.
         inner_losses: the inner loss of each image, (N,), of which ``inner`` is the mean.
         inter_losses: the inter loss of each ordered pair of images, (N, N), nan on the diagonal.
-        rho_inner: largest weight of an image, |D| n(X+) n(X-) / (|N+| |N-|); see Lemma 5.
-        rho_inter: largest weight of two images, |D| (|D|-1) n(X1+) n(X2-) / (|N+| |N-|).
+        rho_inner: largest weight of an image, N n(X+) n(X-) over all pairs of pixels; see Lemma 5.
+        rho_inter: largest weight of two images, N (N-1) n(X1+) n(X2-) over the same.
     """
 
     whole: float

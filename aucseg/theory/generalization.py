@@ -132,7 +132,7 @@ def generalization_bound(
 
     Args:
         num_images: N, at least 2.
-        tau: degree of imbalance, at least 1; see :func:`aucseg.theory.imbalance`.
+        tau: degree of imbalance, at least 1; see :func:`imbalance`.
         num_classes: K, at least 2.
         delta: the bound fails with at most this probability, in (0, 1).
         pixels: k, pixels in an image; the default is the crop of 512 x 512 of the paper's F.2.
@@ -273,8 +273,8 @@ def first_useful_size(
         return BoundThreshold(None, target, limit, None)
     if cover_b * lipschitz * pixels < 1e-3:
         raise ValueError(
-            f"cover_b * lipschitz * pixels = {cover_b * lipschitz * pixels:g} is below 0.001: the bound need not "
-            "fall with the number of images, and the search cannot tell"
+            f"cover_b * lipschitz * pixels = {cover_b * lipschitz * pixels:g} is below 0.001: the bound need "
+            "not fall with the number of images, and the search cannot tell"
         )
     low, high = _LAST_EXHAUSTIVE // 2, _LAST_EXHAUSTIVE  # halves of N: even numbers only
     while bound(2.0 * high) >= target:

@@ -51,7 +51,7 @@ def maximal_cliques(adjacency: ArrayLike) -> list[tuple[int, ...]]:
     """All sets of vertices that are adjacent to each other and can take no other vertex (Bron-Kerbosch).
 
     Args:
-        adjacency: see :func:`read_graph`.
+        adjacency: which vertices are adjacent, (V, V), symmetric, no vertex with itself.
 
     Raises:
         ValueError: if it is no graph, or has more than ``MAX_SETS`` of them.
@@ -87,7 +87,7 @@ def fractional_chromatic_number(adjacency: ArrayLike) -> FractionalColouring:
     over the maximal independent sets I.
 
     Args:
-        adjacency: see :func:`read_graph`.
+        adjacency: which vertices are adjacent, (V, V), symmetric, no vertex with itself.
 
     Returns:
         The number, with sets and weights.

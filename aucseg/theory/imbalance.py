@@ -56,7 +56,7 @@ class ImbalanceRange:
 
 
 def imbalance(counts: ArrayLike) -> Imbalance:
-    """tau from the pixels of each class in each image.
+    """Degree of imbalance tau from the pixels of each class in each image.
 
     Args:
         counts: pixels, (N, K), N and K at least 2.
@@ -117,8 +117,8 @@ def imbalance_range(
         if (np.ceil(area / held) > limit).any():
             bad = int(np.argmax(np.ceil(area / held) > limit))
             raise ValueError(
-                f"class {bad} has {area[bad] / held[bad]:.0f} pixels in a mean image that holds it, more than "
-                f"image_pixels={limit:g}"
+                f"class {bad} has {area[bad] / held[bad]:.0f} pixels in a mean image that holds it, more "
+                f"than image_pixels={limit:g}"
             )
         most = np.minimum(most, limit)
     mean = area / total

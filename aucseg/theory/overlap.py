@@ -1,7 +1,7 @@
 r"""Region Rebalance: what accuracy says about IoU (Eq. 1 to 3, Remark 1, supplement B and C).
 
-The identity :math:`\frac{1}{\text{IoU}} = \frac{1}{\text{Acc}} + \frac{\text{FP}}{\text{TP}}` is exact. "Linear
-in 1/Acc with FP/TP a constant" is an assumption: :math:`\frac{\text{FP}}{\text{TP}} =
+The identity :math:`\frac{1}{\text{IoU}} = \frac{1}{\text{Acc}} + \frac{\text{FP}}{\text{TP}}` is exact.
+"Linear in 1/Acc with FP/TP a constant" is an assumption: :math:`\frac{\text{FP}}{\text{TP}} =
 \frac{\text{FP}}{\text{Acc} \cdot n_y}` changes with the accuracy unless FP grows in proportion to TP. With FP
 fixed instead, :math:`\frac{1}{\text{IoU}} = \frac{1 + \text{FP}/n_y}{\text{Acc}}`.
 """
@@ -109,13 +109,17 @@ def overlap(true_positives: float, false_negatives: float, false_positives: floa
 
 
 def remark1(
-    true_positives: float, false_negatives: float, false_positives: float, gain: float, false_positives_after: float
+    true_positives: float,
+    false_negatives: float,
+    false_positives: float,
+    gain: float,
+    false_positives_after: float,
 ) -> Remark1:
     r"""Region Rebalance, Remark 1: does an accuracy of (1 + K) A come with a larger IoU?
 
     .. math:: \text{IoU}^r \ge \text{IoU} \iff \text{FP}^r - (1 + K) \text{FP} \le K n_y
 
-    with :math:`n_y = \text{TP} + \text{FN}`, a count of pixels. The paper says that the condition guarantees an
+    with :math:`n_y = \text{TP} + \text{FN}`, a count of pixels. The paper says that it guarantees an
     improvement; with equality the IoU stays the same, and no accuracy goes above 1, so K <= 1/A - 1.
 
     Args:
@@ -169,8 +173,8 @@ def iou_from_accuracy(accuracy: ArrayLike, false_ratio: ArrayLike) -> Floats:
 def iou_slope(accuracy: ArrayLike, false_ratio: ArrayLike) -> Floats:
     r"""How much IoU a little accuracy is worth at a constant b = FP/TP: :math:`(1 + b\,\text{Acc})^{-2}`.
 
-    The supplement says that for b in [0, 1] optimising Acc equals optimising IoU. Both grow together for every
-    b, but at Acc = 0.6 the slope is 1, 0.59 and 0.39 for b = 0, 0.5 and 1, and 0.13 for b = 3.
+    The supplement says that for b in [0, 1] optimising Acc equals optimising IoU. Both grow together for
+    every b, but at Acc = 0.6 the slope is 1, 0.59 and 0.39 for b = 0, 0.5 and 1, and 0.13 for b = 3.
 
     Args:
         accuracy: in [0, 1].
@@ -202,7 +206,11 @@ def false_ratio(iou: ArrayLike, accuracy: ArrayLike) -> Floats:
 
 
 def constant_ratio_test(
-    names: tuple[str, ...], iou_before: ArrayLike, accuracy_before: ArrayLike, iou: ArrayLike, accuracy: ArrayLike
+    names: tuple[str, ...],
+    iou_before: ArrayLike,
+    accuracy_before: ArrayLike,
+    iou: ArrayLike,
+    accuracy: ArrayLike,
 ) -> RatioTest:
     """Is FP/TP constant from one run to another, class by class, as Eq. 3 is read in the paper?
 
@@ -253,5 +261,7 @@ def constant_ratio_test(
 def _unit(name: str, values: ArrayLike) -> Floats:
     numbers = np.asarray(values, np.float64)
     if not ((numbers >= 0) & (numbers <= 1)).all():
-        raise ValueError(f"{name} must be in [0, 1], not percent; got values from {numbers.min():g} to {numbers.max():g}")
+        raise ValueError(
+            f"{name} must be in [0, 1], not percent; got values from {numbers.min():g} to {numbers.max():g}"
+        )
     return numbers

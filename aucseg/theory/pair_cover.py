@@ -6,8 +6,8 @@ has the fractional chromatic number
 .. math:: \chi_f = 2(n-1) \text{ for even } n, \qquad \chi_f = 2n \text{ for odd } n.
 
 *At least*: a set of pairs without a common image has at most floor(n/2) of them, the weights of a cover add
-up to one on each of the n(n-1) pairs, so :math:`\chi_f \ge n(n-1) / \lfloor n/2 \rfloor`. *At most*: the rounds
-of a tournament (:func:`round_robin_cover`) are such groups, and every ordered pair is in exactly one. With
+up to one on each of the n(n-1) pairs, so :math:`\chi_f \ge n(n-1) / \lfloor n/2 \rfloor`. *At most*: the
+rounds of a tournament (:func:`round_robin_cover`) are such groups, and every ordered pair is in exactly one. With
 n = 2m that is Eq. 27, 2(2m-1): the value of the paper is right, and its proof is not. It removes groups of m
 pairs one after another and says that it can always go on because every image stays equally frequent. It
 cannot: see :func:`stuck_groups`.
@@ -198,7 +198,8 @@ def janson_sum(values: ArrayLike, sets: Sequence[Sequence[int]], weights: ArrayL
         The sum and its parts.
 
     Raises:
-        ValueError: if the weights of the sets that hold a position do not add up to one, or values do not fit.
+        ValueError: if the weights of the sets that hold a position do not add up to one, or the shapes do
+            not fit.
 
     Example:
         >>> janson_sum([1.0, 2.0, 4.0], [(0, 1), (1, 2), (0, 2)], [0.5, 0.5, 0.5]).parts.tolist()
@@ -206,7 +207,9 @@ def janson_sum(values: ArrayLike, sets: Sequence[Sequence[int]], weights: ArrayL
     """
     numbers, omega = np.asarray(values, np.float64), np.asarray(weights, np.float64)
     if numbers.ndim != 1 or omega.shape != (len(sets),):
-        raise ValueError(f"values of {numbers.shape} and {omega.shape} weights for {len(sets)} sets do not fit")
+        raise ValueError(
+            f"values of {numbers.shape} and {omega.shape} weights for {len(sets)} sets do not fit"
+        )
     if ((omega <= 0) | (omega > 1)).any():
         raise ValueError(f"weights must be in (0, 1], got {omega[(omega <= 0) | (omega > 1)][0]:g}")
     cover = np.zeros(len(numbers))

@@ -103,9 +103,7 @@ def necessary_batch_size(delta: float, min_probability: float) -> int:
     return _smallest_power(1, delta, min_probability)
 
 
-def all_present_probability(
-    probabilities: ArrayLike, batch_size: int, *, method: str = "product"
-) -> float:
+def all_present_probability(probabilities: ArrayLike, batch_size: int, *, method: str = "product") -> float:
     r"""Probability that a batch of independent images holds every class, for independent classes.
 
     .. math:: \prod_i \bigl(1 - (1 - p_i)^B\bigr) = \sum_{T} (-1)^{|T|} \prod_{i \in T} (1 - p_i)^B
