@@ -45,7 +45,7 @@ def linear_rademacher(
 ) -> Estimate:
     r"""Empirical Rademacher complexity (AUCSeg, Lemma 2) of linear scores of pixels, by simulation.
 
-    For :math:`F = \{x \mapsto w \cdot x : \lVert w \rVert_2 \le \Lambda\}` the supremum over w has a closed form,
+    For :math:`F = \{x \mapsto w \cdot x : \lVert w \rVert_2 \le \Lambda\}` the supremum has a closed form,
 
     .. math:: \hat R(F) = \mathbb{E}_\sigma \sup_w \frac1n \sum_i \sigma_i \, w \cdot x_i
         = \frac{\Lambda}{n} \mathbb{E}_\sigma \Bigl\| \sum_i \sigma_i x_i \Bigr\|_2,
@@ -86,7 +86,9 @@ def linear_rademacher(
 
 
 def linear_rademacher_bound(features: ArrayLike, radius: float = 1.0) -> float:
-    r"""Closed bound of the same complexity, by Jensen: :math:`\frac{\Lambda}{n} \sqrt{\sum_i \lVert x_i \rVert^2}`.
+    r"""Closed bound of the complexity of linear scores, by Jensen's inequality.
+
+    .. math:: \hat R(F) \le \frac{\Lambda}{n} \sqrt{\sum_i \|x_i\|_2^2}
 
     It holds with and without the sign constraint, and falls like one over the root of n.
 

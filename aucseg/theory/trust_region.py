@@ -30,8 +30,8 @@ def minimise_in_ball(matrix: ArrayLike, vector: ArrayLike, radius: float) -> Bal
     r"""Global minimum of :math:`w^\top A w - 2\, b \cdot w` over :math:`\lVert w \rVert_2 \le r`.
 
     A point is the global minimum if and only if :math:`(A + \lambda I) w = b` with :math:`\lambda \ge 0`,
-    :math:`A + \lambda I` positive semi-definite and :math:`\lambda (\lVert w \rVert - r) = 0`; in the eigenvectors of A
-    this is one equation in :math:`\lambda`.
+    :math:`A + \lambda I` positive semi-definite and :math:`\lambda (\lVert w \rVert - r) = 0`; in the
+    eigenvectors of A this is one equation in :math:`\lambda`.
 
     Args:
         matrix: A, (d, d), symmetric.
