@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from aucseg.theory import GapFit, GapRow, Slope
@@ -78,22 +77,19 @@ def print_fits(rows: Sequence[GapRow], fits: Sequence[GapFit]) -> None:
     sizes = sorted({row.images for row in rows})
     taus = sorted({row.tau for row in rows})
     for fit in fits:
-        table = Table(f"{fit.quantity}, tau", *(f"n = {n}" for n in sizes), "exponent of n")
-        for tau in taus:
-            means = [
-                np.mean([getattr(r, fit.quantity) for r in rows if (r.tau, r.images) == (tau, n)])
-                for n in sizes
-            ]
-            table.add_row(f"{tau:g}", *(f"{mean:.4f}" for mean in means), _slope(fit.by_tau[tau]))
+        table = Table(fit.quantity, *(f"tau {tau:g}" for tau in taus))
+        for n in sizes:
+            groups = [[getattr(r, fit.quantity) for r in rows if (r.tau, r.images) == (t, n)] for t in taus]
+            table.add_row(f"n = {n}", *(f"{np.mean(group):.4f}" for group in groups))
+        table.add_section()
+        table.add_row("exponent of n", *(f"{fit.by_tau[tau].value:.2f}" for tau in taus))
+        table.add_row("  from", *(f"{fit.by_tau[tau].low:.2f}" for tau in taus))
+        table.add_row("  to", *(f"{fit.by_tau[tau].high:.2f}" for tau in taus))
         console.print(table)
-        console.print(
-            escape(
-                f"all: n to the {_slope(fit.per_images)}"
-                + (f", tau to the {_slope(fit.per_tau)}" if fit.per_tau else "")
-                + (f", or spread to the {_slope(fit.per_spread)}" if fit.per_spread else "")
-            )
-        )
-    console.print("Theorem 1 claims n to the -0.5 and tau to the 1 for the first, up to logarithms.")
+        console.print(f"together: n to the {_slope(fit.per_images)}")
+        if fit.per_tau and fit.per_spread:
+            console.print(f"  tau to the {_slope(fit.per_tau)}, or spread to the {_slope(fit.per_spread)}")
+    console.print("Theorem 1 bounds the first by n to the -0.5 times tau to the 1, up to logarithms.")
 
 
 def _slope(slope: Slope) -> str:

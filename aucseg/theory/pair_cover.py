@@ -8,8 +8,8 @@ has the fractional chromatic number
 *At least*: a set of pairs without a common image has at most floor(n/2) of them, the weights of a cover add
 up to one on each of the n(n-1) pairs, so :math:`\chi_f \ge n(n-1) / \lfloor n/2 \rfloor`. *At most*: the
 rounds of a tournament (:func:`round_robin_cover`) are such groups, and every ordered pair is in exactly one.
-With n = 2m that is Eq. 27, 2(2m-1): the value of the paper is right, and its proof is not. It removes groups of
-m pairs one after another and says that it can always go on because every image stays equally frequent. It
+With n = 2m that is Eq. 27, 2(2m-1): the value of the paper is right, and its proof is not. It removes groups
+of m pairs one after another and says that it can always go on because every image stays equally frequent. It
 cannot: see :func:`stuck_groups`.
 """
 
