@@ -1,4 +1,4 @@
-"""The numeric claims of errata.csv about the theory: AUCSeg 4.2, 4.3, A to C, E.3; Region Rebalance 3.1, B, C.
+"""The numeric claims of errata.csv about the theory: AUCSeg 4.2, 4.3, A to C; Region Rebalance 3.1.
 
 Each test recomputes what a row says, by its own arithmetic or by the library. Not confirmed to the digit, for
 lack of the data they were made with: the toy figures of "Theorem 1, Eq. 29, Eq. 36" and of "Lemma 4" (they
