@@ -236,7 +236,7 @@ def first_useful_size(
 
     Returns:
         The number of images, if any, and the limit of the bound. Above 65,536 images the search takes the
-        bound to fall with N among even N, which holds for B mu k >= 0.001 and is checked.
+        bound to fall with N among even N: the corrected one does for B mu k / L >= 0.001, which is checked.
 
     Raises:
         ValueError: for a value outside its range.
@@ -271,10 +271,11 @@ def first_useful_size(
         return BoundThreshold(found, target, limit, float(bound(found)))
     if limit >= target:
         return BoundThreshold(None, target, limit, None)
-    if cover_b * lipschitz * pixels < 1e-3:
+    scale = cover_b * lipschitz * pixels / loss_range
+    if scale < 1e-3:
         raise ValueError(
-            f"cover_b * lipschitz * pixels = {cover_b * lipschitz * pixels:g} is below 0.001: the bound need "
-            "not fall with the number of images, and the search cannot tell"
+            f"cover_b * lipschitz * pixels / loss_range = {scale:g} is below 0.001: the bound need not fall "
+            "with the number of images, and the search cannot tell"
         )
     low, high = _LAST_EXHAUSTIVE // 2, _LAST_EXHAUSTIVE  # halves of N: even numbers only
     while bound(2.0 * high) >= target:
