@@ -21,7 +21,7 @@ ALLOWED: dict[str, set[str]] = {
     "losses": {"functional"},
     "memory": {"functional"},
     "metrics": {"functional"},
-    "data": {"paths", "hints"},
+    "data": {"theory", "paths", "hints"},  # the odds of a batch are formulas of Proposition 1
     "models": {"hints"},
     "training": {"functional", "losses", "memory", "metrics", "data", "models", "paths", "hints"},
     "experiments": {"functional", "metrics", "data", "models", "training", "paths", "hints"},

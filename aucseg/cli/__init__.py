@@ -9,6 +9,7 @@ import typer
 
 import aucseg
 from aucseg.cli.book import book
+from aucseg.cli.bound import bound, gap
 from aucseg.cli.data import app as data_app
 from aucseg.cli.runs import config, evaluate, predict, sweep, train
 from aucseg.data.errors import DataError
@@ -24,7 +25,7 @@ commands = typer.Typer(
     pretty_exceptions_show_locals=False,
 )
 commands.add_typer(data_app, name="data", help="List, fetch, verify and count data sets.")
-for command in (config, train, evaluate, predict, sweep, book):
+for command in (config, train, evaluate, predict, sweep, bound, gap, book):
     commands.command()(command)
 
 

@@ -12,10 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aucseg.data.odds import BankModel, batch_odds, stored_after
-from aucseg.data.odds.exact import count_distribution, mean_product, miss_probability, missing_distribution
+from aucseg.data.odds.exact import count_distribution, mean_product
 from aucseg.data.odds.model import wilson
 from aucseg.data.odds.simulate import simulate_missing
 from aucseg.data.statistics import ClassStatistics, load_statistics
+from aucseg.theory.batches import miss_probability, missing_distribution
 
 
 def make(presence: np.ndarray, tail: tuple[int, ...] = ()) -> ClassStatistics:

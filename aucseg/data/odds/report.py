@@ -7,16 +7,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from aucseg.data.odds.exact import (
-    MAX_CLASSES,
-    count_distribution,
-    mean_product,
-    miss_probability,
-    missing_distribution,
-)
+from aucseg.data.odds.exact import count_distribution, mean_product
 from aucseg.data.odds.model import BankModel, BatchOdds, Chance, wilson
 from aucseg.data.odds.simulate import simulate_missing
 from aucseg.data.statistics import ClassStatistics
+from aucseg.theory.batches import MAX_CLASSES, miss_probability, missing_distribution
 
 
 def batch_odds(
