@@ -22,7 +22,7 @@ def read_image(path: Path) -> np.ndarray:
     Raises:
         DataError: if the file cannot be decoded, or has more than 8 bits a channel.
     """
-    image = _open(path, "image")
+    image = open_picture(path, "image")
     if image.mode.startswith(("I", "F")):
         raise DataError(f"image of mode {image.mode!r}", file=path, remedy="save it with 8 bits a channel")
     return np.array(image.convert("RGB"))
@@ -37,7 +37,7 @@ def read_ids(path: Path, table: ClassTable | None) -> np.ndarray:
     Raises:
         DataError: for a file that cannot be decoded, a colour that no row has, values over 255.
     """
-    mask = _open(path, "mask")
+    mask = open_picture(path, "mask")
     if mask.mode in ("L", "P", "1"):
         return np.array(mask).astype(np.uint8)
     if mask.mode in ("RGB", "RGBA"):
@@ -90,7 +90,16 @@ def check_same_size(image: np.ndarray, mask: np.ndarray, image_file: Path, mask_
         )
 
 
-def _open(path: Path, kind: str) -> Image.Image:
+def open_picture(path: Path, kind: str) -> Image.Image:
+    """Decode a file with Pillow.
+
+    Args:
+        path: the file.
+        kind: ``"image"`` or ``"mask"``, for the message.
+
+    Raises:
+        DataError: if it is missing, damaged or cut off, or may not be read.
+    """
     try:
         with Image.open(path) as image:
             image.load()
@@ -98,10 +107,17 @@ def _open(path: Path, kind: str) -> Image.Image:
     except _BROKEN as error:
         # Pillow's own message repeats the path, or is empty.
         reason = type(error).__name__ if str(path) in str(error) or not str(error) else str(error)
-        size = path.stat().st_size if path.is_file() else "no"
+        size = _size(path)
         raise DataError(
             f"unreadable {kind} ({reason}, {size} bytes)", file=path, remedy="fetch or export the file again"
         ) from error
+
+
+def _size(path: Path) -> int | str:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return "no"
 
 
 def _ids_from_colors(rgb: np.ndarray, table: ClassTable | None, path: Path) -> np.ndarray:
