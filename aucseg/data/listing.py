@@ -183,7 +183,9 @@ def pair_up(images: dict[str, Path], masks: dict[str, Path]) -> Listing:
     return listing
 
 
-def pair_named(names: Iterable[str], images: dict[str, Path], masks: dict[str, Path], source: Path) -> Listing:
+def pair_named(
+    names: Iterable[str], images: dict[str, Path], masks: dict[str, Path], source: Path
+) -> Listing:
     """The items that a list names; other files are of no concern.
 
     Args:

@@ -13,7 +13,7 @@ from torchvision import tv_tensors
 from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as F
 
-from aucseg.data.counts import default_workers
+from aucseg.data.counts import LabelCounts, default_workers, sum_histograms
 from aucseg.data.fingerprint import fingerprint_files
 from aucseg.data.reading import check_same_size, read_image, to_train_ids
 from aucseg.data.spec import ClassSpec
@@ -107,6 +107,22 @@ class PairDataset(Dataset[Item]):
         mask = torch.from_numpy(to_train_ids(self._read_ids(path), self._lookup, path))
         return tv_tensors.Mask(mask if self.size is None else _resize_mask(mask, self.size))
 
+    def count(self, *, workers: int | None = None) -> LabelCounts:
+        """One pass over the masks as their files are: pixels of each class, and which image holds which.
+
+        Args:
+            workers: threads that read; the processor count up to 8 if None.
+
+        Raises:
+            DataError: for the first mask that is missing or wrong.
+        """
+
+        def one(path: Path) -> np.ndarray:
+            return np.bincount(to_train_ids(self._read_ids(path), self._lookup, path).ravel(), minlength=256)
+
+        with ThreadPoolExecutor(workers or default_workers()) as pool:
+            return sum_histograms(pool.map(one, (mask for _, mask in self.files)), self.spec.num_classes)
+
     def fingerprint(self) -> str:
         """Hex sha256 of the content: class names, labels, item names and the bytes of every file.
 
@@ -151,7 +167,5 @@ def resize_pair(
 
 
 def _resize_mask(mask: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
-    resized: torch.Tensor = F.resize(
-        mask[None], list(size), interpolation=InterpolationMode.NEAREST_EXACT
-    )[0]
+    resized: torch.Tensor = F.resize(mask[None], list(size), interpolation=InterpolationMode.NEAREST_EXACT)[0]
     return resized

@@ -38,10 +38,14 @@ def read_ids(path: Path, table: ClassTable | None) -> np.ndarray:
         DataError: for a file that cannot be decoded, a colour that no row has, values over 255.
     """
     mask = open_picture(path, "mask")
-    if mask.mode in ("L", "P", "1"):
-        return np.array(mask).astype(np.uint8)
     if mask.mode in ("RGB", "RGBA"):
         return _ids_from_colors(np.array(mask.convert("RGB")), table, path)
+    return _ids_of(mask, path)
+
+
+def _ids_of(mask: Image.Image, path: Path) -> np.ndarray:
+    if mask.mode in ("L", "P", "1"):
+        return np.array(mask).astype(np.uint8)
     if mask.mode.startswith("I"):
         wide = np.array(mask)
         if wide.max() > 255 or wide.min() < 0:
@@ -53,6 +57,58 @@ def read_ids(path: Path, table: ClassTable | None) -> np.ndarray:
             )
         return wide.astype(np.uint8)
     raise DataError(f"mask of mode {mask.mode!r}", file=path, remedy="save it as 8-bit gray, palette or RGB")
+
+
+def read_gray_ids(path: Path) -> np.ndarray:
+    """Decode a mask whose values are ids, (H, W) uint8; a colour mask is refused.
+
+    Raises:
+        DataError: as :func:`read_ids`, and for a colour mask.
+    """
+    return _ids_of(open_picture(path, "mask"), path)
+
+
+def read_indexed(path: Path, palette: np.ndarray) -> np.ndarray:
+    """Decode a palette mask to its indices, (H, W) uint8, or a colour mask by the same palette.
+
+    Args:
+        path: the file.
+        palette: colour of each index, (256, 3) uint8, all different.
+
+    Raises:
+        DataError: as :func:`read_ids`, and for a colour that is not in the palette.
+    """
+    mask = open_picture(path, "mask")
+    if mask.mode not in ("RGB", "RGBA"):
+        return _ids_of(mask, path)
+    rgb = np.array(mask.convert("RGB"))
+    codes = _code(palette)
+    order = np.argsort(codes)
+    at = order[np.minimum(np.searchsorted(codes[order], _code(rgb)), len(codes) - 1)]
+    unknown = np.argwhere(codes[at] != _code(rgb))
+    if unknown.size:
+        y, x = unknown[0]
+        raise DataError(
+            f"colour {tuple(int(v) for v in rgb[y, x])} at x={x}, y={y} is not in the palette "
+            f"({len(unknown)} such pixels)",
+            file=path,
+            remedy="save the mask with its palette, without smoothing",
+        )
+    return at.astype(np.uint8)
+
+
+def read_luminance(path: Path) -> np.ndarray:
+    """Decode a mask to gray values, (H, W) uint8, whatever its mode.
+
+    Raises:
+        DataError: if the file cannot be decoded, or has more than 8 bits a channel.
+    """
+    mask = open_picture(path, "mask")
+    if mask.mode.startswith(("I", "F")):
+        raise DataError(f"mask of mode {mask.mode!r}", file=path, remedy="save it as 8-bit gray")
+    if mask.mode == "1":
+        return np.array(mask).astype(np.uint8) * 255
+    return np.array(mask.convert("L"))
 
 
 def to_train_ids(ids: np.ndarray, lookup: np.ndarray, path: Path) -> np.ndarray:
