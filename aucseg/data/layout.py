@@ -55,7 +55,7 @@ def image_path(root: Path, split: str, name: str) -> Path:
     found = [p for p in candidates if p.is_file()]
     if not found:
         raise DataError(
-            f"missing image (nor {', '.join(IMAGE_SUFFIXES[1:])})",
+            f"missing image (nor {', '.join(IMAGE_SUFFIXES[1:])}){_other_case(candidates)}",
             file=candidates[0],
             remedy=f"add it or take {name!r} out of splits/{split}.txt",
         )
@@ -73,6 +73,19 @@ def mask_path(root: Path, split: str, name: str) -> Path:
     path = root / "annotations" / split / f"{name}.png"
     if not path.is_file():
         raise DataError(
-            "missing mask", file=path, remedy=f"add it or take {name!r} out of splits/{split}.txt"
+            f"missing mask{_other_case([path])}",
+            file=path,
+            remedy=f"add it or take {name!r} out of splits/{split}.txt",
         )
     return path
+
+
+def _other_case(candidates: list[Path]) -> str:
+    """Name a file beside the wanted ones that differs from them in the case of its letters only."""
+    wanted = {p.name.casefold() for p in candidates}
+    place = candidates[0].parent
+    try:
+        near = next((p.name for p in sorted(place.iterdir()) if p.name.casefold() in wanted), None)
+    except OSError:  # the folder itself is missing, or may not be read
+        return ""
+    return f"; {near} differs in the case of its letters" if near else ""

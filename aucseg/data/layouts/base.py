@@ -32,7 +32,7 @@ class Access:
     wanted: tuple[str, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Layout:
     """A published data set: its label set, where its files lie, what the values of its masks mean.
 

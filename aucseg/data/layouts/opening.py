@@ -27,7 +27,7 @@ def open_dataset(
     images: str | None = None,
     masks: str | None = None,
 ) -> PairDataset:
-    """A data set of image and mask files by name, in its published layout or as `aucseg data prepare` left it.
+    """A data set of image and mask files by name, in its published or its prepared layout.
 
     Its items are ``(image, mask)``: ``tv_tensors.Image`` uint8 (3, H, W) and ``tv_tensors.Mask`` uint8 (H, W)
     of train ids, void 255; ``.spec``, ``.files``, ``.names``, ``.mask(index)`` and ``.fingerprint()`` go with
@@ -87,7 +87,7 @@ def _prepared_spec(root: Path, spec: ClassSpec) -> ClassSpec:
     if spec.pixel_share:
         return spec
     read_classes(root).check_names(spec)
-    return resolve_spec(root, None)[1]
+    return replace(resolve_spec(root, None)[1], name=spec.name)
 
 
 def _pattern_spec(root: Path, layout: Layout) -> ClassSpec:

@@ -1,4 +1,4 @@
-"""Any folder of images and masks, by two patterns such as ``imgs/{name}_img.jpg`` and ``gts/{name}_gt.png``."""
+"""Any folder of images and masks, by two patterns: ``imgs/{name}_img.jpg`` and ``gts/{name}_gt.png``."""
 
 from __future__ import annotations
 
