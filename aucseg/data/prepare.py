@@ -73,7 +73,6 @@ def prepare(
     target: str | os.PathLike[str],
     *,
     splits: Sequence[str] | None = None,
-    spec: ClassSpec | None = None,
     size: tuple[int, int] | None = None,
     skip_bad: bool = False,
     workers: int | None = None,
@@ -91,7 +90,6 @@ def prepare(
         root: the data set.
         target: the folder to make.
         splits: names of the splits; all that are there if None.
-        spec: the label set; that of the layout if None.
         size: (height, width) to resize to; None leaves the size.
         skip_bad: leave out items with a problem instead of leaving their split unlisted.
         workers: threads; the processor count up to 8 if None.
@@ -107,15 +105,15 @@ def prepare(
     """
     check_size(size)
     place, out = layout.locate(Path(root)), Path(target)
-    label_set = spec or layout.spec
-    _claim(out, place, {"layout": layout.name, "classes": list(label_set.names), "size": size})
-    _write_classes(out, label_set, label_set.groups if label_set.pixel_share else None)
+    spec = layout.spec
+    _claim(out, place, {"layout": layout.name, "classes": list(spec.names), "size": size})
+    _write_classes(out, spec, spec.groups if layout.grouped else None)
     report = PrepareReport(out)
     for split in layout.splits(place) if splits is None else splits:
         listing = layout.listing(place, split)
         report.problems += listing.problems
         pairs = [p for p in listing.pairs if p.image is not None and p.mask is not None]
-        work = partial(_prepare_item, layout, label_set, out, split, size)
+        work = partial(_prepare_item, layout, spec, out, split, size)
         done: list[bool | DataError] = []
         with ThreadPoolExecutor(workers or default_workers()) as pool:
             for result in pool.map(work, pairs):
@@ -129,7 +127,7 @@ def prepare(
         good = [p.name for p, r in zip(pairs, done, strict=True) if not isinstance(r, DataError)]
         if good and (skip_bad or not (bad or listing.problems)):
             publish_text(out, Path("splits") / f"{split}.txt", "\n".join(good) + "\n")
-    _count(out, label_set, workers)
+    _count(out, layout, workers)
     return report
 
 
@@ -206,15 +204,15 @@ def _write_classes(out: Path, spec: ClassSpec, groups: Sequence[str] | None) -> 
     publish(out, Path("classes.csv"), write)
 
 
-def _count(out: Path, spec: ClassSpec, workers: int | None) -> None:
+def _count(out: Path, layout: Layout, workers: int | None) -> None:
     """``class_stats.csv`` of the complete splits; and the groups by it, if none are published."""
     splits = list_splits(out)
     if not splits:
         return
     table = read_classes(out)
     counts = {split: count_labels(out, split, table, workers=workers) for split in splits}
-    if not spec.pixel_share:
+    if not layout.grouped:
         share = counts["train" if "train" in counts else splits[0]].pixel_share
-        _write_classes(out, spec, groups_by_pixel_share([float(s) for s in share]))
+        _write_classes(out, layout.spec, groups_by_pixel_share([float(s) for s in share]))
     if "train" in counts:
         write_stats(out, table, counts)

@@ -24,7 +24,7 @@ The package's own layout, into which ``aucseg data prepare`` turns any of these,
 from aucseg.data.layouts.base import Access, Layout
 from aucseg.data.layouts.opening import open_dataset
 from aucseg.data.layouts.patterns import pattern_layout
-from aucseg.data.layouts.registry import detect, find_layout, list_datasets, locate
+from aucseg.data.layouts.registry import detect, find_layout, list_datasets, locate, named_layout
 
 __all__ = [
     "Access",
@@ -33,6 +33,7 @@ __all__ = [
     "find_layout",
     "list_datasets",
     "locate",
+    "named_layout",
     "open_dataset",
     "pattern_layout",
 ]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from aucseg.data.layouts.base import VOID, Access, Layout, value_table
 from aucseg.data.listing import Listing, by_stem, pair_up
 from aucseg.data.reading import read_gray_ids
+from aucseg.data.spec import load_spec
 
 _FOLDERS = {"train": "training", "val": "validation"}
 
@@ -31,7 +33,7 @@ def _list(root: Path, split: str) -> Listing:
 ADE20K = Layout(
     name="ade20k",
     title="ADE20K, scene parsing benchmark (150 classes)",
-    spec_name="ade20k",
+    load_spec=partial(load_spec, "ade20k"),
     access=Access(
         terms=(
             "ADE20K: images for non-commercial research and education only, annotations BSD-3.\n"

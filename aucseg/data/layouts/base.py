@@ -11,7 +11,7 @@ import numpy as np
 from aucseg.data.classes import NOT_A_LABEL, VOID
 from aucseg.data.errors import DataError
 from aucseg.data.listing import Listing
-from aucseg.data.spec import ClassSpec, load_spec
+from aucseg.data.spec import ClassSpec
 from aucseg.hints import did_you_mean
 
 
@@ -39,29 +39,32 @@ class Layout:
     Args:
         name: name of the data set.
         title: the same in words.
-        spec_name: name of its label set.
+        load_spec: gives its label set.
         access: how one comes by it.
         find: the folder that holds the layout, in the given one or a level below; None if it is not there.
         splits: names of the splits in that folder.
         list_split: the items of a split of that folder.
         read_ids: decodes a mask to values, (H, W) uint8.
         lookup: train id of each value, 255 for void, -1 for none, (256,) int16.
+        grouped: whether head, middle and tail of the label set are published, or its user's, and not to be
+            found by counting.
     """
 
     name: str
     title: str
-    spec_name: str
+    load_spec: Callable[[], ClassSpec]
     access: Access
     find: Callable[[Path], Path | None]
     splits: Callable[[Path], tuple[str, ...]]
     list_split: Callable[[Path, str], Listing]
     read_ids: Callable[[Path], np.ndarray]
     lookup: np.ndarray
+    grouped: bool = True
 
     @property
     def spec(self) -> ClassSpec:
         """The label set."""
-        return load_spec(self.spec_name)
+        return self.load_spec()
 
     def locate(self, root: Path) -> Path:
         """The folder that holds the layout.

@@ -8,6 +8,7 @@ items are in ``all``. Or with splits of one's own: ``images/<split>``, ``annotat
 from __future__ import annotations
 
 import csv
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from aucseg.data.layouts.base import VOID, Access, Layout, value_table
 from aucseg.data.layouts.matlab import read_matrix
 from aucseg.data.listing import Listing, Pair, by_stem, list_folder
 from aucseg.data.reading import read_gray_ids
+from aucseg.data.spec import load_spec
 
 NEVER_ANNOTATED = (12, 23, 30, 50)
 """Places in the published list of names that no annotation uses: clogs, intimate, panties, swimwear."""
@@ -64,7 +66,7 @@ _OCCURRING = tuple(i for i in range(59) if i not in NEVER_ANNOTATED)
 CCP = Layout(
     name="ccp",
     title="Clothing Co-Parsing, pixel-level part",
-    spec_name="ccp",
+    load_spec=partial(load_spec, "ccp"),
     access=Access(
         terms=(
             "Clothing Co-Parsing: repository under the Apache License 2.0; the photographs show people, "

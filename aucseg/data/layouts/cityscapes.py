@@ -7,6 +7,7 @@ train ids, and says nothing of a missing mask before that item is read.
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from torchvision.datasets import Cityscapes
@@ -14,6 +15,7 @@ from torchvision.datasets import Cityscapes
 from aucseg.data.layouts.base import VOID, Access, Layout, holding, value_table
 from aucseg.data.listing import Listing, by_stem, pair_up
 from aucseg.data.reading import read_gray_ids
+from aucseg.data.spec import load_spec
 
 _IMAGE, _MASK = "_leftimg8bit.png", "_gtfine_labelids.png"
 _SPLITS = ("train", "val", "test")
@@ -34,7 +36,7 @@ def _list(root: Path, split: str) -> Listing:
 CITYSCAPES = Layout(
     name="cityscapes",
     title="Cityscapes, fine annotations",
-    spec_name="cityscapes",
+    load_spec=partial(load_spec, "cityscapes"),
     access=Access(
         terms=(
             "Cityscapes: free for non-commercial use after registration; must not be passed on.\n"

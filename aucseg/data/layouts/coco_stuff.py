@@ -6,6 +6,7 @@ of the 164K hold id - 1 and 255 for unlabelled; the Matlab files of the 10K hold
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from aucseg.data.layouts.base import VOID, Access, Layout, first_folder, value_t
 from aucseg.data.layouts.matlab import read_matrix
 from aucseg.data.listing import Listing, by_stem, pair_named, pair_up
 from aucseg.data.reading import read_gray_ids
+from aucseg.data.spec import load_spec
 
 NEVER_ANNOTATED = (12, 26, 29, 30, 45, 66, 68, 69, 71, 83, 91)
 """Ids of COCO's list that no annotation uses: street sign, hat, shoe, eye glasses, plate, mirror, window,
@@ -62,7 +64,7 @@ def _list(root: Path, split: str) -> Listing:
 COCO_STUFF = Layout(
     name="coco_stuff",
     title="COCO-Stuff 164K",
-    spec_name="coco_stuff",
+    load_spec=partial(load_spec, "coco_stuff"),
     access=Access(
         terms=_TERMS,
         addresses=(
@@ -119,7 +121,7 @@ def _read_10k(path: Path) -> np.ndarray:
 COCO_STUFF_10K = Layout(
     name="coco_stuff_10k",
     title="COCO-Stuff 10K, version 1.1",
-    spec_name="coco_stuff_10k",
+    load_spec=partial(load_spec, "coco_stuff_10k"),
     access=Access(
         terms=_TERMS,
         addresses=(f"{_FILES}/cocostuff-10k-v1.1.zip", "https://github.com/nightrome/cocostuff10k"),

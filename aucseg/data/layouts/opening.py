@@ -10,11 +10,9 @@ from aucseg.data.classes import read_classes
 from aucseg.data.errors import DataError
 from aucseg.data.folder import FolderDataset, resolve_spec
 from aucseg.data.layouts.base import Layout
-from aucseg.data.layouts.patterns import pattern_layout
-from aucseg.data.layouts.registry import LAYOUTS, is_prepared, list_datasets, locate
+from aucseg.data.layouts.registry import LAYOUTS, named_layout
 from aucseg.data.pairs import PairDataset
 from aucseg.data.spec import ClassSpec, groups_by_pixel_share, load_spec
-from aucseg.hints import did_you_mean
 
 
 def open_dataset(
@@ -51,24 +49,17 @@ def open_dataset(
     Example:
         >>> data = open_dataset("cityscapes", "data/cityscapes", "val", size=(512, 1024))  # doctest: +SKIP
     """
-    if name not in list_datasets():
-        raise ValueError(f"unknown data set {name!r}; {did_you_mean(name, list_datasets())}")
-    if (images is None) != (masks is None) or (images is not None and name != "folder"):
-        raise ValueError("images and masks are patterns for 'folder', given both or not at all")
-    if name == "folder":
-        if root is None:
-            raise ValueError("data set 'folder' needs root: the folder that holds images and masks")
-        if images is None or masks is None:
-            return FolderDataset(root, split, size=size, cache=cache)
-        layout = pattern_layout(Path(root), images, masks)
-        return _open(layout, Path(root), split, _pattern_spec(Path(root), layout), size, cache)
-    place = locate(name, root)
+    layout, place = named_layout(name, root, images, masks)
+    if name in LAYOUTS and layout is LAYOUTS[name]:
+        return _open(layout, place, split, layout.spec, size, cache)
+    if name == "folder" and images is not None:
+        return _open(layout, place, split, _pattern_spec(place, layout), size, cache)
+    spec = None
     if name == "camvid":
-        return FolderDataset(place, split, load_spec(name), size=size, cache=cache)
-    layout = LAYOUTS[name]
-    if is_prepared(place):
-        return FolderDataset(place, split, _prepared_spec(place, layout.spec), size=size, cache=cache)
-    return _open(layout, layout.locate(place), split, layout.spec, size, cache)
+        spec = load_spec(name)
+    elif name in LAYOUTS:
+        spec = _prepared_spec(place, LAYOUTS[name])
+    return FolderDataset(place, split, spec, size=size, cache=cache)
 
 
 def _open(
@@ -82,20 +73,18 @@ def _open(
     return PairDataset(split, names, files, spec, layout.read_ids, layout.lookup, size=size, cache=cache)
 
 
-def _prepared_spec(root: Path, spec: ClassSpec) -> ClassSpec:
-    """The published label set, with what was counted in the folder where nothing is published."""
-    if spec.pixel_share:
-        return spec
-    read_classes(root).check_names(spec)
-    return replace(resolve_spec(root, None)[1], name=spec.name)
+def _prepared_spec(root: Path, layout: Layout) -> ClassSpec:
+    """The published label set, with what was counted in the folder where no groups are published."""
+    if layout.grouped:
+        return layout.spec
+    read_classes(root).check_names(layout.spec)
+    return replace(resolve_spec(root, None)[1], name=layout.spec.name)
 
 
 def _pattern_spec(root: Path, layout: Layout) -> ClassSpec:
     """The label set of a folder with other names of files: groups from its table, else by counting."""
-    table = read_classes(root)
-    names, colors = zip(*((r.name, r.color) for r in table.classes), strict=True)
-    spec = ClassSpec(root.resolve().name, names, colors, table.groups() or ("middle",) * len(names))
-    if table.groups() is not None:
+    spec = layout.spec
+    if layout.grouped:
         return spec
     splits = layout.splits(root)
     counts = _open(layout, root, "train" if "train" in splits else splits[0], spec, None, False).count()

@@ -6,12 +6,13 @@ import re
 from functools import partial
 from pathlib import Path, PurePosixPath
 
-from aucseg.data.classes import read_classes
+from aucseg.data.classes import ClassTable, read_classes
 from aucseg.data.errors import DataError
 from aucseg.data.layout import list_splits, read_split
 from aucseg.data.layouts.base import Access, Layout
-from aucseg.data.listing import Listing, find_files, pair_named, pair_up
+from aucseg.data.listing import Listing, find_files, list_folder, pair_named, pair_up
 from aucseg.data.reading import read_ids
+from aucseg.data.spec import ClassSpec
 
 _FIELDS = re.compile(r"\{(\w*)\}")
 
@@ -38,14 +39,50 @@ def pattern_layout(root: Path, images: str, masks: str) -> Layout:
     return Layout(
         name="folder",
         title="folder of images and masks",
-        spec_name="",
+        load_spec=partial(table_spec, table, root.resolve().name),
         access=Access("", (), (), (images, masks, "classes.csv")),
         find=lambda place: place,
         splits=lambda place: _splits(place, images),
         list_split=lambda place, split: _list(place, split, images, masks),
         read_ids=partial(read_ids, table=table),
         lookup=table.lookup(),
+        grouped=table.groups() is not None,
     )
+
+
+def own_layout(root: Path) -> Layout:
+    """The layout of `FolderDataset` as one of these, for `aucseg.data.prepare.prepare`.
+
+    Args:
+        root: the folder.
+
+    Raises:
+        DataError: if the class table is missing or wrong.
+    """
+    table = read_classes(root)
+    return Layout(
+        name="folder",
+        title="folder of images and masks",
+        load_spec=partial(table_spec, table, root.resolve().name),
+        access=Access("", (), (), ("images/<split>", "annotations/<split>", "splits", "classes.csv")),
+        find=lambda place: place,
+        splits=list_splits,
+        list_split=list_folder,
+        read_ids=partial(read_ids, table=table),
+        lookup=table.lookup(),
+        grouped=table.groups() is not None,
+    )
+
+
+def table_spec(table: ClassTable, name: str) -> ClassSpec:
+    """The label set of a class table; all classes are middle if it has no groups.
+
+    Args:
+        table: the class table.
+        name: name of the label set.
+    """
+    names, colors = zip(*((r.name, r.color) for r in table.classes), strict=True)
+    return ClassSpec(name, names, colors, table.groups() or ("middle",) * len(names))
 
 
 def _check(pattern: str) -> None:

@@ -13,6 +13,7 @@ from aucseg.data.layouts.base import Layout
 from aucseg.data.layouts.ccp import CCP
 from aucseg.data.layouts.cityscapes import CITYSCAPES
 from aucseg.data.layouts.coco_stuff import COCO_STUFF, COCO_STUFF_10K
+from aucseg.data.layouts.patterns import own_layout, pattern_layout
 from aucseg.data.layouts.salient import ECSSD, HKU_IS, PASCAL_S
 from aucseg.data.layouts.voc import VOC
 from aucseg.data.places import find_root
@@ -84,3 +85,38 @@ def locate(name: str, root: str | os.PathLike[str] | None = None) -> Path:
         raise ValueError(f"unknown data set {name!r}; {did_you_mean(name, list_datasets())}")
     layout = LAYOUTS.get(name)
     return find_root(name, root, holds=None if layout is None else lambda p: layout.find(p) is not None)
+
+
+def named_layout(
+    name: str,
+    root: str | os.PathLike[str] | None = None,
+    images: str | None = None,
+    masks: str | None = None,
+) -> tuple[Layout, Path]:
+    """The layout of a data set and its folder, whether it is published, prepared, or one of the user's.
+
+    Args:
+        name: one of `list_datasets`.
+        root: its folder; searched for if None.
+        images: pattern of the images, for ``"folder"``; see `pattern_layout`.
+        masks: pattern of the masks.
+
+    Raises:
+        DataError: if the folder is missing or not in the layout.
+        ValueError: for an unknown name, or patterns that do not fit.
+    """
+    if (images is None) != (masks is None) or (images is not None and name != "folder"):
+        raise ValueError("images and masks are patterns for 'folder', given both or not at all")
+    if name == "folder":
+        if root is None:
+            raise ValueError("data set 'folder' needs root: the folder that holds images and masks")
+        place = Path(root)
+        if not place.is_dir():
+            raise DataError("no such folder", file=place, remedy="check the path of the data set")
+        if images is None or masks is None:
+            return own_layout(place), place
+        return pattern_layout(place, images, masks), place
+    place = locate(name, root)
+    if name == "camvid" or is_prepared(place):
+        return own_layout(place), place
+    return LAYOUTS[name], LAYOUTS[name].locate(place)

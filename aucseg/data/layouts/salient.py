@@ -8,12 +8,14 @@ has gray values in between, the share of people who chose the object.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from aucseg.data.layout import IMAGE_SUFFIXES, list_splits, read_split
 from aucseg.data.layouts.base import Access, Layout, value_table
 from aucseg.data.listing import Listing, by_stem, pair_named, pair_up
 from aucseg.data.reading import read_luminance
+from aucseg.data.spec import load_spec
 
 Folders = tuple[tuple[str, str], ...]
 
@@ -62,7 +64,7 @@ def _layout(
     return Layout(
         name=name,
         title=title,
-        spec_name="salient",
+        load_spec=partial(load_spec, "salient"),
         access=Access(
             terms=f"{title.partition(',')[0]}: for research; images from the internet.\nCite: {cite}.",
             addresses=(page,),
@@ -74,6 +76,7 @@ def _layout(
         list_split=_lister(every),
         read_ids=read_luminance,
         lookup=value_table({value: int(value >= _THRESHOLD) for value in range(256)}),
+        grouped=False,
     )
 
 

@@ -7,6 +7,7 @@ missing file, and knows no lists but its own, where the usual "trainaug" is a li
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from aucseg.data.layouts.base import VOID, Access, Layout, value_table
 from aucseg.data.layouts.palette import interleaved_palette
 from aucseg.data.listing import Listing, by_stem, pair_named
 from aucseg.data.reading import read_indexed
+from aucseg.data.spec import load_spec
 
 _LISTS = Path("ImageSets") / "Segmentation"
 
@@ -45,7 +47,7 @@ def _read(path: Path) -> np.ndarray:
 VOC = Layout(
     name="voc",
     title="PASCAL VOC 2012, segmentation",
-    spec_name="voc",
+    load_spec=partial(load_spec, "voc"),
     access=Access(
         terms=(
             "PASCAL VOC 2012: the images follow Flickr's terms of use, for research.\n"
@@ -64,4 +66,5 @@ VOC = Layout(
     list_split=_list,
     read_ids=_read,
     lookup=value_table({VOID: VOID, **{k: k for k in range(21)}}),
+    grouped=False,
 )
