@@ -1,4 +1,4 @@
-"""Data sets that come as one archive with a published checksum, and unpack into the layout they are read in."""
+"""Data sets that come as one archive with a published checksum, and are read as it unpacks."""
 
 from __future__ import annotations
 

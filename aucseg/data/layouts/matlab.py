@@ -2,25 +2,12 @@
 
 from __future__ import annotations
 
-import struct
-import zlib
 from pathlib import Path
 
 import numpy as np
 from scipy.io import loadmat
 
 from aucseg.data.errors import DataError
-
-_BROKEN = (
-    OSError,
-    ValueError,
-    TypeError,
-    KeyError,
-    IndexError,
-    NotImplementedError,
-    struct.error,
-    zlib.error,
-)
 
 
 def read_matrix(path: Path, key: str) -> np.ndarray:
@@ -35,7 +22,7 @@ def read_matrix(path: Path, key: str) -> np.ndarray:
     """
     try:
         content = loadmat(path, variable_names=[key])
-    except _BROKEN as error:
+    except Exception as error:  # on a damaged file the reader raises whatever it stumbles over
         raise DataError(
             f"unreadable mask ({type(error).__name__}: {error})", file=path, remedy="fetch the file again"
         ) from error
