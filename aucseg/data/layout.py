@@ -32,15 +32,31 @@ def read_split(root: Path, split: str) -> tuple[str, ...]:
         raise DataError(
             "no such split file", file=path, remedy=f"splits found: {there}; a split file holds a name a line"
         )
-    names = tuple(line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip())
-    if not names:
-        raise DataError("the split is empty", file=path, remedy="write the names of its items, one a line")
+    names = read_names(path)
     name, times = Counter(names).most_common(1)[0]
     if times > 1:
         raise DataError(f"{name!r} stands there {times} times", file=path, remedy="keep one")
     for name in names:
         if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
             raise DataError(f"{name!r} leads outside the folder", file=path, remedy="use plain names")
+    return names
+
+
+def read_names(path: Path) -> tuple[str, ...]:
+    """The names in a list, one a line; a name may repeat.
+
+    Raises:
+        DataError: if the list cannot be read, is no text, or is empty.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(
+            f"cannot be read ({error})", file=path, remedy="a split file is UTF-8 text with a name a line"
+        ) from error
+    names = tuple(line.strip() for line in text.splitlines() if line.strip())
+    if not names:
+        raise DataError("the split is empty", file=path, remedy="write the names of its items, one a line")
     return names
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -195,7 +195,11 @@ def pair_named(
         source: the list, for the messages.
     """
     listing = Listing()
-    for name in names:
+    for name, times in Counter(names).items():
+        if times > 1:
+            listing.problems.append(
+                DataError(f"{name!r} stands there {times} times", file=source, remedy="keep one")
+            )
         pair = Pair(name, images.get(name), masks.get(name))
         listing.pairs.append(pair)
         for kind, path, there in (("image", pair.image, images), ("mask", pair.mask, masks)):

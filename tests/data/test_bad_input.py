@@ -85,7 +85,6 @@ def test_all_defects_at_once(tmp_path: Path) -> None:
     base = ade(tmp_path, len(DEFECTS) + 1)
     for i, (where, damage, _) in enumerate(DEFECTS):
         damage(base / where.format(i))
-    # links in one folder outside would fall on each other's targets otherwise
     report = verify(base)
     assert report.splits == {"train": len(DEFECTS) + 1}
     found = {Path(p.file).stem: p.what for p in report.problems}

@@ -19,6 +19,7 @@ from tests.repository import ROOT
 def test_specs_are_the_counted_ones(name: str) -> None:
     spec, known = load_spec(name), load_statistics(name)
     assert spec.names == known.names
+    assert all(n == n.strip() for n in spec.names)
     assert spec.groups == known.groups
     assert spec.pixel_share == pytest.approx(known.pixel_share, abs=1e-8)
     assert spec.image_share == pytest.approx(known.image_share, abs=1e-6)

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from aucseg.data.errors import DataError
+from aucseg.data.layout import read_names
 from aucseg.data.layouts.base import VOID, Access, Layout, first_folder, value_table
 from aucseg.data.layouts.matlab import read_matrix
 from aucseg.data.listing import Listing, by_stem, pair_named, pair_up
@@ -97,10 +98,9 @@ def _find_10k(root: Path) -> Path | None:
 
 def _list_10k(root: Path, split: str) -> Listing:
     source = root / "imageLists" / f"{split}.txt"
-    names = [line.strip() for line in source.read_text(encoding="utf-8").splitlines() if line.strip()]
     images, problems = by_stem(root / "images", (".jpg",))
     masks, more = by_stem(root / "annotations", (".mat", ".png"), without=_CONVERTED)
-    listing = pair_named(names, images, masks, source)
+    listing = pair_named(read_names(source), images, masks, source)
     listing.problems[:0] = problems + more
     return listing
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from aucseg.data.layout import read_names
 from aucseg.data.layouts.base import VOID, Access, Layout, value_table
 from aucseg.data.layouts.palette import interleaved_palette
 from aucseg.data.listing import Listing, by_stem, pair_named
@@ -32,10 +33,9 @@ def _find(root: Path) -> Path | None:
 
 def _list(root: Path, split: str) -> Listing:
     source = root / _LISTS / f"{split}.txt"
-    names = [line.strip() for line in source.read_text(encoding="utf-8").splitlines() if line.strip()]
     images, problems = by_stem(root / "JPEGImages", (".jpg",))
     masks, more = by_stem(root / "SegmentationClass", (".png",))
-    listing = pair_named(names, images, masks, source)
+    listing = pair_named(read_names(source), images, masks, source)
     listing.problems[:0] = problems + more
     return listing
 
