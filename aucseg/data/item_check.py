@@ -48,14 +48,21 @@ class CheckedItem:
         warnings: what is worth knowing.
         image_hash: sha256 of the image's pixels, None if it cannot be read.
         size: its height and width.
-        histogram: pixels of each train id, (256,) int64, None if the mask cannot be read.
+        labels: train ids that occur, uint8, and the pixels of each, int64; None if the mask cannot be read.
     """
 
     problems: list[Problem]
     warnings: list[str]
     image_hash: str | None = None
     size: tuple[int, int] | None = None
-    histogram: np.ndarray | None = None
+    labels: tuple[np.ndarray, np.ndarray] | None = None
+
+    def histogram(self) -> np.ndarray:
+        """Pixels of each train id, (256,) int64."""
+        dense = np.zeros(256, np.int64)
+        if self.labels is not None:
+            dense[self.labels[0]] = self.labels[1]
+        return dense
 
 
 def as_problem(split: str, error: DataError) -> Problem:
@@ -103,7 +110,7 @@ def check_item(subject: Subject, split: str, pair: Pair) -> CheckedItem:
             )
         if lookup is not None:
             present = np.bincount(ids.ravel(), minlength=256)
-            item.histogram = _by_train_id(present, lookup)
+            item.labels = _by_train_id(present, lookup)
             if np.any((present > 0) & (lookup == NOT_A_LABEL)):
                 checks.append(partial(to_train_ids, ids, lookup, mask_file))
     for check in checks:
@@ -114,7 +121,9 @@ def check_item(subject: Subject, split: str, pair: Pair) -> CheckedItem:
     return item
 
 
-def _by_train_id(present: np.ndarray, lookup: np.ndarray) -> np.ndarray:
-    """Pixels of each train id (256,) from pixels of each value (256,); labels outside are left out."""
+def _by_train_id(present: np.ndarray, lookup: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Train ids that occur and their pixels, from pixels of each value; labels outside are left out."""
     known = lookup != NOT_A_LABEL
-    return np.bincount(lookup[known], present[known], minlength=256).astype(np.int64)
+    dense = np.bincount(lookup[known], present[known], minlength=256).astype(np.int64)
+    held = np.flatnonzero(dense)
+    return held.astype(np.uint8), dense[held]

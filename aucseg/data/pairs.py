@@ -17,6 +17,7 @@ from aucseg.data.counts import LabelCounts, default_workers, sum_histograms
 from aucseg.data.fingerprint import fingerprint_files
 from aucseg.data.reading import check_same_size, read_image, to_train_ids
 from aucseg.data.spec import ClassSpec
+from aucseg.data.threads import bounded_map
 
 Item = tuple[tv_tensors.Image, tv_tensors.Mask]
 
@@ -120,8 +121,8 @@ class PairDataset(Dataset[Item]):
         def one(path: Path) -> np.ndarray:
             return np.bincount(to_train_ids(self._read_ids(path), self._lookup, path).ravel(), minlength=256)
 
-        with ThreadPoolExecutor(workers or default_workers()) as pool:
-            return sum_histograms(pool.map(one, (mask for _, mask in self.files)), self.spec.num_classes)
+        masks = (mask for _, mask in self.files)
+        return sum_histograms(bounded_map(one, masks, workers=workers), self.spec.num_classes)
 
     def fingerprint(self) -> str:
         """Hex sha256 of the content: class names, labels, item names and the bytes of every file.

@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -18,7 +17,7 @@ from PIL import Image
 
 from aucseg.data.atomic import publish, publish_text
 from aucseg.data.classes import read_classes
-from aucseg.data.counts import count_labels, default_workers, write_stats
+from aucseg.data.counts import count_labels, write_stats
 from aucseg.data.errors import DataError
 from aucseg.data.layout import list_splits
 from aucseg.data.layouts import Layout
@@ -26,6 +25,7 @@ from aucseg.data.listing import Pair, unreadable
 from aucseg.data.pairs import check_size, resize_pair
 from aucseg.data.reading import check_same_size, read_image, to_train_ids
 from aucseg.data.spec import ClassSpec, groups_by_pixel_share
+from aucseg.data.threads import bounded_map
 
 NOTE = "prepared.json"
 _JPEG_QUALITY = 95
@@ -115,11 +115,10 @@ def prepare(
         pairs = [p for p in listing.pairs if p.image is not None and p.mask is not None]
         work = partial(_prepare_item, layout, spec, out, split, size)
         done: list[bool | DataError] = []
-        with ThreadPoolExecutor(workers or default_workers()) as pool:
-            for result in pool.map(work, pairs):
-                done.append(result)
-                if progress is not None:
-                    progress(split, len(done), len(pairs))
+        for result in bounded_map(work, pairs, workers=workers):
+            done.append(result)
+            if progress is not None:
+                progress(split, len(done), len(pairs))
         bad = [r for r in done if isinstance(r, DataError)]
         report.problems += bad
         report.written[split] = sum(r is True for r in done)

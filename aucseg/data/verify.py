@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from aucseg.data.classes import ClassTable, read_classes
-from aucseg.data.counts import default_workers, read_pixel_share, sum_histograms
+from aucseg.data.counts import read_pixel_share, sum_histograms
 from aucseg.data.errors import DataError
 from aucseg.data.item_check import CheckedItem, Subject, as_problem, check_item
 from aucseg.data.layout import list_splits
@@ -21,6 +20,7 @@ from aucseg.data.listing import Pair, list_folder
 from aucseg.data.reading import read_ids
 from aucseg.data.report import VerifyReport
 from aucseg.data.spec import ClassSpec
+from aucseg.data.threads import bounded_map
 
 _NAMED = 5
 
@@ -58,31 +58,32 @@ def verify(
     seen: dict[str, list[tuple[str, Pair]]] = defaultdict(list)
     checked: dict[Pair, CheckedItem] = {}
     sizes: Counter[tuple[int, int]] = Counter()
-    with ThreadPoolExecutor(workers or default_workers()) as pool:
-        for split in subject.splits if splits is None else tuple(splits):
-            try:
-                listing = subject.list_split(split)
-            except DataError as error:
-                report.splits[split] = 0
-                report.problems.append(as_problem(split, error))
-                continue
-            report.splits[split] = len(listing.pairs)
-            report.problems += [as_problem(split, error) for error in listing.problems]
-            new = [pair for pair in listing.pairs if pair not in checked]  # lists may overlap: "trainval"
-            for pair, item in zip(new, pool.map(partial(check_item, subject, split), new), strict=True):
-                checked[pair] = item
-                report.problems += item.problems
-                report.warnings += item.warnings
-                if item.size is not None:
-                    sizes[item.size] += 1
-            items = [checked[pair] for pair in listing.pairs]
-            for pair, item in zip(listing.pairs, items, strict=True):
-                if item.image_hash is not None:
-                    seen[item.image_hash].append((split, pair))
-            if report.class_names:
-                histograms = [i.histogram for i in items if i.histogram is not None]
-                report.counts[split] = sum_histograms(histograms, len(report.class_names))
-            report.warnings += listing.warnings
+    for split in subject.splits if splits is None else tuple(splits):
+        try:
+            listing = subject.list_split(split)
+        except DataError as error:
+            report.splits[split] = 0
+            report.problems.append(as_problem(split, error))
+            continue
+        report.splits[split] = len(listing.pairs)
+        report.problems += [as_problem(split, error) for error in listing.problems]
+        new = [pair for pair in listing.pairs if pair not in checked]  # lists may overlap: "trainval"
+        for pair, item in zip(
+            new, bounded_map(partial(check_item, subject, split), new, workers=workers), strict=True
+        ):
+            checked[pair] = item
+            report.problems += item.problems
+            report.warnings += item.warnings
+            if item.size is not None:
+                sizes[item.size] += 1
+        items = [checked[pair] for pair in listing.pairs]
+        for pair, item in zip(listing.pairs, items, strict=True):
+            if item.image_hash is not None:
+                seen[item.image_hash].append((split, pair))
+        if report.class_names:
+            histograms = (i.histogram() for i in items if i.labels is not None)
+            report.counts[split] = sum_histograms(histograms, len(report.class_names))
+        report.warnings += listing.warnings
     report.sizes = dict(sizes.most_common())
     report.duplicates = [
         tuple(f"{split}/{pair.name}" for split, pair in group) for group in seen.values() if _leaks(group)
