@@ -194,3 +194,25 @@ def test_verify_and_prepare_by_patterns(tmp_path: Path) -> None:
     assert run("prepare", "folder", root, *words, "--dest", tmp_path / "out").exit_code == 0
     assert run("verify", tmp_path / "out").exit_code == 0
     assert "given both" in run("verify", root, *words[:2]).stderr
+
+
+def test_tail_and_odds_of_a_published_layout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = WRITERS["voc"](tmp_path / "voc")
+    monkeypatch.setenv("AUCSEG_VOC", str(root))
+    for data in (root, "voc"):
+        content = json.loads(run("odds", data, "-b", 2, "--json").stdout)
+        assert content["images"] == 2
+        assert len(content["absent"]) == 18
+        assert content["odds"][0]["group"] == "all"
+    assert "see `aucseg data prepare`" in run("odds", root, "-b", 2, "--write").stderr
+    assert "give a folder or one of cityscapes" in run("odds", "nowhere", "-b", 2).stderr
+
+
+def test_odds_of_a_prepared_set_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert (
+        run("prepare", "ecssd", WRITERS["ecssd"](tmp_path / "raw"), "--dest", tmp_path / "out").exit_code == 0
+    )
+    monkeypatch.setenv("AUCSEG_ECSSD", str(tmp_path / "out"))
+    content = json.loads(run("odds", "ecssd", "-b", 2, "--split", "all", "--json").stdout)
+    assert content["images"] == 3
+    assert content["absent"] == []
