@@ -24,7 +24,7 @@ commands = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_show_locals=False,
 )
-commands.add_typer(data_app, name="data", help="List, fetch, verify and count data sets.")
+commands.add_typer(data_app, name="data", help="List, fetch, prepare, verify and count data sets.")
 for command in (config, train, evaluate, predict, sweep, bound, gap, book):
     commands.command()(command)
 

@@ -11,17 +11,15 @@ import typer
 
 from aucseg.cli.errors import plain_errors
 from aucseg.cli.odds_tables import print_odds, print_tail
-from aucseg.data import download
 from aucseg.data.bank_size import recommend_bank
-from aucseg.data.camvid import find_root
 from aucseg.data.classes import read_classes
 from aucseg.data.counts import LabelCounts
 from aucseg.data.errors import DataError
 from aucseg.data.folder import resolve_spec
+from aucseg.data.layouts import detect, list_datasets, locate, open_dataset
 from aucseg.data.odds import BankModel, BatchOdds, batch_odds
 from aucseg.data.partitions import Partition, auto_partition, partition
 from aucseg.data.presence import load_counts, read_count_table, write_presence
-from aucseg.data.spec import load_spec
 from aucseg.data.statistics import ClassStatistics, count_dataset, list_statistics, load_statistics
 from aucseg.data.streets import SyntheticStreets
 
@@ -135,16 +133,22 @@ def _statistics(data: str, split: str, table: Path | None, write: bool) -> Class
             streets = SyntheticStreets(_STREETS, size=(64, 128))
             counts = count_dataset((streets[i] for i in range(_STREETS)), streets.spec.num_classes)
             return replace(ClassStatistics.from_counts(counts, streets.spec), name="streets")
-        if data not in download.SOURCES:
-            known = ", ".join((*list_statistics(), "streets", *download.SOURCES))
+        if data not in list_datasets() or data == "folder":
+            known = ", ".join(dict.fromkeys((*list_statistics(), "streets", *list_datasets()[:-1])))
             raise DataError(f"no data {data!r}", remedy=f"give a folder or one of {known}")
+    layout = detect(locate(data) if not Path(data).exists() else data)
+    if layout is not None:  # counted in its own layout; only prepared folders keep what was counted
+        if write:
+            raise DataError(f"{layout.name!r} keeps no counts", remedy="see `aucseg data prepare`")
+        opened = open_dataset(layout.name, data if Path(data).exists() else None, split)
+        return ClassStatistics.from_counts(opened.count(), opened.spec)
     named = not Path(data).exists()
-    root = find_root(data) if named else Path(data)
+    root = locate(data) if named else Path(data)
     classes = read_classes(root)
     counts = load_counts(root, split, classes)
     if write:
         typer.echo(f"wrote {write_presence(root, split, classes, counts)}", err=True)
-    _, spec = resolve_spec(root, load_spec(data) if named else None)
+    spec = open_dataset(data, root, split).spec if named else resolve_spec(root, None)[1]
     order = [[r.name for r in classes.classes].index(name) for name in spec.names]
     counts = LabelCounts(counts.pixels[order], counts.presence[:, order], counts.void)
     return ClassStatistics.from_counts(counts, spec)

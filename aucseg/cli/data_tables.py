@@ -20,7 +20,12 @@ def print_report(report: VerifyReport) -> None:
     """Print what a verification found."""
     console = Console()
     table = Table(
-        "split", "items", "problems", "labelled pixels", "void pixels", title=escape(str(report.root))
+        "split",
+        "items",
+        "problems",
+        "labelled pixels",
+        "void pixels",
+        title=escape(f"{report.root} ({report.layout})"),
     )
     for split, items in report.splits.items():
         count = report.counts.get(split)

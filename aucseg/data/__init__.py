@@ -6,7 +6,9 @@ from aucseg.data.camvid import CamVid, find_root
 from aucseg.data.counts import LabelCounts
 from aucseg.data.errors import DataError
 from aucseg.data.folder import FolderDataset
+from aucseg.data.layouts import list_datasets, open_dataset
 from aucseg.data.odds import BankModel, BatchOdds, Chance, batch_odds, stored_after
+from aucseg.data.pairs import PairDataset
 from aucseg.data.partitions import Partition, auto_partition, auto_thresholds, partition, threshold_ranges
 from aucseg.data.repeats import Repeats, count_repeats
 from aucseg.data.sampling import SeededDataset, StepBatchSampler, mix_seed
@@ -14,7 +16,7 @@ from aucseg.data.spec import ClassSpec, groups_by_pixel_share, list_specs, load_
 from aucseg.data.statistics import ClassStatistics, count_dataset, list_statistics, load_statistics
 from aucseg.data.stratified import CoveringBatchSampler, StratifiedBatchSampler
 from aucseg.data.streets import SyntheticStreets
-from aucseg.data.tail_choice import choose_tail
+from aucseg.data.tail_choice import choose_tail, list_tails
 from aucseg.data.transforms import (
     CappedRandomCrop,
     PhotometricDistortion,
@@ -41,6 +43,7 @@ __all__ = [
     "DataError",
     "FolderDataset",
     "LabelCounts",
+    "PairDataset",
     "Partition",
     "PhotometricDistortion",
     "RandomResize",
@@ -59,12 +62,15 @@ __all__ = [
     "eval_transform",
     "find_root",
     "groups_by_pixel_share",
+    "list_datasets",
     "list_specs",
     "list_statistics",
+    "list_tails",
     "load_spec",
     "load_statistics",
     "mix_seed",
     "normalize",
+    "open_dataset",
     "partition",
     "recommend_bank",
     "stored_after",

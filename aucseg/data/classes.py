@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -104,7 +105,11 @@ def read_classes(root: Path) -> ClassTable:
         raise DataError(
             "no such file", file=path, remedy="write it with the columns id,name,r,g,b,ignore, or pass a spec"
         )
-    with path.open(newline="", encoding="utf-8-sig") as file:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"cannot be read ({error})", file=path, remedy="write it as UTF-8 text") from error
+    with io.StringIO(text, newline="") as file:
         reader = csv.DictReader(file)
         missing = [c for c in ("id", "name", "r", "g", "b", "ignore") if c not in (reader.fieldnames or ())]
         if missing:

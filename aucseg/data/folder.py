@@ -3,29 +3,23 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import numpy as np
-import torch
-from torch.utils.data import Dataset
-from torchvision import tv_tensors
-from torchvision.transforms.v2 import InterpolationMode
-from torchvision.transforms.v2 import functional as F
 
 from aucseg.data.classes import NOT_A_LABEL, VOID, ClassTable, read_classes
-from aucseg.data.counts import count_labels, default_workers, read_pixel_share
+from aucseg.data.counts import count_labels, read_pixel_share
 from aucseg.data.errors import DataError
-from aucseg.data.fingerprint import fingerprint_files
 from aucseg.data.layout import image_path, list_splits, mask_path, read_split
-from aucseg.data.reading import check_same_size, read_ids, read_image, to_train_ids
+from aucseg.data.pairs import Item, PairDataset, check_size, resize_pair
+from aucseg.data.reading import read_ids
 from aucseg.data.spec import ClassSpec, groups_by_pixel_share
 
-Item = tuple[tv_tensors.Image, tv_tensors.Mask]
+__all__ = ["FolderDataset", "Item", "resize_pair", "resolve_spec"]
 
 
-class FolderDataset(Dataset[Item]):
+class FolderDataset(PairDataset):
     """Images and masks in a folder::
 
         images/<split>/NAME.jpg        (or .jpeg, .png)
@@ -65,77 +59,15 @@ class FolderDataset(Dataset[Item]):
         size: tuple[int, int] | None = None,
         cache: bool = False,
     ) -> None:
-        if size is not None and (len(size) != 2 or min(size) < 1):
-            raise ValueError(f"size is (height, width) in pixels, both positive, got {size!r}")
+        check_size(size)
         self.root = Path(root)
-        self.split = split
-        self.size = size
-        self.names = read_split(self.root, split)
-        self._table, self.spec = resolve_spec(self.root, spec)
-        self._lookup = _lookup(self._table, self.spec)
-        self.files = [
-            (image_path(self.root, split, name), mask_path(self.root, split, name)) for name in self.names
-        ]
-        self._fingerprint: str | None = None
-        self._cache: list[tuple[torch.Tensor, torch.Tensor]] | None = None
-        if cache:
-            self.load()
-
-    def load(self) -> None:
-        """Decode and resize everything now and keep it in memory, as ``cache=True`` does.
-
-        Raises:
-            DataError: for the first file that is missing or wrong.
-        """
-        with ThreadPoolExecutor(default_workers()) as pool:
-            self._cache = list(pool.map(self._load, range(len(self))))
-
-    def __len__(self) -> int:
-        return len(self.names)
-
-    def __getitem__(self, index: int) -> Item:
-        if not -len(self) <= index < len(self):
-            raise IndexError(f"index {index} out of range for {len(self)} items of {self.split!r}")
-        if self._cache is None:
-            image, mask = self._load(index)
-        else:  # a copy: whoever draws on an item must not draw on the cache
-            image, mask = (t.clone() for t in self._cache[index])
-        return tv_tensors.Image(image), tv_tensors.Mask(mask)
-
-    def __iter__(self) -> Iterator[Item]:
-        return (self[i] for i in range(len(self)))
-
-    def fingerprint(self) -> str:
-        """Hex sha256 of the content: class names, labels, item names and the bytes of every file.
-
-        Moving the folder or another ``size`` does not change it.
-        """
-        if self._fingerprint is None:
-            self._fingerprint = fingerprint_files(
-                self.spec, self._lookup, self.names, self.files, workers=default_workers()
-            )
-        return self._fingerprint
-
-    def _load(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
-        image_file, mask_file = self.files[index]
-        pixels, ids = read_image(image_file), read_ids(mask_file, self._table)
-        check_same_size(pixels, ids, image_file, mask_file)
-        image = torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
-        mask = torch.from_numpy(to_train_ids(ids, self._lookup, mask_file))
-        return (image, mask) if self.size is None else resize_pair(image, mask, self.size)
-
-
-def resize_pair(
-    image: torch.Tensor, mask: torch.Tensor, size: tuple[int, int]
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Resize an image (3, H, W) and its mask (H, W), both uint8, to ``size`` = (height, width).
-
-    The mask takes the pixel at each new centre ("nearest exact"), where a bilinear image looks too;
-    plain "nearest" takes the upper left one and would shift the mask by half a pixel.
-    """
-    image = F.resize(image, list(size), interpolation=InterpolationMode.BILINEAR, antialias=True)
-    mask = F.resize(mask[None], list(size), interpolation=InterpolationMode.NEAREST_EXACT)[0]
-    return image, mask
+        names = read_split(self.root, split)
+        table, resolved = resolve_spec(self.root, spec)
+        files = [(image_path(self.root, split, name), mask_path(self.root, split, name)) for name in names]
+        reader = partial(read_ids, table=table)
+        super().__init__(
+            split, names, files, resolved, reader, _lookup(table, resolved), size=size, cache=cache
+        )
 
 
 def resolve_spec(root: Path, spec: ClassSpec | None) -> tuple[ClassTable | None, ClassSpec]:

@@ -32,15 +32,31 @@ def read_split(root: Path, split: str) -> tuple[str, ...]:
         raise DataError(
             "no such split file", file=path, remedy=f"splits found: {there}; a split file holds a name a line"
         )
-    names = tuple(line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip())
-    if not names:
-        raise DataError("the split is empty", file=path, remedy="write the names of its items, one a line")
+    names = read_names(path)
     name, times = Counter(names).most_common(1)[0]
     if times > 1:
         raise DataError(f"{name!r} stands there {times} times", file=path, remedy="keep one")
     for name in names:
         if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
             raise DataError(f"{name!r} leads outside the folder", file=path, remedy="use plain names")
+    return names
+
+
+def read_names(path: Path) -> tuple[str, ...]:
+    """The names in a list, one a line; a name may repeat.
+
+    Raises:
+        DataError: if the list cannot be read, is no text, or is empty.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(
+            f"cannot be read ({error})", file=path, remedy="a split file is UTF-8 text with a name a line"
+        ) from error
+    names = tuple(line.strip() for line in text.splitlines() if line.strip())
+    if not names:
+        raise DataError("the split is empty", file=path, remedy="write the names of its items, one a line")
     return names
 
 
@@ -55,7 +71,7 @@ def image_path(root: Path, split: str, name: str) -> Path:
     found = [p for p in candidates if p.is_file()]
     if not found:
         raise DataError(
-            f"missing image (nor {', '.join(IMAGE_SUFFIXES[1:])})",
+            f"missing image (nor {', '.join(IMAGE_SUFFIXES[1:])}){_other_case(candidates)}",
             file=candidates[0],
             remedy=f"add it or take {name!r} out of splits/{split}.txt",
         )
@@ -73,6 +89,19 @@ def mask_path(root: Path, split: str, name: str) -> Path:
     path = root / "annotations" / split / f"{name}.png"
     if not path.is_file():
         raise DataError(
-            "missing mask", file=path, remedy=f"add it or take {name!r} out of splits/{split}.txt"
+            f"missing mask{_other_case([path])}",
+            file=path,
+            remedy=f"add it or take {name!r} out of splits/{split}.txt",
         )
     return path
+
+
+def _other_case(candidates: list[Path]) -> str:
+    """Name a file beside the wanted ones that differs from them in the case of its letters only."""
+    wanted = {p.name.casefold() for p in candidates}
+    place = candidates[0].parent
+    try:
+        near = next((p.name for p in sorted(place.iterdir()) if p.name.casefold() in wanted), None)
+    except OSError:  # the folder itself is missing, or may not be read
+        return ""
+    return f"; {near} differs in the case of its letters" if near else ""

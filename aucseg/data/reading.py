@@ -22,7 +22,7 @@ def read_image(path: Path) -> np.ndarray:
     Raises:
         DataError: if the file cannot be decoded, or has more than 8 bits a channel.
     """
-    image = _open(path, "image")
+    image = open_picture(path, "image")
     if image.mode.startswith(("I", "F")):
         raise DataError(f"image of mode {image.mode!r}", file=path, remedy="save it with 8 bits a channel")
     return np.array(image.convert("RGB"))
@@ -37,11 +37,15 @@ def read_ids(path: Path, table: ClassTable | None) -> np.ndarray:
     Raises:
         DataError: for a file that cannot be decoded, a colour that no row has, values over 255.
     """
-    mask = _open(path, "mask")
-    if mask.mode in ("L", "P", "1"):
-        return np.array(mask).astype(np.uint8)
+    mask = open_picture(path, "mask")
     if mask.mode in ("RGB", "RGBA"):
         return _ids_from_colors(np.array(mask.convert("RGB")), table, path)
+    return _ids_of(mask, path)
+
+
+def _ids_of(mask: Image.Image, path: Path) -> np.ndarray:
+    if mask.mode in ("L", "P", "1"):
+        return np.array(mask).astype(np.uint8)
     if mask.mode.startswith("I"):
         wide = np.array(mask)
         if wide.max() > 255 or wide.min() < 0:
@@ -53,6 +57,58 @@ def read_ids(path: Path, table: ClassTable | None) -> np.ndarray:
             )
         return wide.astype(np.uint8)
     raise DataError(f"mask of mode {mask.mode!r}", file=path, remedy="save it as 8-bit gray, palette or RGB")
+
+
+def read_gray_ids(path: Path) -> np.ndarray:
+    """Decode a mask whose values are ids, (H, W) uint8; a colour mask is refused.
+
+    Raises:
+        DataError: as :func:`read_ids`, and for a colour mask.
+    """
+    return _ids_of(open_picture(path, "mask"), path)
+
+
+def read_indexed(path: Path, palette: np.ndarray) -> np.ndarray:
+    """Decode a palette mask to its indices, (H, W) uint8, or a colour mask by the same palette.
+
+    Args:
+        path: the file.
+        palette: colour of each index, (256, 3) uint8, all different.
+
+    Raises:
+        DataError: as :func:`read_ids`, and for a colour that is not in the palette.
+    """
+    mask = open_picture(path, "mask")
+    if mask.mode not in ("RGB", "RGBA"):
+        return _ids_of(mask, path)
+    rgb = np.array(mask.convert("RGB"))
+    codes = _code(palette)
+    order = np.argsort(codes)
+    at = order[np.minimum(np.searchsorted(codes[order], _code(rgb)), len(codes) - 1)]
+    unknown = np.argwhere(codes[at] != _code(rgb))
+    if unknown.size:
+        y, x = unknown[0]
+        raise DataError(
+            f"colour {tuple(int(v) for v in rgb[y, x])} at x={x}, y={y} is not in the palette "
+            f"({len(unknown)} such pixels)",
+            file=path,
+            remedy="save the mask with its palette, without smoothing",
+        )
+    return at.astype(np.uint8)
+
+
+def read_luminance(path: Path) -> np.ndarray:
+    """Decode a mask to gray values, (H, W) uint8, whatever its mode.
+
+    Raises:
+        DataError: if the file cannot be decoded, or has more than 8 bits a channel.
+    """
+    mask = open_picture(path, "mask")
+    if mask.mode.startswith(("I", "F")):
+        raise DataError(f"mask of mode {mask.mode!r}", file=path, remedy="save it as 8-bit gray")
+    if mask.mode == "1":
+        return np.array(mask).astype(np.uint8) * 255
+    return np.array(mask.convert("L"))
 
 
 def to_train_ids(ids: np.ndarray, lookup: np.ndarray, path: Path) -> np.ndarray:
@@ -90,7 +146,16 @@ def check_same_size(image: np.ndarray, mask: np.ndarray, image_file: Path, mask_
         )
 
 
-def _open(path: Path, kind: str) -> Image.Image:
+def open_picture(path: Path, kind: str) -> Image.Image:
+    """Decode a file with Pillow.
+
+    Args:
+        path: the file.
+        kind: ``"image"`` or ``"mask"``, for the message.
+
+    Raises:
+        DataError: if it is missing, damaged or cut off, or may not be read.
+    """
     try:
         with Image.open(path) as image:
             image.load()
@@ -98,10 +163,17 @@ def _open(path: Path, kind: str) -> Image.Image:
     except _BROKEN as error:
         # Pillow's own message repeats the path, or is empty.
         reason = type(error).__name__ if str(path) in str(error) or not str(error) else str(error)
-        size = path.stat().st_size if path.is_file() else "no"
+        size = _size(path)
         raise DataError(
             f"unreadable {kind} ({reason}, {size} bytes)", file=path, remedy="fetch or export the file again"
         ) from error
+
+
+def _size(path: Path) -> int | str:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return "no"
 
 
 def _ids_from_colors(rgb: np.ndarray, table: ClassTable | None, path: Path) -> np.ndarray:

@@ -25,6 +25,7 @@ class VerifyReport:
 
     Args:
         root: the folder.
+        layout: what it was taken for: ``"folder"`` is the package's own layout.
         class_names: in train id order; empty if the class table cannot be read.
         splits: items listed in each split.
         problems: defects that would stop a training, or falsify it.
@@ -35,6 +36,7 @@ class VerifyReport:
     """
 
     root: Path
+    layout: str = "folder"
     class_names: tuple[str, ...] = ()
     splits: dict[str, int] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
@@ -52,6 +54,7 @@ class VerifyReport:
         """The report in plain types, for JSON."""
         return {
             "root": str(self.root),
+            "layout": self.layout,
             "ok": self.ok,
             "splits": self.splits,
             "problems": [vars(p) for p in self.problems],

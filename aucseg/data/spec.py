@@ -123,12 +123,23 @@ def list_specs() -> tuple[str, ...]:
 def load_spec(name: str) -> ClassSpec:
     """A label set that comes with the package, by name.
 
+    Names and groups of ``"cityscapes"``, ``"ade20k"`` and ``"coco_stuff"`` are those of AUCSeg's Tables 8 to
+    10, shares those of `load_statistics`; ``"coco_stuff_10k"`` has the groups of the 164K set and shares of
+    its own 9000 training images. ``"camvid"`` is grouped by its shares, ``"ccp"`` by `auto_partition`.
+    ``"voc"`` and ``"salient"`` come without shares, and nobody has published groups for them: the first has
+    background as head and the rest as middle. Colours are the official ones of Cityscapes, CamVid, ADE20K
+    (where road and skyscraper share one) and VOC. COCO-Stuff publishes no fixed table, and Clothing
+    Co-Parsing none at all: both take VOC's colours, at COCO's id and at the place in the list of names.
+
+    Args:
+        name: name of the label set.
+
     Raises:
-        ValueError: for an unknown name, with the known ones.
+        ValueError: for an unknown name, with the nearest known one.
     """
     path = _SPEC_DIR / f"{name}.csv"
     if not path.is_file():
-        raise ValueError(f"unknown label set {name!r}; known: {', '.join(list_specs())}")
+        raise ValueError(f"unknown label set {name!r}; {did_you_mean(name, list_specs())}")
     with path.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     return ClassSpec(
@@ -136,8 +147,8 @@ def load_spec(name: str) -> ClassSpec:
         names=tuple(r["name"] for r in rows),
         colors=tuple((int(r["r"]), int(r["g"]), int(r["b"])) for r in rows),
         groups=tuple(r["group"] for r in rows),
-        image_share=tuple(float(r["image_share"]) for r in rows),
-        pixel_share=tuple(float(r["pixel_share"]) for r in rows),
+        image_share=tuple(float(r["image_share"]) for r in rows if r["image_share"]),
+        pixel_share=tuple(float(r["pixel_share"]) for r in rows if r["pixel_share"]),
     )
 
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import csv
 import operator
 from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
 
 from aucseg.data.partitions import Partition, auto_partition, partition
 from aucseg.data.spec import ClassSpec
 from aucseg.data.statistics import list_statistics
 from aucseg.hints import did_you_mean
+
+_TAILS = Path(__file__).parent / "presets" / "tails.csv"
 
 
 def choose_tail(choice: str | Sequence[int | str], spec: ClassSpec) -> Partition:
@@ -16,8 +21,9 @@ def choose_tail(choice: str | Sequence[int | str], spec: ClassSpec) -> Partition
 
     Args:
         choice: ``"auto"`` for :func:`auto_partition` of the label set's pixel shares; ``"spec"`` for its own
-            groups; ``"cityscapes"``, ``"ade20k"`` or ``"coco_stuff"`` for the paper's; or the tail classes
-            themselves, by train id or name, where all others keep their group or become middle.
+            groups; ``"cityscapes"``, ``"ade20k"`` or ``"coco_stuff"`` for the paper's; one of
+            :func:`list_tails`, as ``"cityscapes_blv"``; or the tail classes themselves, by train id or name.
+            In the last two cases all others keep their group or become middle.
         spec: the label set.
 
     Returns:
@@ -38,11 +44,44 @@ def choose_tail(choice: str | Sequence[int | str], spec: ClassSpec) -> Partition
         reasons = tuple(f"{n}: {g} in the label set" for n, g in zip(spec.names, spec.groups, strict=True))
         return Partition(f"label set {spec.name}", spec.names, spec.groups, reasons)
     if isinstance(choice, str):
+        if choice in _tails():
+            return _published(choice, spec)
         if choice not in list_statistics():
-            known = ("auto", "spec", *list_statistics())
+            known = ("auto", "spec", *list_statistics(), *list_tails())
             raise ValueError(f"unknown tail_classes {choice!r}; {did_you_mean(choice, known)}")
         return _ordered(partition(choice), spec)
     return _named(choice, spec)
+
+
+def list_tails() -> tuple[str, ...]:
+    """Names of the tail lists that papers print without a head and a middle; `choose_tail` takes them.
+
+    ``"cityscapes_blv"``: the nine classes over which Balancing Logit Variation averages (Section 4.1).
+    """
+    return tuple(_tails())
+
+
+@lru_cache(maxsize=1)
+def _tails() -> dict[str, tuple[str, tuple[str, ...]]]:
+    """Source and classes of each published tail list."""
+    found: dict[str, tuple[str, tuple[str, ...]]] = {}
+    with _TAILS.open(newline="", encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            source, names = found.get(row["preset"], (row["source"], ()))
+            found[row["preset"]] = (source, (*names, row["class"]))
+    return found
+
+
+def _published(choice: str, spec: ClassSpec) -> Partition:
+    source, names = _tails()[choice]
+    for name in names:
+        if name not in spec.names:
+            raise ValueError(
+                f"{spec.name!r} has no class {name!r} of the tail in {source}; use 'auto', or name your own"
+            )
+    named = _named(names, spec)
+    reasons = tuple(r.replace("named as tail", f"tail in {source}") for r in named.reasons)
+    return Partition(source, named.names, named.groups, reasons)
 
 
 def _ordered(preset: Partition, spec: ClassSpec) -> Partition:

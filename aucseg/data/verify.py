@@ -1,34 +1,28 @@
-"""Open every file of a folder data set and report all that is wrong, before a training finds out."""
+"""Open every file of a data set and report all that is wrong, before a training finds out."""
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from aucseg.data.classes import NOT_A_LABEL, ClassTable, read_classes
-from aucseg.data.counts import default_workers, read_pixel_share, sum_histograms
+from aucseg.data.classes import ClassTable, read_classes
+from aucseg.data.counts import read_pixel_share, sum_histograms
 from aucseg.data.errors import DataError
-from aucseg.data.layout import IMAGE_SUFFIXES, image_path, list_splits, mask_path, read_split
-from aucseg.data.reading import check_same_size, read_ids, read_image, to_train_ids
-from aucseg.data.report import Problem, VerifyReport
+from aucseg.data.item_check import CheckedItem, Subject, as_problem, check_item
+from aucseg.data.layout import list_splits
+from aucseg.data.layouts import Layout, detect
+from aucseg.data.listing import Pair, list_folder
+from aucseg.data.reading import read_ids
+from aucseg.data.report import VerifyReport
 from aucseg.data.spec import ClassSpec
+from aucseg.data.threads import bounded_map
 
-
-@dataclass
-class _Item:
-    """What one image and its mask gave."""
-
-    problems: list[Problem]
-    image_hash: str | None = None
-    size: tuple[int, int] | None = None
-    histogram: np.ndarray | None = None
+_NAMED = 5
 
 
 def verify(
@@ -36,71 +30,105 @@ def verify(
     splits: Sequence[str] | None = None,
     *,
     spec: ClassSpec | None = None,
+    layout: Layout | None = None,
     workers: int | None = None,
 ) -> VerifyReport:
-    """Open every file of a data set in the layout of `FolderDataset`.
+    """Open every file of a data set, in the layout of `FolderDataset` or a published one.
 
     Args:
         root: the folder.
-        splits: names of the splits; all that ``splits/`` lists if None.
+        splits: names of the splits; all that are there if None.
         spec: the label set that the class table must have, if any.
+        layout: the layout of the folder; found by its files if None.
         workers: threads; the processor count up to 8 if None.
 
     Returns:
         All problems, not only the first. Nothing is changed on disk.
 
     Raises:
-        DataError: if the folder does not exist or lists no split.
+        DataError: if the folder does not exist, is not in the layout, or lists no split.
     """
     folder = Path(root)
     if not folder.is_dir():
         raise DataError("no such folder", file=folder, remedy="check the path of the data set")
-    chosen = list_splits(folder) if splits is None else tuple(splits)
-    if not chosen:
-        raise DataError(
-            "no split files", file=folder / "splits", remedy="write train.txt there with a NAME on each line"
-        )
     report = VerifyReport(folder)
-    table = _check_table(folder, spec, report)
-    seen: dict[str, list[str]] = defaultdict(list)
+    layout = layout or detect(folder)
+    subject = _own(folder, spec, report) if layout is None else _published(folder, layout, report)
+    report.layout = subject.layout
+    seen: dict[str, list[tuple[str, Pair]]] = defaultdict(list)
+    checked: dict[Pair, CheckedItem] = {}
     sizes: Counter[tuple[int, int]] = Counter()
-    with ThreadPoolExecutor(workers or default_workers()) as pool:
-        for split in chosen:
-            try:
-                names = read_split(folder, split)
-            except DataError as error:
-                report.splits[split] = 0
-                report.problems.append(_problem(split, error))
-                continue
-            report.splits[split] = len(names)
-            items = list(pool.map(lambda name, s=split: _check_item(folder, s, name, table), names))
-            for name, item in zip(names, items, strict=True):
-                report.problems += item.problems
-                if item.image_hash is not None:
-                    seen[item.image_hash].append(f"{split}/{name}")
-                if item.size is not None:
-                    sizes[item.size] += 1
-            if table is not None:
-                histograms = [i.histogram for i in items if i.histogram is not None]
-                report.counts[split] = sum_histograms(histograms, len(table.classes))
-            report.warnings += _unlisted(folder, split, names)
+    for split in subject.splits if splits is None else tuple(splits):
+        try:
+            listing = subject.list_split(split)
+        except DataError as error:
+            report.splits[split] = 0
+            report.problems.append(as_problem(split, error))
+            continue
+        report.splits[split] = len(listing.pairs)
+        report.problems += [as_problem(split, error) for error in listing.problems]
+        new = [pair for pair in listing.pairs if pair not in checked]  # lists may overlap: "trainval"
+        for pair, item in zip(
+            new, bounded_map(partial(check_item, subject, split), new, workers=workers), strict=True
+        ):
+            checked[pair] = item
+            report.problems += item.problems
+            report.warnings += item.warnings
+            if item.size is not None:
+                sizes[item.size] += 1
+        items = [checked[pair] for pair in listing.pairs]
+        for pair, item in zip(listing.pairs, items, strict=True):
+            if item.image_hash is not None:
+                seen[item.image_hash].append((split, pair))
+        if report.class_names:
+            histograms = (i.histogram() for i in items if i.labels is not None)
+            report.counts[split] = sum_histograms(histograms, len(report.class_names))
+        report.warnings += listing.warnings
     report.sizes = dict(sizes.most_common())
-    report.duplicates = [tuple(v) for v in seen.values() if len({n.split("/")[0] for n in v}) > 1]
+    report.duplicates = [
+        tuple(f"{split}/{pair.name}" for split, pair in group) for group in seen.values() if _leaks(group)
+    ]
     if "train" in report.counts:
-        absent = np.flatnonzero(report.counts["train"].pixels == 0)
-        report.warnings += [f"class {report.class_names[k]!r} has no pixel in train" for k in absent]
+        absent = [report.class_names[k] for k in np.flatnonzero(report.counts["train"].pixels == 0)]
+        if len(absent) > _NAMED:
+            named = ", ".join(map(repr, absent[:_NAMED]))
+            report.warnings.append(f"{len(absent)} classes have no pixel in train: {named} and others")
+        else:
+            report.warnings += [f"class {name!r} has no pixel in train" for name in absent]
     return report
 
 
-def _problem(split: str, error: DataError) -> Problem:
-    return Problem(split, error.file or "", error.what, error.remedy or "")
+def _leaks(group: Sequence[tuple[str, Pair]]) -> bool:
+    """Whether the places of one image are in several splits, by more than a list that overlaps by design."""
+    apart = len({pair.image for _, pair in group}) > 1
+    splits = {split for split, _ in group}
+    return (apart and len(splits) > 1) or len(splits & {"train", "val", "test"}) > 1
+
+
+def _own(folder: Path, spec: ClassSpec | None, report: VerifyReport) -> Subject:
+    splits = list_splits(folder)
+    if not splits:
+        raise DataError(
+            "no split files", file=folder / "splits", remedy="write train.txt there with a NAME on each line"
+        )
+    table = _check_table(folder, spec, report)
+    reader = partial(read_ids, table=table)
+    lookup = None if table is None else table.lookup()
+    return Subject(folder, "folder", splits, partial(list_folder, folder), reader, lookup)
+
+
+def _published(folder: Path, layout: Layout, report: VerifyReport) -> Subject:
+    place = layout.locate(folder)
+    report.class_names = layout.spec.names
+    splits, listing = layout.splits(place), partial(layout.listing, place)
+    return Subject(folder, layout.name, splits, listing, layout.read_ids, layout.lookup)
 
 
 def _check_table(root: Path, spec: ClassSpec | None, report: VerifyReport) -> ClassTable | None:
     try:
         table = read_classes(root)
     except DataError as error:
-        report.problems.append(_problem("", error))
+        report.problems.append(as_problem("", error))
         return None
     report.class_names = tuple(r.name for r in table.classes)
     checks: list[Callable[[], object]] = [table.groups, lambda: read_pixel_share(root, table)]
@@ -110,50 +138,5 @@ def _check_table(root: Path, spec: ClassSpec | None, report: VerifyReport) -> Cl
         try:
             check()
         except DataError as error:
-            report.problems.append(_problem("", error))
+            report.problems.append(as_problem("", error))
     return table
-
-
-def _check_item(root: Path, split: str, name: str, table: ClassTable | None) -> _Item:
-    """Check image and mask each by itself, so that one defect does not hide another."""
-    item = _Item([])
-    image_file = mask_file = None
-    image = ids = None
-    try:
-        image_file = image_path(root, split, name)
-        image = read_image(image_file)
-        item.image_hash = hashlib.sha256(repr(image.shape).encode() + image.tobytes()).hexdigest()
-        item.size = (image.shape[0], image.shape[1])
-    except DataError as error:
-        item.problems.append(_problem(split, error))
-    try:
-        mask_file = mask_path(root, split, name)
-        ids = read_ids(mask_file, table)
-    except DataError as error:
-        item.problems.append(_problem(split, error))
-    checks: list[Callable[[], object]] = []
-    if image is not None and ids is not None and image_file is not None and mask_file is not None:
-        checks.append(lambda: check_same_size(image, ids, image_file, mask_file))
-    if ids is not None and mask_file is not None and table is not None:
-        lookup = table.lookup()
-        checks.append(lambda: to_train_ids(ids, lookup, mask_file))
-        train_ids = lookup[ids]
-        item.histogram = np.bincount(train_ids[train_ids != NOT_A_LABEL], minlength=256)
-    for check in checks:
-        try:
-            check()
-        except DataError as error:
-            item.problems.append(_problem(split, error))
-    return item
-
-
-def _unlisted(root: Path, split: str, names: Sequence[str]) -> list[str]:
-    listed = set(names)
-    found = []
-    for kind, suffixes in (("images", IMAGE_SUFFIXES), ("annotations", (".png",))):
-        folder = root / kind / split
-        there = [p.relative_to(folder) for p in folder.rglob("*") if p.suffix.lower() in suffixes]
-        extra = sorted(p.as_posix() for p in there if p.as_posix()[: -len(p.suffix)] not in listed)
-        if extra:
-            found.append(f"{folder}: {len(extra)} files not listed in {split}.txt, the first is {extra[0]}")
-    return found

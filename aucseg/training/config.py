@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from aucseg.data import list_datasets
 from aucseg.data.streets.dataset import GENERATOR_VERSION
 from aucseg.hints import did_you_mean
 
@@ -42,9 +43,11 @@ class DataConfig(_Frozen):
     """Which images, how large, how augmented.
 
     Attributes:
-        name: ``"streets"`` (drawn, nothing to download), ``"camvid"``, or ``"folder"`` (any folder in the
-            layout of CamVid's pack, with a ``classes.csv``).
-        root: folder of the data set; not needed for streets; found by itself for CamVid.
+        name: ``"streets"`` (drawn, nothing to download), or one of :func:`aucseg.data.list_datasets`, among
+            them ``"camvid"`` and ``"folder"`` (images and masks of your own with a ``classes.csv``).
+        root: folder of the data set; not needed for streets, searched for if it is left out.
+        images, masks: file-name patterns of a folder in another layout than the package's own, for example
+            ``"imgs/{name}.jpg"``.
         size: height and width in pixels to which images are drawn or resized.
         crop_size: height and width of the random training crop; ``None`` trains on whole images.
         scale: range of the random scale before the crop; ``None`` leaves the scale alone.
@@ -70,8 +73,10 @@ class DataConfig(_Frozen):
             the tail classes themselves, by train id or name; see :func:`aucseg.data.choose_tail`.
     """
 
-    name: Literal["streets", "camvid", "folder"] = "streets"
+    name: str = "streets"
     root: Path | None = None
+    images: str | None = None
+    masks: str | None = None
     size: Size = (64, 128)
     crop_size: Size | None = None
     scale: tuple[float, float] | None = None
@@ -91,6 +96,9 @@ class DataConfig(_Frozen):
 
     @model_validator(mode="after")
     def _check(self) -> DataConfig:
+        known = ("streets", *list_datasets())
+        if self.name not in known:
+            raise ValueError(f"unknown data set {self.name!r}; {did_you_mean(self.name, known)}")
         for key in ("size", "crop_size"):
             value = getattr(self, key)
             if value is not None and min(value) < 1:

@@ -14,9 +14,8 @@ from torch.utils.data import DataLoader, Dataset, Subset
 
 from aucseg.data import (
     CachedDataset,
-    CamVid,
     CoveringBatchSampler,
-    FolderDataset,
+    DataError,
     SeededDataset,
     StepBatchSampler,
     StratifiedBatchSampler,
@@ -25,6 +24,7 @@ from aucseg.data import (
     count_dataset,
     count_repeats,
     normalize,
+    open_dataset,
     train_transform,
 )
 from aucseg.data.spec import ClassSpec
@@ -58,8 +58,13 @@ def build_dataset(data: DataConfig, split: str, num_images: int | None) -> Any:
         return _streets(num_images, data.size, _STREET_WORLDS[split])
     if data.name == "folder" and data.root is None:
         raise ConfigError("data set 'folder' needs root")
-    source: Any = CamVid if data.name == "camvid" else FolderDataset
-    dataset: FolderDataset = source(data.root, split, size=None if data.resize else data.size)
+    size = None if data.resize else data.size
+    try:
+        dataset = open_dataset(data.name, data.root, split, size=size, images=data.images, masks=data.masks)
+    except DataError:  # a kind of ValueError: what is wrong with files, not with the configuration
+        raise
+    except ValueError as error:
+        raise ConfigError(f"data: {error}") from error
     if num_images is not None and num_images > len(dataset):
         raise ConfigError(f"split {split!r} holds {len(dataset)} images, {num_images} were asked for")
     if data.resize is None and 4 * len(dataset) * data.size[0] * data.size[1] <= _CACHE_BYTES:

@@ -11,6 +11,8 @@ from typer.testing import CliRunner, Result
 from aucseg.cli.data import app
 from aucseg.data.classes import read_classes
 from aucseg.data.counts import read_pixel_share
+from tests.data.layouts.test_layouts import PATTERNS, folder
+from tests.data.layouts.writers import WRITERS
 
 
 @pytest.fixture(autouse=True)
@@ -121,3 +123,96 @@ def test_get_on_what_is_there(camvid_pack: Path) -> None:
     assert result.exit_code == 0, result.output
     assert "research use only" in result.stdout
     assert "is complete and checked" in result.stdout
+
+
+def test_list_names_every_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = WRITERS["voc"](tmp_path / "voc")
+    monkeypatch.setenv("AUCSEG_VOC", str(root))
+    rows = {r["name"]: r for r in json.loads(run("list", "--json").stdout)}
+    assert set(rows) == {"camvid", *WRITERS}
+    assert rows["voc"]["at"] == str(root)
+    assert rows["voc"]["classes"] == 21
+    assert {n for n, r in rows.items() if r["automatic"]} == {"camvid", "voc", "ade20k"}
+    assert all(r["terms"] for r in rows.values())
+
+
+@pytest.mark.parametrize(
+    "name", ["cityscapes", "coco_stuff", "coco_stuff_10k", "ccp", "ecssd", "hku_is", "pascal_s"]
+)
+def test_get_by_hand_says_how(name: str, tmp_path: Path) -> None:
+    result = run("get", name, "--dest", tmp_path / "place")
+    assert result.exit_code == 2
+    assert str(tmp_path / "place") in result.stdout
+    assert "http" in result.stdout
+    assert not (tmp_path / "place").exists()
+
+
+def test_get_suggests_the_nearest_name() -> None:
+    result = run("get", "cityscape")
+    assert result.exit_code == 1
+    assert "did you mean 'cityscapes'" in result.stderr
+
+
+def test_prepare_then_verify(tmp_path: Path) -> None:
+    root = WRITERS["coco_stuff"](tmp_path / "raw")
+    result = run("prepare", "coco_stuff", root, "--dest", tmp_path / "out", "--size", 6, 8)
+    assert result.exit_code == 0, result.output
+    assert "train: 2 items written, 0 were there" in result.stdout
+    assert "6 items" not in result.stdout
+    report = json.loads(run("verify", tmp_path / "out", "--json").stdout)
+    assert report["ok"]
+    assert report["sizes"] == {"6x8": 3}
+    assert json.loads(
+        run("prepare", "coco_stuff", root, "--dest", tmp_path / "out", "--size", 6, 8, "--json").stdout
+    )["kept"] == {"train": 2, "val": 1}
+    (root / "annotations/val2017/000000000002.png").write_bytes(b"")
+    result = run("prepare", "coco_stuff", root, "--dest", tmp_path / "other")
+    assert result.exit_code == 1
+    assert "000000000002.png: unreadable mask" in result.stderr
+    result = run("verify", root)
+    assert result.exit_code == 1
+    assert "000000000002.png: unreadable mask" in result.stdout
+    assert run("verify", root, "--as", "coco_stuff", "--split", "train").exit_code == 0
+    assert "not in the layout of 'voc'" in run("verify", root, "--as", "voc").stderr
+    assert "did you mean" in run("prepare", "coco_stuf", root).stderr
+
+
+def test_prepare_default_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AUCSEG_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("AUCSEG_VOC", str(WRITERS["voc"](tmp_path / "raw")))
+    assert run("prepare", "voc", "--split", "val").exit_code == 0
+    assert run("prepare", "voc", "--size", 4, 4).exit_code == 0
+    assert {p.name for p in (tmp_path / "home/data").iterdir()} == {"voc-prepared", "voc-4x4"}
+
+
+def test_verify_and_prepare_by_patterns(tmp_path: Path) -> None:
+    root = folder(tmp_path / "mine")
+    words = ("--images", PATTERNS["images"], "--masks", PATTERNS["masks"])
+    result = run("verify", root, *words)
+    assert result.exit_code == 0, result.output
+    assert "4 items: no problems" in result.stdout
+    assert run("prepare", "folder", root, *words, "--dest", tmp_path / "out").exit_code == 0
+    assert run("verify", tmp_path / "out").exit_code == 0
+    assert "given both" in run("verify", root, *words[:2]).stderr
+
+
+def test_tail_and_odds_of_a_published_layout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = WRITERS["voc"](tmp_path / "voc")
+    monkeypatch.setenv("AUCSEG_VOC", str(root))
+    for data in (root, "voc"):
+        content = json.loads(run("odds", data, "-b", 2, "--json").stdout)
+        assert content["images"] == 2
+        assert len(content["absent"]) == 18
+        assert content["odds"][0]["group"] == "all"
+    assert "see `aucseg data prepare`" in run("odds", root, "-b", 2, "--write").stderr
+    assert "give a folder or one of cityscapes" in run("odds", "nowhere", "-b", 2).stderr
+
+
+def test_odds_of_a_prepared_set_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert (
+        run("prepare", "ecssd", WRITERS["ecssd"](tmp_path / "raw"), "--dest", tmp_path / "out").exit_code == 0
+    )
+    monkeypatch.setenv("AUCSEG_ECSSD", str(tmp_path / "out"))
+    content = json.loads(run("odds", "ecssd", "-b", 2, "--split", "all", "--json").stdout)
+    assert content["images"] == 3
+    assert content["absent"] == []

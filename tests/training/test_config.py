@@ -78,6 +78,7 @@ def test_lists_and_tuples_are_one(config):
         ({"optim": {}}, ["data", "missing"]),
         ({"data": {}}, ["train_images"]),
         ({"data": {"name": "folder"}}, ["root"]),
+        ({"data": {"name": "cityscape"}}, ["cityscape", "cityscapes"]),
         ({"data": {"train_images": 8, "eval_images": 4}, "optim": {"lr": -1}}, ["optim.lr", "-1"]),
         (
             {"data": {"train_images": 8, "eval_images": 4}, "optim": {"steps": 5, "warmup_steps": 9}},

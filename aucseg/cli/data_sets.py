@@ -1,0 +1,152 @@
+"""``aucseg data list``, ``get`` and ``prepare``: which data sets there are, and how they get here."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TransferSpeedColumn,
+)
+from rich.table import Table
+
+from aucseg import paths
+from aucseg.cli.errors import plain_errors
+from aucseg.data import download
+from aucseg.data.archives import ARCHIVES, get_archive, instructions
+from aucseg.data.errors import DataError
+from aucseg.data.layouts import find_layout, list_datasets, locate, named_layout
+from aucseg.data.prepare import prepare as prepare_folder
+from aucseg.data.spec import load_spec
+from aucseg.hints import did_you_mean
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Workers = Annotated[int | None, typer.Option(min=1, help="Threads that read files.")]
+Images = Annotated[str | None, typer.Option(help="Where images lie, for example imgs/{name}_img.jpg.")]
+Masks = Annotated[str | None, typer.Option(help="Where masks lie, for example gts/{name}_gt.png.")]
+
+_BY_HAND = 2
+
+
+def list_command(as_json: AsJson = False) -> None:
+    """Data sets by name, where they lie on this machine, and their terms."""
+    rows = [_row(name) for name in list_datasets() if name != "folder"]
+    if as_json:
+        typer.echo(json.dumps(rows, indent=1))
+        return
+    table = Table("data set", "what", "classes", "get", "found at")
+    for row in rows:
+        at = row["at"] or f"nowhere: aucseg data get {row['name']}"
+        how = "automatic" if row["automatic"] else "by hand"
+        table.add_row(row["name"], row["title"], str(row["classes"]), how, escape(at))
+    Console().print(table)
+    typer.echo("Any other folder of images and masks: give its path, see `aucseg data prepare --help`.")
+    for row in rows:
+        typer.echo(f"\n{row['terms']}")
+
+
+def _row(name: str) -> dict[str, Any]:
+    try:
+        place: str | None = str(locate(name))
+    except DataError:
+        place = None
+    if name in download.SOURCES:
+        title, classes, terms = "CamVid", load_spec(name).num_classes, download.SOURCES[name].terms
+    else:
+        layout = find_layout(name)
+        title, classes, terms = layout.title, layout.spec.num_classes, layout.access.terms
+    automatic = name in download.SOURCES or name in ARCHIVES
+    return {
+        "name": name,
+        "title": title,
+        "classes": classes,
+        "automatic": automatic,
+        "at": place,
+        "terms": terms,
+    }
+
+
+def get(
+    name: Annotated[str, typer.Argument(help="Name of the data set, for example camvid.")],
+    dest: Annotated[Path | None, typer.Option(help="Folder to make; data/NAME if not given.")] = None,
+    url: Annotated[str | None, typer.Option(help="A mirror of the archive, or a local file.")] = None,
+) -> None:
+    """Fetch a data set and check it, or print how to get it by hand (exit code 2)."""
+    known = [n for n in list_datasets() if n != "folder"]
+    with plain_errors(DataError, OSError):
+        if name not in known:
+            raise DataError(f"no data set {name!r} to get", remedy=did_you_mean(name, known))
+        if name not in download.SOURCES and name not in ARCHIVES:
+            typer.echo(f"{name} is not downloaded automatically.")
+            typer.echo(instructions(find_layout(name), dest or paths.dataset(name)))
+            raise typer.Exit(_BY_HAND)
+        fetch = download.get if name in download.SOURCES else get_archive
+        terms = download.SOURCES[name].terms if name in download.SOURCES else find_layout(name).access.terms
+        typer.echo(terms)
+        columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+        with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+            task = bar.add_task(name, total=None)
+
+            def show(done: int, total: int | None) -> None:
+                bar.update(task, completed=done, total=total)
+
+            place = fetch(name, dest, url=url, progress=show)
+        typer.echo(f"{name} is complete and checked: {place}")
+
+
+def prepare(
+    name: Annotated[str, typer.Argument(help="Name of the data set; folder for one of your own.")],
+    root: Annotated[Path | None, typer.Argument(help="Its folder; searched for if not given.")] = None,
+    dest: Annotated[
+        Path | None, typer.Option(help="Folder to make; data/NAME-prepared if not given.")
+    ] = None,
+    size: Annotated[tuple[int, int] | None, typer.Option(help="Height and width to resize to.")] = None,
+    split: Annotated[list[str] | None, typer.Option(help="Only this split; may be repeated.")] = None,
+    images: Images = None,
+    masks: Masks = None,
+    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave out items with a problem.")] = False,
+    workers: Workers = None,
+    as_json: AsJson = False,
+) -> None:
+    """Turn a data set into 8-bit masks of train ids that training reads fast; exit code 1 on problems."""
+    with plain_errors(ValueError, OSError):
+        layout, place = named_layout(name, root, images, masks)
+        target = dest or paths.dataset(f"{name}-prepared" if size is None else f"{name}-{size[0]}x{size[1]}")
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+        with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+            tasks: dict[str, Any] = {}
+
+            def show(its: str, done: int, total: int) -> None:
+                if its not in tasks:
+                    tasks[its] = bar.add_task(its, total=total)
+                bar.update(tasks[its], completed=done)
+
+            report = prepare_folder(
+                layout,
+                place,
+                target,
+                splits=split or None,
+                size=size,
+                skip_bad=skip_bad,
+                workers=workers,
+                progress=show,
+            )
+    if as_json:
+        typer.echo(json.dumps(report.to_dict(), indent=1))
+    else:
+        for its, written in report.written.items():
+            typer.echo(f"{its}: {written} items written, {report.kept[its]} were there")
+        for problem in report.problems:
+            typer.echo(f"problem: {problem}", err=True)
+        typer.echo(f"{report.target}: {len(report.problems) or 'no'} problems")
+    if not report.ok:
+        raise typer.Exit(1)

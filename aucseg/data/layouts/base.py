@@ -1,0 +1,136 @@
+"""What the package knows of a published data set, and the set once its folder is known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from aucseg.data.classes import NOT_A_LABEL, VOID
+from aucseg.data.errors import DataError
+from aucseg.data.listing import Listing
+from aucseg.data.spec import ClassSpec
+from aucseg.hints import did_you_mean
+
+
+@dataclass(frozen=True)
+class Access:
+    """How one comes by a data set.
+
+    Args:
+        terms: terms of use and what to cite.
+        addresses: official pages or files.
+        steps: what to do with them, in order.
+        wanted: the folders that must be there afterwards.
+    """
+
+    terms: str
+    addresses: tuple[str, ...]
+    steps: tuple[str, ...]
+    wanted: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Layout:
+    """A published data set: its label set, where its files lie, what the values of its masks mean.
+
+    Args:
+        name: name of the data set.
+        title: the same in words.
+        load_spec: gives its label set.
+        access: how one comes by it.
+        find: the folder that holds the layout, in the given one or a level below; None if it is not there.
+        splits: names of the splits in that folder.
+        list_split: the items of a split of that folder.
+        read_ids: decodes a mask to values, (H, W) uint8.
+        lookup: train id of each value, 255 for void, -1 for none, (256,) int16.
+        grouped: whether head, middle and tail of the label set are published, or its user's, and not to be
+            found by counting.
+    """
+
+    name: str
+    title: str
+    load_spec: Callable[[], ClassSpec]
+    access: Access
+    find: Callable[[Path], Path | None]
+    splits: Callable[[Path], tuple[str, ...]]
+    list_split: Callable[[Path, str], Listing]
+    read_ids: Callable[[Path], np.ndarray]
+    lookup: np.ndarray
+    grouped: bool = True
+
+    @property
+    def spec(self) -> ClassSpec:
+        """The label set."""
+        return self.load_spec()
+
+    def locate(self, root: Path) -> Path:
+        """The folder that holds the layout.
+
+        Raises:
+            DataError: if there is none, with the folders wanted.
+        """
+        if not root.is_dir():
+            raise DataError("no such folder", file=root, remedy="check the path of the data set")
+        found = self.find(root)
+        if found is None or not self.splits(found):
+            raise DataError(
+                f"not in the layout of {self.name!r}",
+                file=root,
+                remedy=f"wanted: {', '.join(self.access.wanted)}",
+            )
+        return found
+
+    def listing(self, root: Path, split: str) -> Listing:
+        """The items of a split.
+
+        Args:
+            root: the folder that `locate` found.
+            split: its name.
+
+        Raises:
+            DataError: if there is no such split.
+        """
+        known = self.splits(root)
+        if split not in known:
+            raise DataError(
+                f"{self.name!r} has no split {split!r} here", file=root, remedy=did_you_mean(split, known)
+            )
+        return self.list_split(root, split)
+
+
+def value_table(train_ids: dict[int, int]) -> np.ndarray:
+    """Table (256,) int16 from a mask's value to its train id, -1 where a value has no meaning.
+
+    Args:
+        train_ids: train id of each value that may occur; 255 for void.
+    """
+    table = np.full(256, NOT_A_LABEL, np.int16)
+    for value, train_id in train_ids.items():
+        table[value] = train_id
+    return table
+
+
+def first_folder(root: Path, *candidates: str) -> Path | None:
+    """The first of some folders below ``root`` that is there; ``""`` stands for ``root`` itself."""
+    return next((root / c for c in candidates if (root / c).is_dir()), None)
+
+
+def holding(*needed: str, inside: tuple[str, ...] = ("",)) -> Callable[[Path], Path | None]:
+    """A `Layout.find`: the folder, among ``inside``, that holds all needed folders.
+
+    Args:
+        *needed: folders that must be there.
+        inside: where to look: ``""`` for the given folder itself, or names of folders in it.
+    """
+
+    def find(root: Path) -> Path | None:
+        places = (root / name for name in inside)
+        return next((p for p in places if all((p / n).is_dir() for n in needed)), None)
+
+    return find
+
+
+__all__ = ["VOID", "Access", "Layout", "first_folder", "holding", "value_table"]

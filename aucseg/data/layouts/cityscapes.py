@@ -1,0 +1,65 @@
+"""Cityscapes: ``leftImg8bit/<split>/CITY/*.png`` and ``gtFine/<split>/CITY/*_labelIds.png``.
+
+The label table is torchvision's (``torchvision.datasets.Cityscapes.classes``). Its data set class is not
+used: it lists files in the order of the file system, which differs between machines, gives ids instead of
+train ids, and says nothing of a missing mask before that item is read.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+from torchvision.datasets import Cityscapes
+
+from aucseg.data.layouts.base import VOID, Access, Layout, holding, value_table
+from aucseg.data.listing import Listing, by_stem, pair_up
+from aucseg.data.reading import read_gray_ids
+from aucseg.data.spec import load_spec
+
+_IMAGE, _MASK = "_leftimg8bit.png", "_gtfine_labelids.png"
+_SPLITS = ("train", "val", "test")
+
+
+def _splits(root: Path) -> tuple[str, ...]:
+    return tuple(s for s in _SPLITS if (root / "leftImg8bit" / s).is_dir() and (root / "gtFine" / s).is_dir())
+
+
+def _list(root: Path, split: str) -> Listing:
+    images, problems = by_stem(root / "leftImg8bit" / split, (_IMAGE,))
+    masks, more = by_stem(root / "gtFine" / split, (_MASK,))
+    listing = pair_up(images, masks)
+    listing.problems[:0] = problems + more
+    return listing
+
+
+CITYSCAPES = Layout(
+    name="cityscapes",
+    title="Cityscapes, fine annotations",
+    load_spec=partial(load_spec, "cityscapes"),
+    access=Access(
+        terms=(
+            "Cityscapes: free for non-commercial use after registration; must not be passed on.\n"
+            "Cite: M. Cordts et al., The Cityscapes Dataset for Semantic Urban Scene Understanding, "
+            "CVPR 2016."
+        ),
+        addresses=("https://www.cityscapes-dataset.com/downloads/",),
+        steps=(
+            "register there and accept the licence",
+            "download leftImg8bit_trainvaltest.zip (11 GB) and gtFine_trainvaltest.zip (241 MB)",
+            "unpack both into the same folder",
+        ),
+        wanted=(
+            "leftImg8bit/<split>/CITY/*_leftImg8bit.png",
+            "gtFine/<split>/CITY/*_gtFine_labelIds.png",
+        ),
+    ),
+    find=holding("leftImg8bit", "gtFine", inside=("", "cityscapes")),
+    splits=_splits,
+    list_split=_list,
+    read_ids=read_gray_ids,
+    # Ids 0 to 33; "license plate" has id -1 and is never drawn.
+    lookup=value_table(
+        {c.id: c.train_id if c.train_id < VOID else VOID for c in Cityscapes.classes if c.id >= 0}
+    ),
+)

@@ -1,0 +1,231 @@
+"""Which image goes with which mask: the files of one split, and what is wrong with their names."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from aucseg.data.errors import DataError
+from aucseg.data.layout import IMAGE_SUFFIXES, image_path, mask_path, read_split
+
+
+@dataclass(frozen=True)
+class Pair:
+    """The two files of an item; ``None`` for one that is missing, of which the listing says why.
+
+    Args:
+        name: name of the item, unique in its split.
+        image: the image.
+        mask: its mask.
+    """
+
+    name: str
+    image: Path | None
+    mask: Path | None
+
+
+@dataclass
+class Listing:
+    """The items of a split in their order, and the defects of the listing itself.
+
+    Args:
+        pairs: the items; an incomplete one has its defect among the problems.
+        problems: what makes the split unusable as it is.
+        warnings: what is worth knowing and stops nothing.
+    """
+
+    pairs: list[Pair] = field(default_factory=list)
+    problems: list[DataError] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+    def files(self) -> list[tuple[Path, Path]]:
+        """Image and mask of every item.
+
+        Raises:
+            DataError: if there is a problem; it names the first one and counts the others.
+        """
+        if self.problems:
+            first, more = self.problems[0], len(self.problems) - 1
+            told = f" (and {more} more problems: `aucseg data verify` lists all)" if more else ""
+            raise DataError(first.what + told, file=first.file, remedy=first.remedy)
+        return [(p.image, p.mask) for p in self.pairs if p.image is not None and p.mask is not None]
+
+
+def list_folder(root: Path, split: str) -> Listing:
+    """The items of a split in the layout of `FolderDataset`, by its list.
+
+    Raises:
+        DataError: if the list is missing, empty, or names an item twice or outside the folder.
+    """
+    listing = Listing()
+    names = read_split(root, split)
+    for name in names:
+        found: list[Path | None] = []
+        for find in (image_path, mask_path):
+            try:
+                found.append(find(root, split, name))
+            except DataError as error:
+                found.append(None)
+                listing.problems.append(error)
+            except OSError as error:
+                found.append(None)
+                listing.problems.append(unreadable(error, root))
+        listing.pairs.append(Pair(name, found[0], found[1]))
+    listed = set(names)
+    for kind, suffixes in (("images", IMAGE_SUFFIXES), ("annotations", (".png",))):
+        folder = root / kind / split
+        there, problems = find_files(folder, suffixes)
+        listing.problems += problems
+        extra = sorted(name for name in there if name[: -len(Path(name).suffix)] not in listed)
+        if extra:
+            listing.warnings.append(
+                f"{folder}: {len(extra)} files not listed in {split}.txt, the first is {extra[0]}"
+            )
+    return listing
+
+
+def find_files(folder: Path, suffixes: Sequence[str]) -> tuple[dict[str, Path], list[DataError]]:
+    """Files below a folder whose names end so, and the subfolders that cannot be read.
+
+    Suffixes are compared without regard to case. Linked folders are followed, none twice.
+
+    Args:
+        folder: where to look; an absent folder holds nothing.
+        suffixes: endings in lower case, for example ``("_labelids.png",)``.
+
+    Returns:
+        Paths by their name relative to the folder, with ``/``, in the order of the names; and the problems.
+    """
+    problems: list[DataError] = []
+    found: dict[str, Path] = {}
+    seen = set()
+    walk = os.walk(folder, onerror=lambda e: problems.append(unreadable(e, folder)), followlinks=True)
+    for place, folders, names in walk:
+        real = os.path.realpath(place)
+        if real in seen:  # a link back to where we were
+            folders.clear()
+            continue
+        seen.add(real)
+        for name in names:
+            if name.lower().endswith(tuple(suffixes)) and not name.startswith("."):
+                path = Path(place, name)
+                found[path.relative_to(folder).as_posix()] = path
+    if not folder.is_dir():
+        problems.clear()
+    return dict(sorted(found.items())), problems
+
+
+def unreadable(error: OSError, place: Path) -> DataError:
+    """A file or folder that the system does not let us read, as a `DataError`."""
+    return DataError(
+        f"cannot be read ({error.strerror or type(error).__name__})",
+        file=error.filename or place,
+        remedy="check that it exists and its permissions",
+    )
+
+
+def by_stem(
+    folder: Path, suffixes: Sequence[str], *, without: Sequence[str] = ()
+) -> tuple[dict[str, Path], list[DataError]]:
+    """Files below a folder by their name without its ending; two of one name are a problem.
+
+    Args:
+        folder: where to look.
+        suffixes: endings in lower case; the first that fits is cut off.
+        without: endings of files to leave out.
+    """
+    there, problems = find_files(folder, suffixes)
+    found: dict[str, Path] = {}
+    for name, path in there.items():
+        if without and name.lower().endswith(tuple(without)):
+            continue
+        ending = next(s for s in suffixes if name.lower().endswith(s))
+        stem = name[: -len(ending)]
+        if stem in found:
+            problems.append(
+                DataError(f"{path.name} is there too", file=found[stem], remedy="keep one of the two")
+            )
+            continue
+        found[stem] = path
+    return found, problems + _same_but_for_case(found.values(), folder)
+
+
+def pair_up(images: dict[str, Path], masks: dict[str, Path]) -> Listing:
+    """Join images and masks by their keys; what has no partner is a problem.
+
+    A partner whose name differs in the case of its letters is named: it would be found on one machine and
+    not on another.
+
+    Args:
+        images: paths by key, in the order of the items.
+        masks: paths by key.
+    """
+    listing = Listing([Pair(key, path, masks.get(key)) for key, path in images.items()])
+    kinds = (("image", images, "mask", masks), ("mask", masks, "image", images))
+    for kind, have, other_kind, others in kinds:
+        folded = {key.casefold(): path for key, path in others.items()}
+        for key, path in have.items():
+            if key in others:
+                continue
+            near = folded.get(key.casefold())
+            listing.problems.append(
+                DataError(
+                    f"{kind} without {other_kind}"
+                    + (f": {near.name} differs in the case of its letters" if near else ""),
+                    file=path,
+                    remedy="give both the same name" if near else f"add the {other_kind} or take it out",
+                )
+            )
+    listing.pairs += [Pair(key, None, path) for key, path in masks.items() if key not in images]
+    return listing
+
+
+def pair_named(
+    names: Iterable[str], images: dict[str, Path], masks: dict[str, Path], source: Path
+) -> Listing:
+    """The items that a list names; other files are of no concern.
+
+    Args:
+        names: keys of the items, in order.
+        images: paths by key.
+        masks: paths by key.
+        source: the list, for the messages.
+    """
+    listing = Listing()
+    for name, times in Counter(names).items():
+        if times > 1:
+            listing.problems.append(
+                DataError(f"{name!r} stands there {times} times", file=source, remedy="keep one")
+            )
+        pair = Pair(name, images.get(name), masks.get(name))
+        listing.pairs.append(pair)
+        for kind, path, there in (("image", pair.image, images), ("mask", pair.mask, masks)):
+            if path is None:
+                near = next((p.name for k, p in there.items() if k.casefold() == name.casefold()), None)
+                told = f": {near} differs in the case of its letters" if near else ""
+                listing.problems.append(
+                    DataError(
+                        f"missing {kind} of {name!r}{told}",
+                        file=source,
+                        remedy=f"add the {kind} or take the name out of the list",
+                    )
+                )
+    return listing
+
+
+def _same_but_for_case(paths: Iterable[Path], folder: Path) -> list[DataError]:
+    groups: dict[str, list[Path]] = defaultdict(list)
+    for path in paths:
+        groups[path.relative_to(folder).as_posix().casefold()].append(path)
+    return [
+        DataError(
+            f"{group[1].name} differs from it in the case of its letters only",
+            file=group[0],
+            remedy="rename one: some file systems hold only one of the two",
+        )
+        for group in groups.values()
+        if len(group) > 1
+    ]

@@ -1,0 +1,172 @@
+"""What every data set on disk is: pairs of files, a reader for the masks, and a table of train ids."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+from torchvision import tv_tensors
+from torchvision.transforms.v2 import InterpolationMode
+from torchvision.transforms.v2 import functional as F
+
+from aucseg.data.counts import LabelCounts, default_workers, sum_histograms
+from aucseg.data.fingerprint import fingerprint_files
+from aucseg.data.reading import check_same_size, read_image, to_train_ids
+from aucseg.data.spec import ClassSpec
+from aucseg.data.threads import bounded_map
+
+Item = tuple[tv_tensors.Image, tv_tensors.Mask]
+
+
+class PairDataset(Dataset[Item]):
+    """Images and masks by their files.
+
+    An item is ``(image, mask)``: ``tv_tensors.Image`` uint8 (3, H, W) and ``tv_tensors.Mask`` uint8
+    (H, W) of train ids with void = 255.
+
+    Args:
+        split: name of the split, for messages.
+        names: name of each item.
+        files: image and mask of each item.
+        spec: the label set.
+        read_ids: decodes a mask to the values of its file, (H, W) uint8.
+        lookup: train id of each of the 256 values, 255 for void, -1 for none, (256,) int16.
+        size: (height, width) to resize to: images bilinear with antialiasing, masks by the nearest pixel
+            centre.
+        cache: decode and resize everything now and keep it as uint8 in memory.
+
+    Raises:
+        DataError: with ``cache`` for a file that is missing or wrong.
+        ValueError: if ``size`` is not two positive integers.
+    """
+
+    def __init__(
+        self,
+        split: str,
+        names: Sequence[str],
+        files: Sequence[tuple[Path, Path]],
+        spec: ClassSpec,
+        read_ids: Callable[[Path], np.ndarray],
+        lookup: np.ndarray,
+        *,
+        size: tuple[int, int] | None = None,
+        cache: bool = False,
+    ) -> None:
+        check_size(size)
+        self.split = split
+        self.names = tuple(names)
+        self.files = list(files)
+        self.spec = spec
+        self.size = size
+        self._read_ids = read_ids
+        self._lookup = lookup
+        self._fingerprint: str | None = None
+        self._cache: list[tuple[torch.Tensor, torch.Tensor]] | None = None
+        if cache:
+            self.load()
+
+    def load(self) -> None:
+        """Decode and resize everything now and keep it in memory, as ``cache=True`` does.
+
+        Raises:
+            DataError: for the first file that is missing or wrong.
+        """
+        with ThreadPoolExecutor(default_workers()) as pool:
+            self._cache = list(pool.map(self._load, range(len(self))))
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __getitem__(self, index: int) -> Item:
+        index = self._index(index)
+        if self._cache is None:
+            image, mask = self._load(index)
+        else:  # a copy: whoever draws on an item must not draw on the cache
+            image, mask = (t.clone() for t in self._cache[index])
+        return tv_tensors.Image(image), tv_tensors.Mask(mask)
+
+    def __iter__(self) -> Iterator[Item]:
+        return (self[i] for i in range(len(self)))
+
+    def mask(self, index: int) -> tv_tensors.Mask:
+        """The mask of an item alone; its image is not opened.
+
+        Args:
+            index: position of the item.
+
+        Raises:
+            DataError: if the mask is missing or wrong.
+        """
+        index = self._index(index)
+        if self._cache is not None:
+            return tv_tensors.Mask(self._cache[index][1].clone())
+        path = self.files[index][1]
+        mask = torch.from_numpy(to_train_ids(self._read_ids(path), self._lookup, path))
+        return tv_tensors.Mask(mask if self.size is None else _resize_mask(mask, self.size))
+
+    def count(self, *, workers: int | None = None) -> LabelCounts:
+        """One pass over the masks as their files are: pixels of each class, and which image holds which.
+
+        Args:
+            workers: threads that read; the processor count up to 8 if None.
+
+        Raises:
+            DataError: for the first mask that is missing or wrong.
+        """
+
+        def one(path: Path) -> np.ndarray:
+            return np.bincount(to_train_ids(self._read_ids(path), self._lookup, path).ravel(), minlength=256)
+
+        masks = (mask for _, mask in self.files)
+        return sum_histograms(bounded_map(one, masks, workers=workers), self.spec.num_classes)
+
+    def fingerprint(self) -> str:
+        """Hex sha256 of the content: class names, labels, item names and the bytes of every file.
+
+        Moving the folder or another ``size`` does not change it.
+        """
+        if self._fingerprint is None:
+            self._fingerprint = fingerprint_files(
+                self.spec, self._lookup, self.names, self.files, workers=default_workers()
+            )
+        return self._fingerprint
+
+    def _index(self, index: int) -> int:
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"index {index} out of range for {len(self)} items of {self.split!r}")
+        return index
+
+    def _load(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
+        image_file, mask_file = self.files[index]
+        pixels, ids = read_image(image_file), self._read_ids(mask_file)
+        check_same_size(pixels, ids, image_file, mask_file)
+        image = torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
+        mask = torch.from_numpy(to_train_ids(ids, self._lookup, mask_file))
+        return (image, mask) if self.size is None else resize_pair(image, mask, self.size)
+
+
+def check_size(size: tuple[int, int] | None) -> None:
+    """Raise ValueError unless ``size`` is None or two positive integers."""
+    if size is not None and (len(size) != 2 or min(size) < 1):
+        raise ValueError(f"size is (height, width) in pixels, both positive, got {size!r}")
+
+
+def resize_pair(
+    image: torch.Tensor, mask: torch.Tensor, size: tuple[int, int]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Resize an image (3, H, W) and its mask (H, W), both uint8, to ``size`` = (height, width).
+
+    The mask takes the pixel at each new centre ("nearest exact"), where a bilinear image looks too;
+    plain "nearest" takes the upper left one and would shift the mask by half a pixel.
+    """
+    image = F.resize(image, list(size), interpolation=InterpolationMode.BILINEAR, antialias=True)
+    return image, _resize_mask(mask, size)
+
+
+def _resize_mask(mask: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+    resized: torch.Tensor = F.resize(mask[None], list(size), interpolation=InterpolationMode.NEAREST_EXACT)[0]
+    return resized

@@ -1,0 +1,217 @@
+"""Turn a published layout into the package's own: 8-bit masks of train ids, at the size to train on."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+
+from aucseg.data.atomic import publish, publish_text
+from aucseg.data.classes import read_classes
+from aucseg.data.counts import count_labels, write_stats
+from aucseg.data.errors import DataError
+from aucseg.data.layout import list_splits
+from aucseg.data.layouts import Layout
+from aucseg.data.listing import Pair, unreadable
+from aucseg.data.pairs import check_size, resize_pair
+from aucseg.data.reading import check_same_size, read_image, to_train_ids
+from aucseg.data.spec import ClassSpec, groups_by_pixel_share
+from aucseg.data.threads import bounded_map
+
+NOTE = "prepared.json"
+_JPEG_QUALITY = 95
+
+Step = Callable[[str, int, int], None]
+
+
+@dataclass
+class PrepareReport:
+    """What `prepare` did.
+
+    Args:
+        target: the folder made.
+        written: items written in each split.
+        kept: items that an earlier call had written.
+        problems: what kept an item from being written, with its file.
+    """
+
+    target: Path
+    written: dict[str, int] = field(default_factory=dict)
+    kept: dict[str, int] = field(default_factory=dict)
+    problems: list[DataError] = field(default_factory=list)
+
+    @property
+    def ok(self) -> bool:
+        """Whether every item was written."""
+        return not self.problems
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report in plain types, for JSON."""
+        return {
+            "target": str(self.target),
+            "ok": self.ok,
+            "written": self.written,
+            "kept": self.kept,
+            "problems": [
+                {"file": p.file or "", "what": p.what, "remedy": p.remedy or ""} for p in self.problems
+            ],
+        }
+
+
+def prepare(
+    layout: Layout,
+    root: str | os.PathLike[str],
+    target: str | os.PathLike[str],
+    *,
+    splits: Sequence[str] | None = None,
+    size: tuple[int, int] | None = None,
+    skip_bad: bool = False,
+    workers: int | None = None,
+    progress: Step | None = None,
+) -> PrepareReport:
+    """Write a data set into ``target`` in the layout of `FolderDataset`.
+
+    Masks become 8-bit palette PNG files of train ids, void 255. Images are copied as they are, or resized as
+    `FolderDataset` would and stored in their own format, JPEG at quality 95. Each file appears when it is
+    complete and a split's list when all its items are, so that an interrupted call goes on and a half-made
+    folder cannot be trained on. Nothing is written outside ``target``.
+
+    Args:
+        layout: the layout of ``root``.
+        root: the data set.
+        target: the folder to make.
+        splits: names of the splits; all that are there if None.
+        size: (height, width) to resize to; None leaves the size.
+        skip_bad: leave out items with a problem instead of leaving their split unlisted.
+        workers: threads; the processor count up to 8 if None.
+        progress: called with the split, the items done and all its items.
+
+    Returns:
+        What was written, and every problem.
+
+    Raises:
+        DataError: if ``root`` is not in the layout, or ``target`` holds anything but an earlier attempt
+            with the same arguments.
+        ValueError: if ``size`` is not two positive integers.
+    """
+    check_size(size)
+    place, out = layout.locate(Path(root)), Path(target)
+    spec = layout.spec
+    _claim(out, place, {"layout": layout.name, "classes": list(spec.names), "size": size})
+    _write_classes(out, spec, spec.groups if layout.grouped else None)
+    report = PrepareReport(out)
+    for split in layout.splits(place) if splits is None else splits:
+        listing = layout.listing(place, split)
+        report.problems += listing.problems
+        pairs = [p for p in listing.pairs if p.image is not None and p.mask is not None]
+        work = partial(_prepare_item, layout, spec, out, split, size)
+        done: list[bool | DataError] = []
+        for result in bounded_map(work, pairs, workers=workers):
+            done.append(result)
+            if progress is not None:
+                progress(split, len(done), len(pairs))
+        bad = [r for r in done if isinstance(r, DataError)]
+        report.problems += bad
+        report.written[split] = sum(r is True for r in done)
+        report.kept[split] = sum(r is False for r in done)
+        good = [p.name for p, r in zip(pairs, done, strict=True) if not isinstance(r, DataError)]
+        if good and (skip_bad or not (bad or listing.problems)):
+            publish_text(out, Path("splits") / f"{split}.txt", "\n".join(good) + "\n")
+    _count(out, layout, workers)
+    return report
+
+
+def _claim(out: Path, source: Path, arguments: dict[str, Any]) -> None:
+    """Make the folder ours, or see that it is from an earlier call with the same arguments."""
+    real_out, real_source = os.path.realpath(out), os.path.realpath(source)
+    if (real_out + os.sep).startswith(real_source + os.sep) or (real_source + os.sep).startswith(
+        real_out + os.sep
+    ):
+        raise DataError(
+            "the folder to make and the data set lie inside each other", file=out, remedy="choose another"
+        )
+    note = out / NOTE
+    text = json.dumps(arguments, indent=1) + "\n"
+    if note.is_file():
+        if note.read_text(encoding="utf-8") != text:
+            raise DataError(
+                "was prepared from another data set or at another size",
+                file=out,
+                remedy="choose another folder, or delete this one",
+            )
+        return
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise DataError("is in the way", file=out, remedy="choose a new or empty folder")
+    out.mkdir(parents=True, exist_ok=True)
+    publish_text(out, Path(NOTE), text)
+
+
+def _prepare_item(
+    layout: Layout, spec: ClassSpec, out: Path, split: str, size: tuple[int, int] | None, pair: Pair
+) -> bool | DataError:
+    """Write one item: True if it was, False if it was there, or what is wrong."""
+    image_file, mask_file = pair.image, pair.mask
+    if image_file is None or mask_file is None:  # the listing has reported it
+        return False
+    kept_suffix = ".png" if image_file.suffix.lower() == ".png" else ".jpg"
+    image_path = Path("images", split, pair.name + kept_suffix)
+    mask_path = Path("annotations", split, pair.name + ".png")
+    try:
+        if (out / image_path).is_file() and (out / mask_path).is_file():
+            return False
+        pixels, ids = read_image(image_file), layout.read_ids(mask_file)
+        check_same_size(pixels, ids, image_file, mask_file)
+        labels = to_train_ids(ids, layout.lookup, mask_file)
+        if size is None:
+            publish(out, image_path, lambda part: shutil.copyfile(image_file, part))
+        else:
+            image, mask = resize_pair(
+                torch.from_numpy(pixels).permute(2, 0, 1), torch.from_numpy(labels), size
+            )
+            pixels, labels = image.permute(1, 2, 0).contiguous().numpy(), mask.numpy()
+            kind: dict[str, Any] = (
+                {"format": "PNG"} if kept_suffix == ".png" else {"format": "JPEG", "quality": _JPEG_QUALITY}
+            )
+            publish(out, image_path, lambda part: Image.fromarray(pixels).save(part, **kind))
+        picture = Image.fromarray(labels)
+        picture.putpalette(spec.palette.tobytes())
+        publish(out, mask_path, lambda part: picture.save(part, format="PNG"))
+    except DataError as error:
+        return error
+    except OSError as error:
+        return unreadable(error, image_file)
+    return True
+
+
+def _write_classes(out: Path, spec: ClassSpec, groups: Sequence[str] | None) -> None:
+    def write(part: Path) -> None:
+        with part.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(["id", "name", "r", "g", "b", "ignore", *(["group"] if groups else [])])
+            for k, (name, color) in enumerate(zip(spec.names, spec.colors, strict=True)):
+                writer.writerow([k, name, *color, 0, *([groups[k]] if groups else [])])
+
+    publish(out, Path("classes.csv"), write)
+
+
+def _count(out: Path, layout: Layout, workers: int | None) -> None:
+    """``class_stats.csv`` of the complete splits; and the groups by it, if none are published."""
+    splits = list_splits(out)
+    if not splits:
+        return
+    table = read_classes(out)
+    counts = {split: count_labels(out, split, table, workers=workers) for split in splits}
+    if not layout.grouped:
+        share = counts["train" if "train" in counts else splits[0]].pixel_share
+        _write_classes(out, layout.spec, groups_by_pixel_share([float(s) for s in share]))
+    if "train" in counts:
+        write_stats(out, table, counts)

@@ -1,0 +1,38 @@
+"""Work on many files in threads without holding all of it in memory."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+from aucseg.data.counts import default_workers
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+def bounded_map(
+    function: Callable[[T], R], items: Iterable[T], *, workers: int | None = None, ahead: int = 64
+) -> Iterator[R]:
+    """Results in the order of the items, with few of them waiting at any time.
+
+    Args:
+        function: what to do with an item.
+        items: the items; taken as they are needed.
+        workers: threads; the processor count up to 8 if None.
+        ahead: items that may be under way or done and not yet asked for.
+    """
+    waiting: deque[Future[R]] = deque()
+    with ThreadPoolExecutor(workers or default_workers()) as pool:
+        try:
+            for item in items:
+                waiting.append(pool.submit(function, item))
+                if len(waiting) >= ahead:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:  # after an error, or if nobody wants the rest
+            for future in waiting:
+                future.cancel()
