@@ -37,9 +37,8 @@ def tail_boxes(target: Tensor, tail_classes: tuple[int, ...]) -> list[dict[int, 
         >>> tail_boxes(torch.tensor([[[0, 7], [7, 7]]]), (3, 7))
         [{7: Box(top=0, bottom=2, left=0, right=2)}]
     """
-    batch, height, width = target.shape
     if target.numel() == 0:
-        return [{} for _ in range(batch)]
+        return [{} for _ in target]
     spans = (spans_by_corners if target.device.type == "cpu" else spans_by_tables)(target, tail_classes)
     return [
         {label: Box(*box) for label, box in zip(tail_classes, boxes, strict=True) if box[1] > 0}
@@ -144,8 +143,10 @@ def _span(marks: Tensor) -> tuple[Tensor, Tensor]:
 def _extremes(
     corners: NDArray[np.bool_], labels: NDArray[Any], tail_classes: tuple[int, ...], reduce: str
 ) -> tuple[Tensor, Tensor]:
-    """Least or greatest row and column of the corners of each tail class in each image; -1 is the greatest
-    of none."""
+    """Least or greatest row and column of the corners of each tail class in each image.
+
+    The greatest of none is -1, the least of none more than any.
+    """
     batch, height, width = labels.shape
     size = len(tail_classes) + 1
     index = np.flatnonzero(corners)
