@@ -33,7 +33,7 @@ from torch import Tensor
 from aucseg.memory import TailMemoryBank
 
 BATCHES, ROUNDS = 8, 3
-BUDGET = 60.0  # seconds for the slow ones, which take fewer turns
+BUDGET = 30.0  # seconds for the slow ones, which take fewer turns
 
 Batch = tuple[Tensor, Tensor]
 

@@ -73,7 +73,8 @@ def spans_by_corners(target: Tensor, tail_classes: tuple[int, ...]) -> Tensor:
     In the first row that holds a class, the first pixel of the class differs from its left and its upper
     neighbour, and so does the first one in the first column. Such a corner, or its mirror image at the lower
     right, is few pixels of a label map; finding them is two comparisons of neighbours, which run at the speed
-    of memory. How many there are depends on the labels, and a device would have to tell the host.
+    of memory. How many there are depends on the labels, and a device would have to tell the host. (Where
+    every pixel has a label of its own all are corners, and this costs several times what the tables do.)
 
     Args:
         target: (B, H, W), integer labels, at least one, on the CPU.
