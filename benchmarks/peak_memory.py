@@ -6,9 +6,11 @@ import multiprocessing
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
+
+T = TypeVar("T")
 
 _CLEAR = Path("/proc/self/clear_refs")
 
@@ -18,7 +20,7 @@ def measurable(device: str) -> bool:
     return device == "cuda" or _CLEAR.exists()
 
 
-def in_fresh_process(function: Callable[..., float], *arguments: Any) -> float:
+def in_fresh_process(function: Callable[..., T], *arguments: Any) -> T:
     """Call a function of a module in a process of its own, whose memory nothing else has touched."""
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
         return pool.submit(function, *arguments).result()

@@ -6,6 +6,7 @@ import math
 import statistics
 import time
 from collections.abc import Callable, Collection
+from functools import partial
 from typing import Any
 
 import torch
@@ -22,6 +23,7 @@ def turns(
     budget: float = math.inf,
     steady: Collection[str] = (),
     window: float = 0.0,
+    busy: bool = False,
 ) -> dict[str, list[float]]:
     """Seconds of each candidate, turn by turn; nan where one sat out.
 
@@ -35,14 +37,17 @@ def turns(
         steady: names that take at least five turns, whatever these cost.
         window: calls are repeated for this many seconds each time the clock is read: one short call on an
             accelerator measures how long Python takes to start it, on a busy CPU who else has its turn.
+        busy: on a CPU count the time that this process has the processor, for candidates that run on one
+            thread and wait for nothing; then others who have their turn do not count.
     """
     first = next(iter(candidates))
+    seconds = partial(_seconds, clock="process_time" if busy and device == "cpu" else "perf_counter")
     calls, taken, times = {}, {}, dict[str, list[float]]()
     for name, run in candidates.items():
-        once = _seconds(run, device, 1)
+        once = seconds(run, device, 1)
         if window and (device != "cpu" or once < _SHORT):
             # compiled and loaded in the first call, which says nothing about how many calls fit
-            once = _seconds(run, device, 1)
+            once = seconds(run, device, 1)
         if once > budget and name not in steady:
             times[name] = [once]
             continue
@@ -58,7 +63,7 @@ def turns(
         for name, run in candidates.items():
             # the turns of a candidate are spread over all: 3 of 9 are the first, the fourth, the seventh
             if name in taken and turn * taken[name] % rounds < taken[name]:
-                times[name][turn] = _seconds(run, device, calls[name])
+                times[name][turn] = seconds(run, device, calls[name])
     return {name: times[name] for name in candidates}
 
 
@@ -72,13 +77,14 @@ def quartiles(times: list[float], baseline: list[float] | None = None) -> tuple[
     return low, middle, high
 
 
-def _seconds(run: Callable[[], Any], device: str, calls: int) -> float:
+def _seconds(run: Callable[[], Any], device: str, calls: int, *, clock: str) -> float:
+    now = getattr(time, clock)
     _wait(device)
-    start = time.perf_counter()
+    start = now()
     for _ in range(calls):
         run()
     _wait(device)
-    return (time.perf_counter() - start) / calls
+    return (now() - start) / calls
 
 
 def _wait(device: str) -> None:

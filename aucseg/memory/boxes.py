@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 
@@ -20,9 +22,8 @@ class Box(NamedTuple):
 def tail_boxes(target: Tensor, tail_classes: tuple[int, ...]) -> list[dict[int, Box]]:
     """The tight box around all pixels of each tail class in each image.
 
-    Every pixel marks its (class, row) and its (class, column) in two small tables of booleans, so the cost
-    is linear in the pixels whatever the number of classes, and only the boxes travel to the host, in one
-    transfer.
+    The cost is linear in the pixels whatever the number of classes, and only the boxes travel to the host, in
+    one transfer.
 
     Args:
         target: (B, H, W), integer labels; labels that are no tail class, void included, are passed over.
@@ -36,19 +37,63 @@ def tail_boxes(target: Tensor, tail_classes: tuple[int, ...]) -> list[dict[int, 
         >>> tail_boxes(torch.tensor([[[0, 7], [7, 7]]]), (3, 7))
         [{7: Box(top=0, bottom=2, left=0, right=2)}]
     """
-    batch, height, width = target.shape
     if target.numel() == 0:
-        return [{} for _ in range(batch)]
+        return [{} for _ in target]
+    spans = (spans_by_corners if target.device.type == "cpu" else spans_by_tables)(target, tail_classes)
+    return [
+        {label: Box(*box) for label, box in zip(tail_classes, boxes, strict=True) if box[1] > 0}
+        for boxes in spans.tolist()
+    ]
+
+
+def spans_by_tables(target: Tensor, tail_classes: tuple[int, ...]) -> Tensor:
+    """The boxes as numbers, found without asking how many pixels there are of anything.
+
+    Every pixel marks its (class, row) and its (class, column) in two small tables of booleans.
+
+    Args:
+        target: (B, H, W), integer labels, at least one.
+        tail_classes: distinct labels of the T tail classes, none negative.
+
+    Returns:
+        (B, T, 4), int64: the numbers of a :class:`Box`; ``bottom`` is 0 where an image has none of a class.
+    """
+    batch, height, width = target.shape
     slot = tail_slots(target, tail_classes)
     size = len(tail_classes) + 1  # the last slot takes every other label
     rows = torch.zeros(batch, height, size, dtype=torch.bool, device=target.device).scatter_(2, slot, True)
     columns = torch.zeros(batch, width, size, dtype=torch.bool, device=target.device)
     columns.scatter_(2, slot.transpose(1, 2), True)
-    spans = torch.stack((*_span(rows), *_span(columns)), dim=-1)[:, : len(tail_classes)]
-    return [
-        {label: Box(*box) for label, box in zip(tail_classes, boxes, strict=True) if box[1] > 0}
-        for boxes in spans.tolist()
-    ]
+    return torch.stack((*_span(rows), *_span(columns)), dim=-1)[:, : len(tail_classes)]
+
+
+def spans_by_corners(target: Tensor, tail_classes: tuple[int, ...]) -> Tensor:
+    """The same numbers on a CPU, from the few pixels that can end a box.
+
+    In the first row that holds a class, the first pixel of the class differs from its left and its upper
+    neighbour, and so does the first one in the first column. Such a corner, or its mirror image at the lower
+    right, is few pixels of a label map; finding them is two comparisons of neighbours, which run at the speed
+    of memory. How many there are depends on the labels, and a device would have to tell the host. (Where
+    every pixel has a label of its own all are corners, and this costs several times what the tables do.)
+
+    Args:
+        target: (B, H, W), integer labels, at least one, on the CPU.
+        tail_classes: distinct labels of the T tail classes, none negative.
+
+    Returns:
+        As :func:`spans_by_tables`.
+    """
+    batch, height, width = target.shape
+    # half the memory to walk through; NumPy compares and searches several times as fast as PyTorch here
+    labels = (target.int() if target.dtype == torch.int64 else target).contiguous().numpy()
+    # whether a pixel differs from the one before it; one position more than pixels, as borders differ too
+    across = np.ones((batch, height, width + 1), dtype=bool)
+    np.not_equal(labels[:, :, 1:], labels[:, :, :-1], out=across[:, :, 1:-1])
+    down = np.ones((batch, height + 1, width), dtype=bool)
+    np.not_equal(labels[:, 1:], labels[:, :-1], out=down[:, 1:-1])
+    top, left = _extremes(across[:, :, :-1] & down[:, :-1], labels, tail_classes, "amin")
+    bottom, right = _extremes(across[:, :, 1:] & down[:, 1:], labels, tail_classes, "amax")
+    return torch.stack((top, bottom + 1, left, right + 1), dim=-1)
 
 
 def tail_areas(target: Tensor, tail_classes: tuple[int, ...]) -> list[dict[int, int]]:
@@ -94,3 +139,24 @@ def _span(marks: Tensor) -> tuple[Tensor, Tensor]:
     first = torch.where(marks, ascending, length).amin(1)
     end = torch.where(marks, ascending + 1, 0).amax(1)
     return first, end
+
+
+def _extremes(
+    corners: NDArray[np.bool_], labels: NDArray[Any], tail_classes: tuple[int, ...], reduce: str
+) -> tuple[Tensor, Tensor]:
+    """Least or greatest row and column of the corners of each tail class in each image.
+
+    The greatest of none is -1, the least of none more than any.
+    """
+    batch, height, width = labels.shape
+    size = len(tail_classes) + 1
+    index = np.flatnonzero(corners)
+    row, column = np.divmod(index, width)
+    image, row = np.divmod(row, height)
+    slot = tail_slots(torch.from_numpy(labels.reshape(-1)[index]), tail_classes)
+    slot += torch.from_numpy(image * size)
+    start = torch.full((batch * size,), -1 if reduce == "amax" else height + width)
+    first, second = (
+        start.scatter_reduce(0, slot, torch.from_numpy(where), reduce) for where in (row, column)
+    )
+    return first.view(batch, size)[:, :-1], second.view(batch, size)[:, :-1]

@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from aucseg.functional.checks import waits
 from aucseg.memory.boxes import Box
+from aucseg.memory.host import equals, fill, put
 
 
 class Crop(NamedTuple):
@@ -45,7 +46,7 @@ def cut(image: Tensor, target: Tensor, label: int, box: Box) -> Crop:
         A crop that shares no memory with the image.
     """
     rows, columns = slice(box.top, box.bottom), slice(box.left, box.right)
-    return Crop(image[:, rows, columns].clone(), target[rows, columns] == label)
+    return Crop(image[:, rows, columns].clone(), equals(target[rows, columns], label))
 
 
 def fit(
@@ -85,10 +86,10 @@ def fit(
     if edge == "soft":
         return _fit_soft(wide, crop.mask, size, crop.image.dtype)
     image = _bilinear(wide, size, antialias=antialias)
-    cover = crop.mask[None, None].float()
-    mask = F.interpolate(cover, size=size, mode="nearest-exact")[0, 0] > 0
+    bits = crop.mask[None, None].view(torch.uint8)
+    mask = F.interpolate(bits, size=size, mode="nearest-exact")[0, 0].view(torch.bool)
     if waits(mask.device) or not mask.any():  # where looking costs nothing, the share is seldom needed
-        mask = _not_empty(mask, F.adaptive_avg_pool2d(cover, size)[0, 0])
+        mask = _not_empty(mask, F.adaptive_avg_pool2d(bits.float(), size)[0, 0])
     return Crop(_as(image, crop.image.dtype), mask)
 
 
@@ -153,13 +154,12 @@ def paste(
     height, width = crop.mask.shape
     rows, columns = slice(top, top + height), slice(left, left + width)
     labels, picture = target[rows, columns], images[:, rows, columns]
-    # widened first: in uint8 the label 255 equals -1
-    write = crop.mask & (labels.long() != ignore_index)
+    write = crop.mask & ~equals(labels, ignore_index)
     image = crop.image
     if crop.alpha is not None:
         image = _as(
             torch.lerp(picture.to(crop.alpha.dtype), image.to(crop.alpha.dtype), crop.alpha), image.dtype
         )
-    picture.copy_(torch.where(write, image, picture))
-    labels.masked_fill_(write, label)
+    put(picture, write, image)
+    fill(labels, write, label)
     return write

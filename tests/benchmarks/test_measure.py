@@ -53,6 +53,14 @@ def test_short_calls_fill_a_window(clock):
     assert len(clock.ran) == 2 + 2 * 4
 
 
+def test_busy_time_leaves_out_what_others_have(clock, monkeypatch):
+    timing = import_module("timing")
+    monkeypatch.setattr(clock, "process_time", lambda: clock.now / 4, raising=False)  # a quarter is ours
+    run = clock.takes("a", 8)
+    assert timing.turns({"a": run}, repetitions=1, device="cpu", busy=True) == {"a": [2]}
+    assert timing.turns({"a": run}, repetitions=1, device="cpu") == {"a": [8]}
+
+
 def test_interleaved_is_the_median(clock):
     measure = import_module("measure")
     medians = measure.interleaved({"a": clock.takes("a", 9, 1, 5, 2)}, repetitions=3, device="cpu")

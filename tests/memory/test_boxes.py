@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aucseg.memory.boxes import Box, tail_boxes
+from aucseg.memory.boxes import Box, spans_by_corners, spans_by_tables, tail_boxes
 
 
 def brute(target, tail):
@@ -34,6 +34,35 @@ def test_equals_a_search_for_each_class(batch, height, width, tail, seed):
     target = torch.randint(0, 40, (batch, height, width), generator=generator)
     target[target == 39] = 255
     assert tail_boxes(target, tuple(tail)) == brute(target, tail)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    shape=st.tuples(st.integers(1, 3), st.integers(1, 12), st.integers(1, 12)),
+    labels=st.integers(1, 40),
+    dtype=st.sampled_from([torch.uint8, torch.int16, torch.int32, torch.int64]),
+    turned=st.booleans(),
+    seed=st.integers(0, 2**31),
+)
+def test_both_ways_to_the_boxes_agree(shape, labels, dtype, turned, seed):
+    """Whatever the neighbours of a pixel are, and wherever in memory they lie."""
+    generator = torch.Generator().manual_seed(seed)
+    target = torch.randint(0, labels, shape, generator=generator)
+    target = target.where(torch.rand(shape, generator=generator) < 0.8, -1).to(dtype)
+    target = target.transpose(1, 2) if turned else target
+    tail = tuple(torch.randperm(20, generator=generator)[:5].tolist())
+    corners, tables = spans_by_corners(target, tail), spans_by_tables(target, tail)
+    present = tables[..., 1] > 0
+    assert torch.equal(corners[..., 1] > 0, present)
+    assert torch.equal(corners[present], tables[present])
+
+
+def test_a_box_that_reaches_every_border():
+    target = torch.full((1, 4, 6), 2)
+    assert tail_boxes(target, (2,)) == [{2: Box(0, 4, 0, 6)}]
+    target[0, 1:3, 1:5] = 0  # a ring
+    assert tail_boxes(target, (2, 0)) == [{2: Box(0, 4, 0, 6), 0: Box(1, 3, 1, 5)}]
+    assert tail_boxes(target[:, :1, 3:4], (2,)) == [{2: Box(0, 1, 0, 1)}]
 
 
 def test_by_hand():
