@@ -19,12 +19,14 @@ class Arm:
         label: as a reader sees it.
         changes: keys of the configuration that make this arm.
         published: the model's name in the published table, if it is there.
+        steps: optimiser steps in parts of the profile's.
     """
 
     name: str
     label: str
     changes: dict[str, Any]
     published: str | None = None
+    steps: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -61,17 +63,13 @@ class Experiment:
     ) -> tuple[Run, ...]:
         """Every arm with every seed, seeds outermost: an interrupted sweep has whole seeds."""
         return tuple(
-            Run(
-                arm,
-                make_config(
-                    dataset,
-                    profile,
-                    seed=seed,
-                    name=f"{self.name}/{arm.name}",
-                    root=root,
-                    **arm.changes,
-                ),
-            )
-            for seed in seeds
-            for arm in self.arms
+            Run(arm, self._config(arm, dataset, profile, seed, root)) for seed in seeds for arm in self.arms
         )
+
+    def _config(self, arm: Arm, dataset: str, profile: str, seed: int, root: str | None) -> RunConfig:
+        name = f"{self.name}/{arm.name}"
+        config = make_config(dataset, profile, seed=seed, name=name, root=root, **arm.changes)
+        if arm.steps == 1.0:
+            return config
+        steps = max(config.optim.warmup_steps + 1, round(arm.steps * config.optim.steps))
+        return config.with_(optim__steps=steps)
