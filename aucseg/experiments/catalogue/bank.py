@@ -134,8 +134,8 @@ SAMPLING = Experiment(
 )
 
 # Table 14 says what it costs to see five tail classes in a batch. On the street, 16 images hold five of seven
-# in 98 of 100 batches, 8 images in 80. As many steps of 16 images show each image twice as often; half as many
-# steps show it as often as 8 images do, and cost the same.
+# in 98 of 100 batches, 8 images in 80. As many steps of 16 images show each image twice as often; half as
+# many steps show it as often as 8 images do, and cost the same.
 BATCH_SIZE = Experiment(
     name="batch_size",
     title="A bank, or a larger batch? (AUCSeg, Table 14)",

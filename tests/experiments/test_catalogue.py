@@ -1,0 +1,65 @@
+"""Experiments are tables: their arms differ where they say, and shared runs are one run."""
+
+from __future__ import annotations
+
+import pytest
+
+from aucseg.experiments import EXPERIMENTS, get_experiment, published_table
+from aucseg.training import ConfigError
+
+BANK = (
+    "memory_kind",
+    "replacement",
+    "memory_size",
+    "sample_ratio",
+    "resize_ratio",
+    "fixed_pixels",
+    "sampling",
+)
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+@pytest.mark.parametrize("profile", ["smoke", "laptop", "gpu"])
+def test_arms_are_different_valid_runs(name, profile):
+    runs = EXPERIMENTS[name].runs("streets", profile, [0])
+    assert len({run.config.identity for run in runs}) == len(runs)
+    assert EXPERIMENTS[name].baseline in {run.arm.name for run in runs}
+
+
+def test_seeds_are_outermost():
+    runs = get_experiment("batch_size").runs("streets", "smoke", [3, 4])
+    assert [run.config.seed for run in runs] == [3] * 4 + [4] * 4
+
+
+@pytest.mark.parametrize("name", BANK)
+def test_the_tables_of_the_bank_share_the_run_with_both(name):
+    """AUCSeg with the bank's usual options is one row of each of its tables, and is trained once."""
+    both = get_experiment("ablation_components").runs("streets", "laptop", [0])[-1].config.identity
+    assert both in {run.config.identity for run in get_experiment(name).runs("streets", "laptop", [0])}
+
+
+@pytest.mark.parametrize("name", [name for name, e in EXPERIMENTS.items() if e.table is not None])
+def test_what_an_arm_calls_published_is_in_the_table(name):
+    experiment = EXPERIMENTS[name]
+    printed = published_table(experiment.paper, experiment.table).astype(str)
+    for arm in experiment.arms:
+        assert arm.published is None or (printed == arm.published).any(axis=None), arm.name
+
+
+def test_sizes_of_table_20_and_ratios_of_table_22_are_all_there():
+    for name, key in (("memory_size", "table_20"), ("resize_ratio", "table_22")):
+        printed = set(published_table("aucseg", key)["setting_printed"])
+        assert {arm.published for arm in get_experiment(name).arms} == printed
+
+
+def test_steps_are_parts_of_the_profiles():
+    runs = {run.arm.name: run.config for run in get_experiment("batch_size").runs("streets", "laptop", [0])}
+    half, whole = runs["batch_16_half"], runs["batch_8"]
+    assert half.optim.steps * half.data.batch_size == whole.optim.steps * whole.data.batch_size
+    smoke = {run.arm.name: run.config for run in get_experiment("batch_size").runs("streets", "smoke", [0])}
+    assert smoke["batch_16_half"].optim.steps > smoke["batch_16_half"].optim.warmup_steps
+
+
+def test_an_unknown_experiment_suggests_the_nearest():
+    with pytest.raises(ConfigError, match="memory_size"):
+        get_experiment("memory_sizes")
