@@ -15,6 +15,15 @@ BANK = (
     "resize_ratio",
     "fixed_pixels",
     "sampling",
+    "batch_size",
+)
+    "memory_kind",
+    "replacement",
+    "memory_size",
+    "sample_ratio",
+    "resize_ratio",
+    "fixed_pixels",
+    "sampling",
 )
 
 
@@ -54,10 +63,10 @@ def test_sizes_of_table_20_and_ratios_of_table_22_are_all_there():
 
 def test_steps_are_parts_of_the_profiles():
     runs = {run.arm.name: run.config for run in get_experiment("batch_size").runs("streets", "laptop", [0])}
-    half, whole = runs["batch_16_half"], runs["batch_8"]
+    half, whole = runs["double_half"], runs["auc"]
     assert half.optim.steps * half.data.batch_size == whole.optim.steps * whole.data.batch_size
     smoke = {run.arm.name: run.config for run in get_experiment("batch_size").runs("streets", "smoke", [0])}
-    assert smoke["batch_16_half"].optim.steps > smoke["batch_16_half"].optim.warmup_steps
+    assert smoke["double_half"].optim.steps > smoke["double_half"].optim.warmup_steps
 
 
 def test_an_unknown_experiment_suggests_the_nearest():

@@ -19,7 +19,8 @@ class Arm:
         label: as a reader sees it.
         changes: keys of the configuration that make this arm.
         published: the model's name in the published table, if it is there.
-        steps: optimiser steps in parts of the profile's.
+        steps: optimiser steps, in parts of the profile's.
+        batch: images in a step, in parts of the profile's.
     """
 
     name: str
@@ -27,6 +28,7 @@ class Arm:
     changes: dict[str, Any]
     published: str | None = None
     steps: float = 1.0
+    batch: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,5 @@ class Experiment:
     def _config(self, arm: Arm, dataset: str, profile: str, seed: int, root: str | None) -> RunConfig:
         name = f"{self.name}/{arm.name}"
         config = make_config(dataset, profile, seed=seed, name=name, root=root, **arm.changes)
-        if arm.steps == 1.0:
-            return config
         steps = max(config.optim.warmup_steps + 1, round(arm.steps * config.optim.steps))
-        return config.with_(optim__steps=steps)
+        return config.with_(optim__steps=steps, data__batch_size=round(arm.batch * config.data.batch_size))
