@@ -17,14 +17,6 @@ BANK = (
     "sampling",
     "batch_size",
 )
-    "memory_kind",
-    "replacement",
-    "memory_size",
-    "sample_ratio",
-    "resize_ratio",
-    "fixed_pixels",
-    "sampling",
-)
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
