@@ -134,8 +134,8 @@ SAMPLING = Experiment(
 )
 
 # Table 14 says what it costs to see five tail classes in a batch. On the street, batches of 16 images hold
-# five of seven in 98 of 100 cases, batches of 8, the laptop profile's, in 80. As many steps of twice the images
-# show each image twice as often; half as many steps show it as often as before, and cost the same.
+# five of seven in 98 of 100 cases, batches of 8, the laptop profile's, in 80. As many steps of twice the
+# images show each image twice as often; half as many show it as often as before, and cost the same.
 BATCH_SIZE = Experiment(
     name="batch_size",
     title="A bank, or a larger batch? (AUCSeg, Table 14)",
