@@ -41,9 +41,15 @@ def bank_memory_bars(table: pd.DataFrame, *, device: str = "cpu") -> Figure:
             markersize=16,
             label="if whole images were stored",
         )
-        for at, (top, share) in enumerate(zip(peak, group["bank_share_of_peak"], strict=True)):
+        for at, share in enumerate(group["bank_share_of_peak"]):  # at the foot: tops and dashes meet
             ax.annotate(
-                f"{share:.1%}", (at, top), (0, 3), textcoords="offset points", ha="center", fontsize=8
+                f"bank\n{share:.1%}",
+                (at, 0),
+                (0, 4),
+                textcoords="offset points",
+                ha="center",
+                fontsize=8,
+                color="white",
             )
         first = group.iloc[0]
         ax.set_xticks(list(x), labels=group["memory_size"])

@@ -45,7 +45,7 @@ def test_bars_are_stacked_to_the_peak_and_sorted(table):
     assert tops == pytest.approx([2.0, 2.25])
     assert [bar.get_height() for bar in bank] == pytest.approx([0.25, 0.25])
     assert ax.lines[0].get_ydata().tolist() == pytest.approx([2.75, 3.0])  # whole images in its place
-    assert [text.get_text() for text in ax.texts] == ["1.0%", "12.5%"]
+    assert [text.get_text() for text in ax.texts] == ["bank\n1.0%", "bank\n12.5%"]
 
 
 def test_the_curve_is_in_parts_of_cross_entropy_beside_the_published_one(table):
