@@ -9,16 +9,46 @@
 """
 
 from aucseg.data.longtail.counts import MaskCounts, join
+from aucseg.data.longtail.measures import (
+    gini,
+    group_members,
+    head_to_rest_ratio,
+    imbalance_factor,
+    lorenz_curve,
+    pearson,
+    pixels_where_present,
+)
 from aucseg.data.longtail.scan import ScanError, scan_masks
 from aucseg.data.longtail.source import MaskSource, file_state, folder_masks, train_id_lookup
+from aucseg.data.longtail.tables import (
+    class_table,
+    co_occurrence_table,
+    group_table,
+    image_table,
+    imbalance_table,
+    share_table,
+)
 
 __all__ = [
     "MaskCounts",
     "MaskSource",
     "ScanError",
+    "class_table",
+    "co_occurrence_table",
     "file_state",
     "folder_masks",
+    "gini",
+    "group_members",
+    "group_table",
+    "head_to_rest_ratio",
+    "image_table",
+    "imbalance_factor",
+    "imbalance_table",
     "join",
+    "lorenz_curve",
+    "pearson",
+    "pixels_where_present",
     "scan_masks",
+    "share_table",
     "train_id_lookup",
 ]

@@ -212,8 +212,8 @@ class MaskCounts:
                         remedy="count the masks again",
                     )
                 arrays = {name: file[name] for name in (*_ARRAYS, "entry_regions") if name in file}
-                names = (tuple(file[key].tolist()) for key in ("class_names", "image_names"))
-                return cls(*names, **arrays)
+                class_names, image_names = file["class_names"].tolist(), file["image_names"].tolist()
+                return cls(tuple(class_names), tuple(image_names), **arrays)
         except FileNotFoundError as error:
             raise DataError("no such file", file=path, remedy="scan the masks first") from error
         except (ValueError, TypeError, KeyError, EOFError, OSError, BadZipFile) as error:
