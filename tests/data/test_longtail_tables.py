@@ -55,7 +55,10 @@ def test_head_to_rest_ratio_is_the_mean_over_pairs() -> None:
     counts = [10, 40, 5, 2]
     assert head_to_rest_ratio(counts, GROUPS) == pytest.approx(np.mean([10 / 5, 10 / 2, 40 / 5, 40 / 2]))
     assert math.isinf(head_to_rest_ratio([10, 40, 5, 0], GROUPS))
-    for groups, message in ((("head",) * 4, "4 of 4 classes are head"), (GROUPS[:3], "3 groups for 4 classes")):
+    for groups, message in (
+        (("head",) * 4, "4 of 4 classes are head"),
+        (GROUPS[:3], "3 groups for 4 classes"),
+    ):
         with pytest.raises(ValueError, match=message):
             head_to_rest_ratio(counts, groups)
 
