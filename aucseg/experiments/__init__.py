@@ -22,11 +22,11 @@ from aucseg.experiments.store import RecordStore
 
 __all__ = [
     "EXPERIMENTS",
+    "FINDINGS",
     "PROFILES",
     "Arm",
     "BenchmarkError",
     "Experiment",
-    "FINDINGS",
     "Finding",
     "PublishedError",
     "RecordStore",

@@ -93,7 +93,7 @@ def test_table_17_is_a_mean_over_classes() -> None:
 def test_tables_5_8_and_17_contradict_each_other() -> None:
     table = FINDINGS["implied_image_size"]().table.set_index(["group", "shares_within_rounding"])["printed"]
     assert table["head"].max() < table["tail"].min()
-    # the same from the other side: with the pixels that the head implies, what would Table 17 print for the tail?
+    # from the other side: what would Table 17 print for the tail, with the pixels that the head implies?
     tail = CITY["aucseg_release_tail"] == 1
     shares = (
         PRINTED[PRINTED["table"] == 8].sort_values("index_0based")["pixel_ratio_percent"].to_numpy() / 100

@@ -27,7 +27,8 @@ def release_counts() -> Finding:
         "release_counts",
         "BLV, released configurations for Cityscapes",
         "Pixels of each class, from which Eq. 3 takes the size of the variation.",
-        f"They add up to {counts.sum() / 1e9:.1f} billion pixels; the {known.num_images} training images have "
+        f"They add up to {counts.sum() / 1e9:.1f} billion pixels; the {known.num_images} training "
+        "images have "
         f"{held / 1e9:.1f} billion in all, void included. Ranks move by up to {moved.max():.0f} places "
         f"({moved.idxmax()}).",
         table,

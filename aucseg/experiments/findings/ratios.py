@@ -44,10 +44,12 @@ def mean_imbalance_ratio() -> Finding:
         "r_m, the mean ratio of a head class to a class that is not head: "
         + ", ".join(f"{row['printed']:.2f} on {row['dataset']}" for row in table.to_dict("records"))
         + ".",
-        f"Eq. 43 on the counts gives ADE20K and COCO-Stuff to the last digit, but {city['recomputed']:.2f} for "
+        "Eq. 43 on the counts gives ADE20K and COCO-Stuff to the last digit, but "
+        f"{city['recomputed']:.2f} for "
         f"Cityscapes. The shares of Table 8 give {city['from_printed_shares']:.2f} there, and anything from "
         f"{city['from_printed_shares_least']:.2f} to {city['from_printed_shares_most']:.2f} within their "
-        f"rounding, which holds the printed one: one formula made all three, for Cityscapes from whatever made "
+        "rounding, which holds the printed one: one formula made all three, for Cityscapes from "
+        "whatever made "
         f"Table 8.",
         table,
     )
@@ -78,8 +80,10 @@ def pixels_per_image() -> Finding:
         "AUCSeg, Table 17 and Sec. G.8",
         "The average number of pixels from head and tail classes per image; an image is said to hold "
         f"{ratio['printed'].min():.2f} to {ratio['printed'].max():.2f} times as many head as tail pixels.",
-        "The numbers are means over the classes of a group, each class averaged over the images that hold it. "
-        f"That gives all six to within {off:.2f} pixels, Cityscapes from the second of its two public counts. "
+        "The numbers are means over the classes of a group, each class averaged over the images that "
+        "hold it. "
+        f"That gives all six to within {off:.2f} pixels, Cityscapes from the second of its two public "
+        "counts. "
         f"Head pixels of an image are really {ratio['pixels_per_image'].min():.1f} to "
         f"{ratio['pixels_per_image'].max():.1f} times its tail pixels.",
         table,
@@ -104,10 +108,12 @@ def implied_image_size() -> Finding:
     return Finding(
         "implied_image_size",
         "AUCSeg, Tables 5, 8 and 17",
-        "Images with each class, pixel shares, and mean pixels of a class where it occurs, of one training set.",
+        "Images with each class, pixel shares, and mean pixels of a class where it occurs, of one "
+        "training set.",
         f"Together they say how many pixels an image has labelled: {of['head', 'least']:.2f} to "
         f"{of['head', 'most']:.2f} million by the head classes, {of['tail', 'least']:.2f} to "
-        f"{of['tail', 'most']:.2f} million by the tail classes; counted are {counted / 1e6:.2f} million. Tables "
+        f"{of['tail', 'most']:.2f} million by the tail classes; counted are {counted / 1e6:.2f} "
+        "million. Tables "
         f"5 and 17 fit the counts, so it is Table 8 that stands apart.",
         table,
     )
@@ -117,7 +123,8 @@ def smallest_image_share() -> Finding:
     """The rarest class of Cityscapes is in far more images than the example of AUCSeg Remark 2 assumes."""
     facts = published_table(".", "prose_facts").query("paper == 'aucseg' and section == '4.3'")
     stated = {
-        q.removeprefix("Remark 2 example: "): float(v) for q, v in zip(facts["quantity"], facts["value"])
+        q.removeprefix("Remark 2 example: "): float(v)
+        for q, v in zip(facts["quantity"], facts["value"], strict=True)
     }
     delta, p = stated["failure probability delta"], stated["smallest image-level class probability"]
     batch = stated["stated batch size B"]
@@ -136,7 +143,8 @@ def smallest_image_share() -> Finding:
         "AUCSeg, Remark 2",
         f"With {int(stated['number of classes K'])} classes and the rarest in {100 * p:g} % of the images a "
         f"batch needs {batch:g} images.",
-        f"The formula gives {sizes['Remark 2']}. The rarest class of Cityscapes is in {100 * city['p_min']:.2f} % "
+        f"The formula gives {sizes['Remark 2']}. The rarest class of Cityscapes is in "
+        f"{100 * city['p_min']:.2f} % "
         f"of the images, which takes {sizes['Cityscapes']}; ADE20K takes {sizes['ADE20K']}, COCO-Stuff "
         f"{sizes['COCO-Stuff 164K']}.",
         table,
@@ -160,7 +168,8 @@ def imbalance_factors() -> Finding:
         "imbalance_factors",
         "Region Rebalance, Figure 5b",
         "The most over the least frequent class, in pixels (PIF) and in regions (RIF).",
-        "All four come out, cut to whole numbers; a region is all of a class in one image (Eq. 7), so RIF is a "
+        "All four come out, cut to whole numbers; a region is all of a class in one image (Eq. 7), "
+        "so RIF is a "
         f"ratio of image counts. AUCSeg's Table 10 would allow COCO-Stuff a PIF of at most "
         f"{coco['most_by_aucseg_shares']:.0f}: its smallest share is the cell that is off.",
         table,

@@ -27,8 +27,10 @@ def class_ids() -> Finding:
         "class_ids",
         "AUCSeg, Tables 5 to 7",
         "The class id is the number of the class in the original data set.",
-        "In all three the id counts the classes in the order of the train ids, from 0 in Tables 5 and 7 and from 1 "
-        f"in Table 6: every one of the {table['classes'].sum()} image counts is that of its train id. Only ADE20K numbers "
+        "In all three the id counts the classes in the order of the train ids, from 0 in Tables 5 "
+        "and 7 and from 1 "
+        f"in Table 6: every one of the {table['classes'].sum()} image counts is that of its train id. "
+        "Only ADE20K numbers "
         "its classes so; Cityscapes and COCO-Stuff have ids with gaps.",
         table,
     )
@@ -45,7 +47,8 @@ def cityscapes_shares() -> Finding:
         "AUCSeg, Table 8",
         "The pixel share of each class in the Cityscapes training set.",
         f"The fine training labels have {road['recomputed']:.2f} % road, not {road['printed']:.2f} %; shares "
-        f"differ by up to {most:.1f} points. Two public counts, which agree with each other and with the images "
+        f"differ by up to {most:.1f} points. Two public counts, which agree with each other and with "
+        "the images "
         f"of Table 5, give ours, so Table 8 must come from other annotations. Which classes are head, middle "
         f"and tail is the same.",
         table,
@@ -117,7 +120,8 @@ def rarest_classes() -> Finding:
         "rarest_classes",
         "AUCSeg, Sec. G.1 and Figure 6",
         "The tail classes in ascending number of training samples, of which motorcycle has the fewest.",
-        f"{table['fewest_pixels'][0].capitalize()} has the fewest pixels, and the order is descending. In the "
+        f"{table['fewest_pixels'][0].capitalize()} has the fewest pixels, and the order is "
+        "descending. In the "
         f"fewest images is {table['fewest_images'][0]} ({table['images'][0]}); the {number} classes in the "
         f"fewest images would include {' and '.join(other)}.",
         table,
