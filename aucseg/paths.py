@@ -32,6 +32,11 @@ def published() -> Path:
     return home() / "data" / "published"
 
 
+def class_stats() -> Path:
+    """Pixels and images of each class of public data sets, with their sources: ``data/class_stats``."""
+    return home() / "data" / "class_stats"
+
+
 def benchmarks() -> Path:
     """What ``make bench`` measured, one CSV file for each benchmark: ``data/benchmarks``."""
     return home() / "data" / "benchmarks"

@@ -2,7 +2,15 @@
 
 from aucseg.experiments.benchmarks import BenchmarkError, benchmark_table, measured_on
 from aucseg.experiments.catalogue import EXPERIMENTS, Arm, Experiment, Run, get_experiment
+from aucseg.experiments.class_change import (
+    class_change,
+    class_results,
+    frequency_correlation,
+    frequency_results,
+    published_change,
+)
 from aucseg.experiments.compare import class_iou, effects, interval, side_by_side, summarise, tidy
+from aucseg.experiments.findings import FINDINGS, Finding
 from aucseg.experiments.profiles import PROFILES, base_config, default_seeds, make_config
 from aucseg.experiments.published import (
     PublishedError,
@@ -14,22 +22,29 @@ from aucseg.experiments.store import RecordStore
 
 __all__ = [
     "EXPERIMENTS",
+    "FINDINGS",
     "PROFILES",
     "Arm",
     "BenchmarkError",
     "Experiment",
+    "Finding",
     "PublishedError",
     "RecordStore",
     "Run",
     "base_config",
     "benchmark_table",
+    "class_change",
     "class_iou",
+    "class_results",
     "default_seeds",
     "effects",
+    "frequency_correlation",
+    "frequency_results",
     "get_experiment",
     "interval",
     "make_config",
     "measured_on",
+    "published_change",
     "published_datasets",
     "published_effects",
     "published_table",

@@ -1,0 +1,151 @@
+"""One task of a scan: a few masks, counted one after the other, and where the result is kept."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from aucseg.data.classes import NOT_A_LABEL, VOID
+from aucseg.data.errors import DataError
+from aucseg.data.longtail.counts import MaskCounts
+from aucseg.data.longtail.runs import encode_runs, region_classes, value_histogram
+from aucseg.data.longtail.source import MaskSource
+from aucseg.data.reading import to_train_ids
+
+_VERSION = 1  # of what is counted and how: raise it, and no older partial result is taken up
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Consecutive masks of a source, in plain values that travel to another machine.
+
+    Args:
+        names: name of each mask.
+        places: what ``read`` is called with.
+        read: decodes a mask.
+        lookup: train id of each value, (256,) int16.
+        class_names: class names, one for each train id.
+        regions: whether connected regions are counted too.
+    """
+
+    names: tuple[str, ...]
+    places: tuple[Any, ...]
+    read: Callable[[Any], np.ndarray]
+    lookup: np.ndarray
+    class_names: tuple[str, ...]
+    regions: bool
+
+
+@dataclass(frozen=True)
+class ChunkResult:
+    """What a chunk gave: its counts, or which of its masks could not be counted and why."""
+
+    counts: MaskCounts | None
+    failures: tuple[str, ...]
+
+
+def cut(source: MaskSource, size: int, *, regions: bool) -> list[Chunk]:
+    """Cut a source into chunks of ``size`` masks.
+
+    Args:
+        source: the masks.
+        size: masks in a chunk, at least 1.
+        regions: whether connected regions are counted too.
+
+    Raises:
+        ValueError: if ``size`` is less than 1.
+    """
+    if size < 1:
+        raise ValueError(f"a chunk holds at least 1 mask, got {size}")
+    spans = (slice(start, start + size) for start in range(0, len(source), size))
+    return [
+        Chunk(
+            tuple(source.names[span]),
+            tuple(source.places[span]),
+            source.read,
+            source.lookup,
+            source.class_names,
+            regions,
+        )
+        for span in spans
+    ]
+
+
+def chunk_key(chunk: Chunk, state: Callable[[Any], str]) -> str:
+    """Identity of a chunk's result: the masks and their states, the classes, and what is counted.
+
+    Args:
+        chunk: the chunk.
+        state: tells whether a place still holds what it held.
+    """
+    content = [
+        _VERSION,
+        chunk.class_names,
+        chunk.lookup.tolist(),
+        chunk.regions,
+        _name(chunk.read),
+        [[name, str(place), state(place)] for name, place in zip(chunk.names, chunk.places, strict=True)],
+    ]
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
+
+def count_chunk(chunk: Chunk) -> ChunkResult:
+    """Count the masks of a chunk; a bad one is reported and does not stop the others.
+
+    Args:
+        chunk: the chunk.
+    """
+    k = len(chunk.class_names)
+    sizes, classes, pixels, void, regions = [0], [], [], [], []
+    failures = []
+    for place in chunk.places:
+        try:
+            ids = chunk.read(place)
+            held = _fold(value_histogram(ids), ids, chunk.lookup, place)
+        except DataError as error:
+            failures.append(str(error))
+            continue
+        except OSError as error:
+            failures.append(f"{place}: {error.strerror or error}; make the file readable")
+            continue
+        present = np.flatnonzero(held[:k])
+        sizes.append(len(present))
+        classes.append(present.astype(np.uint8))
+        pixels.append(held[present])
+        void.append(held[VOID])
+        if chunk.regions:
+            found = region_classes(encode_runs(ids, chunk.lookup, k))
+            regions.append(np.bincount(found, minlength=k)[present].astype(np.int32))
+    if failures:
+        return ChunkResult(None, tuple(failures))
+    counts = MaskCounts(
+        chunk.class_names,
+        chunk.names,
+        np.cumsum(sizes, dtype=np.int64),
+        np.concatenate(classes),
+        np.concatenate(pixels),
+        np.array(void, np.int64),
+        np.concatenate(regions) if chunk.regions else None,
+    )
+    return ChunkResult(counts, ())
+
+
+def _fold(histogram: np.ndarray, ids: np.ndarray, lookup: np.ndarray, place: Any) -> np.ndarray:
+    """Pixels of each train id, (256,) int64: 256 values are mapped instead of every pixel."""
+    if ((histogram > 0) & (lookup == NOT_A_LABEL)).any():
+        to_train_ids(ids, lookup, Path(str(place)))  # raises, with every wrong value in the message
+    held = np.zeros(256, np.int64)
+    np.add.at(held, lookup[histogram > 0], histogram[histogram > 0])
+    return held
+
+
+def _name(read: Callable[[Any], np.ndarray]) -> str:
+    function = read.func if isinstance(read, partial) else read
+    return f"{function.__module__}.{function.__qualname__}"

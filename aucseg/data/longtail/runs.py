@@ -1,0 +1,120 @@
+"""A label map as runs of equal labels: far fewer numbers than pixels, and all that the statistics need."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+
+@dataclass(frozen=True, eq=False)
+class Runs:
+    """Horizontal runs of one class, in the order of the pixels; void has none.
+
+    Args:
+        classes: class of each run, (R,) uint8.
+        starts: position of its first pixel in the flattened map, (R,) int64.
+        ends: position after its last pixel, in the same row, (R,) int64.
+        width: width of the map, pixels.
+    """
+
+    classes: np.ndarray
+    starts: np.ndarray
+    ends: np.ndarray
+    width: int
+
+
+def value_histogram(ids: np.ndarray) -> np.ndarray:
+    """Pixels of each of the 256 values, (256,) int64.
+
+    By the places where the value changes instead of by every pixel: label maps are smooth, and ``bincount``
+    would widen each pixel to eight bytes first. Three to five times as fast on masks, never wrong on noise.
+
+    Args:
+        ids: label map, (H, W) uint8.
+    """
+    flat = np.ascontiguousarray(ids).reshape(-1)
+    if not flat.size:
+        return np.zeros(256, np.int64)
+    last = _changes(flat)
+    lengths = np.empty(len(last) + 1)  # float64, as bincount adds them; exact up to 2^53 pixels
+    lengths[0] = last[0] + 1 if len(last) else flat.size
+    np.subtract(last[1:], last[:-1], out=lengths[1:-1])
+    values = np.empty(len(last) + 1, np.intp)
+    values[:-1] = flat[last]
+    if len(last):
+        lengths[-1] = flat.size - 1 - last[-1]
+    values[-1] = flat[-1]
+    return np.bincount(values, weights=lengths, minlength=256).astype(np.int64)
+
+
+def encode_runs(ids: np.ndarray, lookup: np.ndarray, num_classes: int) -> Runs:
+    """Split a label map into its runs.
+
+    Args:
+        ids: label map, (H, W) uint8.
+        lookup: class of each value, (256,); values of ``num_classes`` and above are void.
+        num_classes: number of classes K.
+    """
+    width = ids.shape[1]
+    flat = np.ascontiguousarray(ids).reshape(-1)
+    breaks = np.zeros(flat.size, bool)
+    breaks[_changes(flat) + 1] = True
+    breaks[::width] = True
+    starts = np.flatnonzero(breaks)
+    ends = np.append(starts[1:], flat.size)
+    classes = lookup[flat[starts]]
+    # neighbours whose values differ and whose class does not are one run
+    new = np.append(True, (classes[1:] != classes[:-1]) | (starts[1:] % width == 0))
+    classes, starts, ends = classes[new], starts[new], ends[np.append(new[1:], True)]
+    held = (classes >= 0) & (classes < num_classes)
+    return Runs(classes[held].astype(np.uint8), starts[held], ends[held], width)
+
+
+def region_classes(runs: Runs, *, connectivity: int = 8) -> np.ndarray:
+    """Class of each region, a region being a connected component of pixels of one class, (M,) uint8.
+
+    All classes at once: the graph joins runs of one class that touch in neighbouring rows, so the cost
+    follows the number of runs and not the number of classes.
+
+    Args:
+        runs: the runs of a map.
+        connectivity: 8, where corners touch, or 4.
+
+    Raises:
+        ValueError: for another connectivity.
+    """
+    if connectivity not in (4, 8):
+        raise ValueError(f"connectivity is 4 or 8, got {connectivity}")
+    count = len(runs.starts)
+    reach = connectivity == 8
+    row_start = runs.starts - runs.starts % runs.width + runs.width
+    low = np.maximum(runs.starts + runs.width - reach, row_start)
+    high = np.minimum(runs.ends + runs.width + reach, row_start + runs.width)
+    first = np.searchsorted(runs.ends, low, side="right")  # the first run of the next row that ends after low
+    after = np.searchsorted(runs.starts, high, side="left")
+    touching = after - first
+    upper = np.repeat(np.arange(count), touching)
+    lower = np.arange(len(upper)) + np.repeat(first - (np.cumsum(touching) - touching), touching)
+    same = runs.classes[upper] == runs.classes[lower]
+    edges = (upper[same], lower[same])
+    graph = coo_array((np.ones(len(edges[0]), bool), edges), shape=(count, count))
+    regions, label = connected_components(graph, directed=False)
+    found = np.zeros(regions, np.uint8)
+    found[label] = runs.classes
+    return found
+
+
+def _changes(flat: np.ndarray) -> np.ndarray:
+    """Ascending positions i with ``flat[i] != flat[i + 1]``."""
+    padded = np.empty((flat.size + 7) // 8 * 8, bool)
+    padded[flat.size - 1 :] = False
+    np.not_equal(flat[1:], flat[:-1], out=padded[: flat.size - 1])
+    eights = padded.view(np.uint64)
+    words = np.flatnonzero(eights != 0)  # most words are smooth: look into the others only
+    inside = np.flatnonzero(eights[words].view(bool))
+    places = (words << 3)[inside >> 3]  # shifts: NumPy divides integers ten times as slowly
+    places += inside & 7
+    return places

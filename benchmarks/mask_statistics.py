@@ -1,0 +1,198 @@
+"""The scan of masks beside bare PNG decoding: throughput, number of classes, growth with the number of masks.
+
+Parts of the table, each a ratio of candidates that took turns in one run:
+
+- ``throughput``: masks of CamVid where it is found, else generated ones, with as many threads for each
+  candidate. ``decode`` is ``np.asarray(Image.open(file))`` and nothing else; ``speed`` is the candidate's
+  throughput divided by that of ``decode``.
+- ``classes``: the same shapes filled with 19 and with 171 classes; ``ratio`` is the time of the candidate
+  divided by that of 19 classes.
+- ``growth``: 1,250 to 10,000 masks, each in a process of its own; ``microseconds_per_mask``, and
+  ``extra_memory_mib``, the peak of the process less what it held before the scan.
+"""
+
+from __future__ import annotations
+
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from measure import Row, run_on_devices
+from PIL import Image
+from timing import quartiles, turns
+
+from aucseg.data.camvid import find_root
+from aucseg.data.counts import default_workers
+from aucseg.data.errors import DataError
+from aucseg.data.longtail import MaskSource, folder_masks, scan_masks, train_id_lookup
+from aucseg.data.reading import read_ids
+
+SIZE = (256, 256)
+SHAPES = 40
+
+
+def draw_mask(seed: int, classes: int, size: tuple[int, int]) -> np.ndarray:
+    """Overlapping ellipses of a long tail of classes, uint8; the shapes depend on the seed alone."""
+    rng = np.random.default_rng(seed)
+    height, width = size
+    y, x = np.ogrid[:height, :width]
+    centers, radii = rng.random((SHAPES, 2)) * size, 4 + rng.random((SHAPES, 2)) * height / 4
+    ranks = rng.random(SHAPES)
+    mask = np.zeros(size, np.uint8)
+    for (cy, cx), (ry, rx), rank in zip(centers, radii, ranks, strict=True):
+        inside = ((y - cy) / ry) ** 2 + ((x - cx) / rx) ** 2 < 1
+        mask[inside] = int(classes**rank) - 1 if rank < 0.97 else 255
+    return mask
+
+
+def write_masks(folder: Path, number: int, classes: int, size: tuple[int, int]) -> MaskSource:
+    """Write masks as PNG files and return them as a source."""
+    folder.mkdir(parents=True)
+    names = [f"{i:05d}" for i in range(number)]
+    for i, name in enumerate(names):
+        Image.fromarray(draw_mask(i, classes, size)).save(folder / f"{name}.png")
+    return folder_source(folder, number, classes)
+
+
+def folder_source(folder: Path, number: int, classes: int) -> MaskSource:
+    """The first masks that :func:`write_masks` wrote to a folder."""
+    names = [f"{i:05d}" for i in range(number)]
+    places = [folder / f"{name}.png" for name in names]
+    class_names = tuple(f"class {i}" for i in range(classes))
+    return MaskSource(names, places, partial(read_ids, table=None), train_id_lookup(classes), class_names)
+
+
+def throughput(repetitions: int, number: int) -> Iterator[Row]:
+    """Candidates on the same files, in turns."""
+    workers = default_workers()
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            source, images = folder_masks(find_root("camvid"), "train"), "camvid"
+        except DataError:
+            source, images = write_masks(Path(folder) / "masks", number, 19, SIZE), "generated"
+
+        def decode() -> None:
+            with ThreadPoolExecutor(workers) as pool:
+                for _ in pool.map(lambda place: np.asarray(Image.open(place)), source.places):
+                    pass
+
+        def bincount() -> None:
+            with ThreadPoolExecutor(workers) as pool:
+                for _ in pool.map(lambda place: np.bincount(source.read(place).ravel()), source.places):
+                    pass
+
+        candidates = {
+            "decode": decode,
+            "bincount of each mask": bincount,
+            "scan": lambda: scan_masks(source, workers=workers),
+            "scan with regions": lambda: scan_masks(source, workers=workers, regions=True),
+        }
+        pixels = sum(np.asarray(Image.open(place)).size for place in source.places)
+        times = turns(candidates, repetitions=repetitions, device="cpu")
+        for name, seconds in times.items():
+            low, middle, high = quartiles(times["decode"], seconds)
+            yield {
+                "part": "throughput",
+                "device": "cpu",
+                "candidate": name,
+                "masks": len(source),
+                "images": images,
+                "workers": workers,
+                "seconds": statistics.median(seconds),
+                "megapixels_per_second": pixels / statistics.median(seconds) / 1e6,
+                "speed": middle,
+                "speed_low": low,
+                "speed_high": high,
+            }
+
+
+def class_numbers(repetitions: int, number: int) -> Iterator[Row]:
+    """19 and 171 classes in the same shapes, in turns."""
+    with tempfile.TemporaryDirectory() as folder:
+        sources = {k: write_masks(Path(folder) / str(k), number, k, SIZE) for k in (19, 171)}
+        candidates = {
+            f"{k} classes{', regions' if regions else ''}": partial(scan_masks, source, regions=regions)
+            for regions in (False, True)
+            for k, source in sources.items()
+        }
+        times = turns(candidates, repetitions=repetitions, device="cpu")
+    for name, seconds in times.items():
+        low, middle, high = quartiles(seconds, times[name.replace("171", "19")])
+        yield {
+            "part": "classes",
+            "device": "cpu",
+            "candidate": name,
+            "masks": number,
+            "images": "generated",
+            "workers": default_workers(),
+            "seconds": statistics.median(seconds),
+            "ratio": middle,
+            "ratio_low": low,
+            "ratio_high": high,
+        }
+
+
+def growth(numbers: tuple[int, ...]) -> Iterator[Row]:
+    """Time and memory over the number of masks; a process each, since a peak never falls."""
+    with tempfile.TemporaryDirectory() as folder:
+        masks = Path(folder) / "masks"
+        write_masks(masks, max(numbers), 19, SIZE)
+        for number in numbers:
+            for regions in (False, True):
+                command = [sys.executable, __file__, "--child", str(masks), str(number), str(int(regions))]
+                result = subprocess.run(command, check=True, capture_output=True, text=True)
+                seconds, extra = (float(word) for word in result.stdout.split())
+                yield {
+                    "part": "growth",
+                    "device": "cpu",
+                    "candidate": "scan with regions" if regions else "scan",
+                    "masks": number,
+                    "images": "generated",
+                    "workers": default_workers(),
+                    "seconds": seconds,
+                    "microseconds_per_mask": 1e6 * seconds / number,
+                    "extra_memory_mib": extra,
+                }
+
+
+def child(folder: str, number: str, regions: str) -> None:
+    """Scan once in this process and print seconds and MiB."""
+    source = folder_source(Path(folder), int(number), 19)
+    scan_masks(folder_source(Path(folder), 64, 19), regions=bool(int(regions)))  # imports, threads, heap
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    start = time.perf_counter()
+    scan_masks(source, regions=bool(int(regions)))
+    seconds = time.perf_counter() - start
+    extra = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    print(seconds, extra / 1024)
+
+
+def measure(device: str, repetitions: int) -> Iterator[Row]:
+    """All parts; masks are decoded on the processor, whatever the device."""
+    if device == "cpu":
+        yield from throughput(repetitions, 400)
+        yield from class_numbers(repetitions, 400)
+        yield from growth((1250, 2500, 5000, 10_000))
+
+
+def quick(device: str, repetitions: int) -> Iterator[Row]:
+    """All parts, tiny."""
+    if device == "cpu":
+        yield from throughput(repetitions, 8)
+        yield from class_numbers(repetitions, 8)
+        yield from growth((8, 16))
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--child"]:
+        child(*sys.argv[2:])
+    else:
+        run_on_devices("mask_statistics", __doc__ or "", measure, quick)
