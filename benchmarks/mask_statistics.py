@@ -7,25 +7,27 @@ Parts of the table, each a ratio of candidates that took turns in one run:
   throughput divided by that of ``decode``.
 - ``classes``: the same shapes filled with 19 and with 171 classes; ``ratio`` is the time of the candidate
   divided by that of 19 classes.
-- ``growth``: 1,250 to 10,000 masks, each in a process of its own; ``microseconds_per_mask``, and
+- ``growth``: 1,250 to 10,000 masks, each in a process of its own; ``cpu_microseconds_per_mask``, and
   ``extra_memory_mib``, the peak of the process less what it held before the scan.
+
+Where others use the machine, seconds of the clock say how busy it was. ``cpu_seconds`` is the time of the
+processor, the least of all turns; ``cpu_speed`` and ``cpu_ratio`` are ratios of it.
 """
 
 from __future__ import annotations
 
-import resource
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from measure import Row, run_on_devices
+from peak_memory import extra_peak_bytes, in_fresh_process, measurable
 from PIL import Image
 from timing import quartiles, turns
 
@@ -96,9 +98,11 @@ def throughput(repetitions: int, number: int) -> Iterator[Row]:
             "scan with regions": lambda: scan_masks(source, workers=workers, regions=True),
         }
         pixels = sum(np.asarray(Image.open(place)).size for place in source.places)
+        candidates, processor = clocked(candidates)
         times = turns(candidates, repetitions=repetitions, device="cpu")
         for name, seconds in times.items():
             low, middle, high = quartiles(times["decode"], seconds)
+            cpu = min(processor[name])
             yield {
                 "part": "throughput",
                 "device": "cpu",
@@ -111,6 +115,8 @@ def throughput(repetitions: int, number: int) -> Iterator[Row]:
                 "speed": middle,
                 "speed_low": low,
                 "speed_high": high,
+                "cpu_seconds": cpu,
+                "cpu_speed": min(processor["decode"]) / cpu,
             }
 
 
@@ -123,9 +129,11 @@ def class_numbers(repetitions: int, number: int) -> Iterator[Row]:
             for regions in (False, True)
             for k, source in sources.items()
         }
+        candidates, processor = clocked(candidates)
         times = turns(candidates, repetitions=repetitions, device="cpu")
     for name, seconds in times.items():
-        low, middle, high = quartiles(seconds, times[name.replace("171", "19")])
+        base = name.replace("171", "19")
+        low, middle, high = quartiles(seconds, times[base])
         yield {
             "part": "classes",
             "device": "cpu",
@@ -137,6 +145,8 @@ def class_numbers(repetitions: int, number: int) -> Iterator[Row]:
             "ratio": middle,
             "ratio_low": low,
             "ratio_high": high,
+            "cpu_seconds": min(processor[name]),
+            "cpu_ratio": min(processor[name]) / min(processor[base]),
         }
 
 
@@ -147,9 +157,7 @@ def growth(numbers: tuple[int, ...]) -> Iterator[Row]:
         write_masks(masks, max(numbers), 19, SIZE)
         for number in numbers:
             for regions in (False, True):
-                command = [sys.executable, __file__, "--child", str(masks), str(number), str(int(regions))]
-                result = subprocess.run(command, check=True, capture_output=True, text=True)
-                seconds, extra = (float(word) for word in result.stdout.split())
+                seconds, extra = in_fresh_process(scan_alone, str(masks), number, regions)
                 yield {
                     "part": "growth",
                     "device": "cpu",
@@ -157,22 +165,36 @@ def growth(numbers: tuple[int, ...]) -> Iterator[Row]:
                     "masks": number,
                     "images": "generated",
                     "workers": default_workers(),
-                    "seconds": seconds,
-                    "microseconds_per_mask": 1e6 * seconds / number,
+                    "cpu_seconds": seconds,
+                    "cpu_microseconds_per_mask": 1e6 * seconds / number,
                     "extra_memory_mib": extra,
                 }
 
 
-def child(folder: str, number: str, regions: str) -> None:
-    """Scan once in this process and print seconds and MiB."""
-    source = folder_source(Path(folder), int(number), 19)
-    scan_masks(folder_source(Path(folder), 64, 19), regions=bool(int(regions)))  # imports, threads, heap
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    start = time.perf_counter()
-    scan_masks(source, regions=bool(int(regions)))
-    seconds = time.perf_counter() - start
-    extra = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
-    print(seconds, extra / 1024)
+def scan_alone(folder: str, number: int, regions: bool) -> Any:
+    """Scan once in this process: seconds of the processor, and MiB beyond what was there before."""
+    source = folder_source(Path(folder), number, 19)
+    scan_masks(folder_source(Path(folder), min(64, number), 19), regions=regions)  # imports, threads, heap
+    start = time.process_time()
+    if not measurable("cpu"):
+        scan_masks(source, regions=regions)
+        return time.process_time() - start, None
+    extra = extra_peak_bytes(lambda: scan_masks(source, regions=regions), "cpu")
+    return time.process_time() - start, extra / 2**20
+
+
+def clocked(
+    candidates: dict[str, Callable[[], Any]],
+) -> tuple[dict[str, Callable[[], Any]], dict[str, list[float]]]:
+    """The same candidates, and for each of them the seconds of the processor that its calls took."""
+    taken: dict[str, list[float]] = {name: [] for name in candidates}
+
+    def clock(name: str, run: Callable[[], Any]) -> None:
+        start = time.process_time()
+        run()
+        taken[name].append(time.process_time() - start)
+
+    return {name: partial(clock, name, run) for name, run in candidates.items()}, taken
 
 
 def measure(device: str, repetitions: int) -> Iterator[Row]:
@@ -192,7 +214,4 @@ def quick(device: str, repetitions: int) -> Iterator[Row]:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["--child"]:
-        child(*sys.argv[2:])
-    else:
-        run_on_devices("mask_statistics", __doc__ or "", measure, quick)
+    run_on_devices("mask_statistics", __doc__ or "", measure, quick)

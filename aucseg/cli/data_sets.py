@@ -26,7 +26,7 @@ from aucseg.data.archives import ARCHIVES, get_archive, instructions
 from aucseg.data.errors import DataError
 from aucseg.data.layouts import find_layout, list_datasets, locate, named_layout
 from aucseg.data.prepare import prepare as prepare_folder
-from aucseg.data.spec import load_spec
+from aucseg.data.spec import ClassSpec, load_spec
 from aucseg.hints import did_you_mean
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -35,6 +35,20 @@ Images = Annotated[str | None, typer.Option(help="Where images lie, for example 
 Masks = Annotated[str | None, typer.Option(help="Where masks lie, for example gts/{name}_gt.png.")]
 
 _BY_HAND = 2
+
+
+def resolve(target: str) -> tuple[Path, ClassSpec | None]:
+    """The folder, and the label set it must have if a data set of the package was named.
+
+    Args:
+        target: a folder, or the name of a data set.
+
+    Raises:
+        DataError: if a named data set is nowhere.
+    """
+    if Path(target).exists() or target not in list_datasets() or target == "folder":
+        return Path(target), None
+    return locate(target), load_spec(target) if target in download.SOURCES else None
 
 
 def list_command(as_json: AsJson = False) -> None:

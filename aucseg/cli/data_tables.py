@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
-
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from aucseg.data.counts import LabelCounts
 from aucseg.data.report import VerifyReport
-from aucseg.data.spec import GROUPS, ClassSpec
 
 _SHOWN = 50
 
@@ -49,68 +44,3 @@ def print_report(report: VerifyReport) -> None:
             console.print(f"  remedy: {problem.remedy}", markup=False, soft_wrap=True)
     found = f"{len(report.problems)} problems" if report.problems else "no problems"
     console.print(f"{sum(report.splits.values())} items: {found}")
-
-
-def summarize(root: Path, split: str, spec: ClassSpec, count: LabelCounts) -> dict[str, Any]:
-    """Shares of pixels and images for each class and group of a split, in plain types.
-
-    Args:
-        root: the folder.
-        split: the split counted.
-        spec: names and groups.
-        count: the counts, in the order of ``spec``.
-    """
-    classes = [
-        {
-            "name": name,
-            "group": group,
-            "pixels": int(count.pixels[k]),
-            "pixel_share": float(count.pixel_share[k]),
-            "image_share": float(count.image_share[k]),
-        }
-        for k, (name, group) in enumerate(zip(spec.names, spec.groups, strict=True))
-    ]
-    groups = []
-    for group in GROUPS:
-        ids = spec.group(group)
-        pixel_share, image_share = count.group_shares(ids)
-        groups.append(
-            {
-                "group": group,
-                "classes": len(ids),
-                "pixels": int(count.pixels[list(ids)].sum()),
-                "pixel_share": pixel_share,
-                "image_share": image_share,
-            }
-        )
-    least = int(count.pixels.min())
-    return {
-        "root": str(root),
-        "split": split,
-        "images": count.num_images,
-        "void_pixels": count.void,
-        "imbalance": int(count.pixels.max()) / least if least else None,
-        "classes": classes,
-        "groups": groups,
-    }
-
-
-def print_stats(result: dict[str, Any]) -> None:
-    """Print what `summarize` made."""
-    title = f"{escape(result['root'])}, {result['split']}: {result['images']} images"
-    columns = ("class", "group", "pixels", "% of pixels", "% of images")
-    shown = Table(*columns, title=title)
-    for row in sorted(result["classes"], key=lambda r: -r["pixel_share"]):
-        shares = (f"{100 * row['pixel_share']:.3f}", f"{100 * row['image_share']:.1f}")
-        shown.add_row(escape(row["name"]), row["group"], f"{row['pixels']:,}", *shares)
-    shown.add_section()
-    for row in result["groups"]:
-        shares = (f"{100 * row['pixel_share']:.3f}", f"{100 * row['image_share']:.1f}")
-        shown.add_row(f"{row['classes']} classes", row["group"], f"{row['pixels']:,}", *shares)
-    Console().print(shown)
-    ratio = result["imbalance"]
-    Console().print(
-        f"most to least frequent class: {ratio:.1f}"
-        if ratio
-        else "a class has no pixel: the ratio of the most to the least frequent class is infinite"
-    )

@@ -53,6 +53,15 @@ class LabelCounts:
         """Fraction of the images that hold the class, (K,), in [0, 1]."""
         return self.images / max(self.num_images, 1)
 
+    def reorder(self, order: Sequence[int]) -> LabelCounts:
+        """The same counts with the classes in another order.
+
+        Args:
+            order: for each new train id the one that it has here.
+        """
+        ids = list(order)
+        return LabelCounts(self.pixels[ids], self.presence[:, ids], self.void)
+
     def group_shares(self, train_ids: Sequence[int]) -> tuple[float, float]:
         """Pixel share of some classes together, and the fraction of images that hold any of them."""
         ids = list(train_ids)

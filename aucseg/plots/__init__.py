@@ -3,6 +3,8 @@
 from aucseg.plots.auc import class_order, class_shares, pair_heatmaps, roc_curve, roc_figure
 from aucseg.plots.bank import bank_overview, cutout, filmstrip, outlined, presence_grid, shelf
 from aucseg.plots.benchmarks import cost_curves, ratio_plot
+from aucseg.plots.class_change import change_bars, frequency_accuracy_plot, published_change_plot
+from aucseg.plots.longtail import co_occurrence_heatmap, frequency_bars, lorenz_figure, presence_plot
 from aucseg.plots.masks import class_legend, colorize, image_grid, overlay, to_rgb
 from aucseg.plots.memory import bank_memory_bars, batch_memory_curve
 from aucseg.plots.published import effect_plot_by_dataset, effects_by_dataset
@@ -26,10 +28,12 @@ __all__ = [
     "bank_memory_bars",
     "bank_overview",
     "batch_memory_curve",
+    "change_bars",
     "class_bars",
     "class_legend",
     "class_order",
     "class_shares",
+    "co_occurrence_heatmap",
     "colorize",
     "comparison_table",
     "cost_curves",
@@ -38,14 +42,19 @@ __all__ = [
     "effect_plot_by_dataset",
     "effects_by_dataset",
     "filmstrip",
+    "frequency_accuracy_plot",
+    "frequency_bars",
     "image_grid",
     "learning_curves",
+    "lorenz_figure",
     "measured_table",
     "outlined",
     "overlay",
     "pair_heatmaps",
     "parameter_curves",
     "presence_grid",
+    "presence_plot",
+    "published_change_plot",
     "ratio_plot",
     "roc_curve",
     "roc_figure",

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from distributed import LocalCluster
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -176,6 +177,23 @@ def test_a_killed_scan_goes_on(files: MaskSource, tmp_path: Path) -> None:
     assert scan_masks(source, folder=folder, workers=1, chunk_size=2).same(expected)
     again = {Path(name).stem for name in log.read_text().split()}
     assert again == (set(files.names) - kept) | changed
+
+
+def test_a_cluster_counts_the_same(files: MaskSource) -> None:
+    options = {"processes": False, "dashboard_address": None, "protocol": "tcp://", "silence_logs": 50}
+    with LocalCluster(n_workers=1, threads_per_worker=2, **options) as cluster:
+        address = cluster.scheduler_address
+        expected = scan_masks(files, regions=True)
+        # one mask in a task: more tasks than are let loose at once
+        assert scan_masks(files, regions=True, scheduler=address, chunk_size=1).same(expected)
+        files.places[4].write_bytes(b"")
+        with pytest.raises(ScanError, match=r"4\.png: unreadable mask"):
+            scan_masks(files, scheduler=address)
+    with (
+        LocalCluster(n_workers=0, **options) as idle,
+        pytest.raises(DataError, match=r"has no workers; start some with `dask worker tcp:"),
+    ):
+        scan_masks(files, scheduler=idle.scheduler_address)
 
 
 def test_nothing_else_in_the_folder_is_touched(files: MaskSource, tmp_path: Path) -> None:

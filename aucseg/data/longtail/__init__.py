@@ -19,7 +19,7 @@ from aucseg.data.longtail.measures import (
     pixels_where_present,
 )
 from aucseg.data.longtail.scan import ScanError, scan_masks
-from aucseg.data.longtail.source import MaskSource, file_state, folder_masks, train_id_lookup
+from aucseg.data.longtail.source import MaskSource, dataset_masks, file_state, folder_masks, train_id_lookup
 from aucseg.data.longtail.tables import (
     class_table,
     co_occurrence_table,
@@ -35,6 +35,7 @@ __all__ = [
     "ScanError",
     "class_table",
     "co_occurrence_table",
+    "dataset_masks",
     "file_state",
     "folder_masks",
     "gini",

@@ -13,6 +13,7 @@ import numpy as np
 
 from aucseg.data.classes import VOID, read_classes
 from aucseg.data.layout import mask_path, read_split
+from aucseg.data.pairs import PairDataset
 from aucseg.data.reading import read_ids
 from aucseg.data.spec import ClassSpec
 
@@ -87,6 +88,30 @@ def folder_masks(root: str | os.PathLike[str], split: str, spec: ClassSpec | Non
     items = read_split(folder, split)
     places = [mask_path(folder, split, name) for name in items]
     return MaskSource(items, places, partial(read_ids, table=table), table.lookup(names), names)
+
+
+def dataset_masks(dataset: PairDataset) -> MaskSource:
+    """The masks of any data set of files, whatever its layout; images are not looked at.
+
+    Args:
+        dataset: as :func:`aucseg.data.open_dataset` returns it, at the files' own size.
+    """
+    return MaskSource(
+        dataset.names,
+        range(len(dataset)),
+        partial(_train_ids, dataset),
+        train_id_lookup(dataset.spec.num_classes),
+        dataset.spec.names,
+        state=partial(_item_state, dataset),
+    )
+
+
+def _train_ids(dataset: PairDataset, index: int) -> np.ndarray:
+    return np.asarray(dataset.mask(index))
+
+
+def _item_state(dataset: PairDataset, index: int) -> str:
+    return file_state(dataset.files[index][1])
 
 
 def train_id_lookup(num_classes: int) -> np.ndarray:

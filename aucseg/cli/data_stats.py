@@ -1,0 +1,132 @@
+"""``aucseg data stats``: the long tail of a data set in numbers, in one pass over its masks."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from aucseg import paths
+from aucseg.cli.data_sets import resolve
+from aucseg.cli.errors import plain_errors
+from aucseg.cli.stats_tables import print_stats, summarize
+from aucseg.data.classes import read_classes
+from aucseg.data.counts import read_pixel_share, write_stats
+from aucseg.data.errors import DataError
+from aucseg.data.folder import resolve_spec
+from aucseg.data.layout import list_splits
+from aucseg.data.layouts import Layout, detect, open_dataset
+from aucseg.data.longtail import MaskCounts, MaskSource, dataset_masks, folder_masks, join, scan_masks
+from aucseg.data.spec import ClassSpec, groups_by_pixel_share
+
+Target = Annotated[str, typer.Argument(metavar="PATH", help="A folder, or the name of a known data set.")]
+_LONG = 2000  # masks from which on a killed scan is worth going on with
+
+
+def stats(
+    path: Target,
+    split: Annotated[str, typer.Option(help="The split to count; all for all together.")] = "train",
+    regions: Annotated[bool, typer.Option("--regions", help="Count connected regions too.")] = False,
+    workers: Annotated[int | None, typer.Option(min=1, help="Threads that read files.")] = None,
+    scheduler: Annotated[
+        str | None, typer.Option(help="Address of a Dask cluster, for example tcp://10.0.0.1:8786.")
+    ] = None,
+    partial: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder for partial results, from which a killed scan goes on; runs/scans for many masks."
+        ),
+    ] = None,
+    write: Annotated[
+        bool, typer.Option("--write", help="Write class_stats.csv of all splits, and mask_counts_SPLIT.npz.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """The long tail in numbers: shares of pixels and images, groups, imbalance factors."""
+    with plain_errors(ValueError, OSError):
+        root, spec = resolve(path)
+        layout = detect(root)
+        if layout is not None and write:
+            raise DataError(f"{layout.name!r} keeps no counts", remedy="see `aucseg data prepare`")
+        splits = list_splits(root) if layout is None else layout.splits(layout.locate(root))
+        whole = split == "all" and split not in splits
+        # a split that is not there is asked for last, so that its error names those that are
+        names = splits if whole else dict.fromkeys((*splits, split)) if write else (split,)
+        scanned = {
+            name: _scan(_source(root, name, spec, layout), root, name, regions, workers, scheduler, partial)
+            for name in names
+        }
+        if write:
+            for file in _write(root, scanned, spec):
+                typer.echo(f"wrote {file}", err=True)
+        counts = join(list(scanned.values())) if whole else scanned[split]
+        if layout is not None:
+            spec = layout.spec
+        elif spec is None:
+            spec = _named_groups(root, scanned.get("train"))
+        result = summarize(str(root), split, counts.statistics(spec), counts)
+    if as_json:
+        typer.echo(json.dumps(result, indent=1))
+        return
+    print_stats(result)
+
+
+def _source(root: Path, split: str, spec: ClassSpec | None, layout: Layout | None) -> MaskSource:
+    """The masks of a split, in the package's own layout or a published one."""
+    if layout is None:
+        return folder_masks(root, split, spec)
+    return dataset_masks(open_dataset(layout.name, root, split))
+
+
+def _scan(
+    source: MaskSource,
+    root: Path,
+    split: str,
+    regions: bool,
+    workers: int | None,
+    scheduler: str | None,
+    partial: Path | None,
+) -> MaskCounts:
+    """Scan with a progress bar on standard error."""
+    key = hashlib.sha256(f"{root.resolve()}\n{split}\n{regions}".encode()).hexdigest()[:16]
+    folder = paths.runs() / "scans" if partial is None and len(source) >= _LONG else partial
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(f"{split} masks", total=len(source))
+        return scan_masks(
+            source,
+            regions=regions,
+            scheduler=scheduler,
+            workers=workers,
+            folder=None if folder is None else folder / key,
+            progress=lambda done, _: bar.update(task, completed=done),
+        )
+
+
+def _write(root: Path, scanned: dict[str, MaskCounts], spec: ClassSpec | None) -> list[Path]:
+    table = read_classes(root)
+    order = list(range(len(table.classes)))
+    if spec is not None:
+        order = [spec.names.index(row.name) for row in table.classes]
+    counts = {split: scanned[split].label_counts().reorder(order) for split in list_splits(root)}
+    files = [write_stats(root, table, counts)]
+    return files + [counted.save(root / f"mask_counts_{split}.npz") for split, counted in scanned.items()]
+
+
+def _named_groups(root: Path, train: MaskCounts | None) -> ClassSpec:
+    """The label set of a folder. Groups that follow from the training masks come from this very scan."""
+    table = read_classes(root)
+    if train is None or table.groups() is not None or read_pixel_share(root, table) is not None:
+        return resolve_spec(root, None)[1]
+    counts = train.label_counts()
+    shares = tuple(float(share) for share in counts.pixel_share)
+    images = tuple(float(share) for share in counts.image_share)
+    colors = tuple(row.color for row in table.classes)
+    groups = groups_by_pixel_share(shares)
+    return ClassSpec(root.resolve().name, train.class_names, colors, groups, images, shares)

@@ -1,0 +1,122 @@
+"""Accuracy of each class against its frequency, and what changes between two runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
+
+from aucseg.data.longtail import pearson
+from aucseg.plots.longtail import name_classes
+from aucseg.plots.style import ARM_COLORS, GROUP_COLORS
+
+_FREQUENCIES = {"pixels": "pixels", "images": "images (regions)"}
+_CHANGES = {"iou_change": "IoU", "accuracy_change": "accuracy"}
+
+
+def frequency_accuracy_plot(table: pd.DataFrame, *, metric: str = "accuracy") -> Figure:
+    """Accuracy of each class over its pixels and over its images, with Pearson's correlation.
+
+    Region Rebalance Figure 4 and Table 2. The axes are logarithmic; the correlation is that of the frequency,
+    as in the paper, and of its logarithm, which is what the eye sees.
+
+    Args:
+        table: as :func:`aucseg.experiments.frequency_results` returns it; a class that occurs nowhere, or has
+            no result, has no point.
+        metric: ``"accuracy"`` or ``"iou"``.
+    """
+    figure, axes = plt.subplots(1, 2, figsize=(9.6, 4.0), sharey=True)
+    for (column, label), ax in zip(_FREQUENCIES.items(), axes, strict=True):
+        rows = table[(table[column] > 0) & table[metric].notna()]
+        for group, color in GROUP_COLORS.items():
+            part = rows[rows["group"] == group]
+            if len(part):
+                ax.scatter(part[column], part[metric], color=color, s=32, label=group, zorder=3)
+        plain, log = (100 * pearson(f, rows[metric]) for f in (rows[column], np.log(rows[column])))
+        ax.set_xscale("log")
+        narrow = rows[column].max() < 300 * rows[column].min()
+        ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if narrow else (1,)))
+        ax.xaxis.set_major_formatter(EngFormatter(sep=""))
+        ax.xaxis.set_minor_formatter(NullFormatter())
+        ax.set(xlabel=f"{label} of the class in the training set", ylim=(-4, 104))
+        ax.set_title(f"correlation {plain:.1f}%, with the logarithm {log:.1f}%")
+    axes[0].set_ylabel(f"{'IoU' if metric == 'iou' else metric} (%)")
+    axes[0].legend(loc="upper left", fontsize=9)
+    return figure
+
+
+def change_bars(
+    table: pd.DataFrame,
+    changes: Mapping[str, str] = _CHANGES,
+    *,
+    groups: Sequence[str] = tuple(GROUP_COLORS),
+) -> Figure:
+    """What changed for each class, most pixels first, one panel for each metric.
+
+    Region Rebalance Figures 3 and 6; with published changes BLV Figure 3.
+
+    Args:
+        table: as :func:`aucseg.experiments.class_change` returns it.
+        changes: label of each column that gets a panel.
+        groups: the groups that are drawn.
+    """
+    rows = table[table["group"].isin(groups)].sort_values("pixels", ascending=False, kind="stable")
+    figure, axes = plt.subplots(
+        len(changes),
+        1,
+        figsize=(max(6.0, min(12.0, 0.45 * len(rows))), 2.3 * len(changes) + 0.9),
+        sharex=True,
+        squeeze=False,
+    )
+    colors = [GROUP_COLORS[str(group)] for group in rows["group"]]
+    for (column, label), ax in zip(changes.items(), axes[:, 0], strict=True):
+        ax.bar(range(len(rows)), rows[column], color=colors, width=0.8, linewidth=0)
+        ax.axhline(0, color="black", linewidth=0.8)
+        for group in (g for g in GROUP_COLORS if (rows["group"] == g).any()):
+            places = np.flatnonzero((rows["group"] == group).to_numpy())
+            mean = rows[column].to_numpy()[places]
+            if not np.isnan(mean).all():
+                span = (places.min() - 0.4, places.max() + 0.4)
+                ax.hlines(np.nanmean(mean), *span, color="black", linestyle=":", linewidth=1.4)
+        ax.set(ylabel=f"{label} (points)", xlim=(-0.6, len(rows) - 0.4))
+        ax.grid(visible=False, axis="x")
+    name_classes(axes[-1, 0], rows["class"])
+    handles = [
+        plt.Line2D([], [], marker="s", linestyle="", color=color, label=group)
+        for group, color in GROUP_COLORS.items()
+        if (rows["group"] == group).any()
+    ]
+    handles.append(plt.Line2D([], [], linestyle=":", color="black", label="mean of the group"))
+    figure.legend(handles=handles, loc="outside upper right", ncols=len(handles), fontsize=9)
+    return figure
+
+
+def published_change_plot(table: pd.DataFrame) -> Figure:
+    """Pixel share of each class, and the change that BLV prints for it, one line for each pair: BLV Figure 3.
+
+    Args:
+        table: as :func:`aucseg.experiments.published_change` returns it.
+    """
+    classes = table.drop_duplicates("class")
+    order = {name: i for i, name in enumerate(classes["class"])}
+    figure, (top, bottom) = plt.subplots(2, 1, figsize=(max(6.0, 0.45 * len(order)), 5.4), sharex=True)
+    colors = [GROUP_COLORS[str(group)] for group in classes["group"]]
+    top.bar(range(len(order)), 100 * classes["pixels"] / classes["pixels"].sum(), color=colors, linewidth=0)
+    top.set_yscale("log")
+    top.set(ylabel="% of the pixels", xlim=(-0.6, len(order) - 0.4))
+    pairs = table.groupby(["method", "architecture"], sort=False)
+    for ((method, architecture), rows), color in zip(pairs, ARM_COLORS[1:], strict=False):
+        label = f"{method}, {str(architecture).split(' (')[0]}"
+        places = rows["class"].map(order)
+        bottom.plot(places, rows["change"], "o", color=color, markersize=5, label=label)
+    bottom.axhline(0, color="black", linewidth=0.8)
+    bottom.set(ylabel="change of the IoU (points)")
+    bottom.legend(loc="upper left", fontsize=9)
+    for ax in (top, bottom):
+        ax.grid(visible=False, axis="x")
+    name_classes(bottom, classes["class"])
+    return figure

@@ -1,0 +1,113 @@
+"""``aucseg data stats``: regions, all splits at once, files, errors, a cluster."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner, Result
+
+from aucseg.cli import data_stats
+from aucseg.cli.data import app
+from aucseg.data.classes import read_classes
+from aucseg.data.counts import count_labels
+from aucseg.data.folder import resolve_spec
+from aucseg.data.longtail import MaskCounts, folder_masks, scan_masks
+
+
+@pytest.fixture(autouse=True)
+def _plain_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setenv("NO_COLOR", "1")
+
+
+def run(*words: object) -> Result:
+    return CliRunner().invoke(app, ["stats", *map(str, words)])
+
+
+def test_regions_and_factors(tiny_camvid: Path) -> None:
+    counts = scan_masks(folder_masks(tiny_camvid, "train"), regions=True)
+    found = json.loads(run(tiny_camvid, "--regions", "--json").stdout)
+    assert [c["regions"] for c in found["classes"]] == counts.regions.tolist()
+    assert [c["images"] for c in found["classes"]] == counts.images.tolist()
+    assert [f["unit"] for f in found["imbalance_factors"]] == ["pixels", "images", "connected regions"]
+    assert found["imbalance"] == pytest.approx(counts.pixels.max() / counts.pixels.min())
+    shown = run(tiny_camvid, "--regions").stdout
+    assert "per region" in shown
+    assert "Gini index" in shown
+    assert "…" not in shown
+    assert "regions" not in json.loads(run(tiny_camvid, "--json").stdout)["classes"][0]
+
+
+def test_all_splits_at_once(tiny_camvid: Path) -> None:
+    table = read_classes(tiny_camvid)
+    parts = [count_labels(tiny_camvid, split, table) for split in ("train", "val", "test")]
+    found = json.loads(run(tiny_camvid, "--split", "all", "--json").stdout)
+    assert found["images"] == 8
+    assert [c["pixels"] for c in found["classes"]] == sum(p.pixels for p in parts).tolist()
+    # the groups are still those of the training masks
+    assert tuple(c["group"] for c in found["classes"]) == resolve_spec(tiny_camvid, None)[1].groups
+
+
+def test_groups_are_those_of_a_training(tiny_camvid: Path) -> None:
+    expected = resolve_spec(tiny_camvid, None)[1].groups
+    for split in ("train", "val"):
+        found = json.loads(run(tiny_camvid, "--split", split, "--json").stdout)
+        assert tuple(c["group"] for c in found["classes"]) == expected
+
+
+def test_class_without_a_pixel(tiny_camvid: Path) -> None:
+    for path in (tiny_camvid / "annotations/train").glob("*.png"):
+        mask = np.array(Image.open(path))
+        mask[mask == 10] = 3
+        Image.fromarray(mask).save(path)
+    found = json.loads(run(tiny_camvid, "--json").stdout)
+    assert found["imbalance"] is None
+    assert found["classes"][10]["pixels_where_present"] is None
+    assert "Bicyclist has none, so the ratio" in run(tiny_camvid).stdout
+
+
+def test_written_counts_come_back(tiny_camvid: Path) -> None:
+    result = run(tiny_camvid, "--write")
+    assert result.exit_code == 0, result.output
+    assert result.stderr.count("wrote") == 4
+    counts = MaskCounts.load(tiny_camvid / "mask_counts_val.npz")
+    assert counts.same(scan_masks(folder_masks(tiny_camvid, "val")))
+
+
+def test_partial_results_of_many_masks(tiny_camvid: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AUCSEG_HOME", str(tiny_camvid))
+    monkeypatch.setattr(data_stats, "_LONG", 4)
+    (tiny_camvid / "annotations/train/train_001.png").write_bytes(b"x")
+    assert run(tiny_camvid).exit_code == 1
+    assert (tiny_camvid / "runs/scans").is_dir()
+    elsewhere = tiny_camvid / "elsewhere"
+    assert run(tiny_camvid, "--partial", elsewhere).exit_code == 1
+    assert len(list(elsewhere.iterdir())) == 1
+
+
+def test_all_bad_masks_are_named(tiny_camvid: Path) -> None:
+    for name in ("train_001", "train_003"):
+        (tiny_camvid / f"annotations/train/{name}.png").write_bytes(b"x")
+    result = run(tiny_camvid)
+    assert result.exit_code == 1
+    assert "2 of 4 masks could not be counted" in result.stderr
+    assert "train_001.png: unreadable mask" in result.stderr
+    assert "train_003.png: unreadable mask" in result.stderr
+
+
+def test_a_split_that_is_not_there(tiny_camvid: Path) -> None:
+    for words in (["--write"], []):
+        result = run(tiny_camvid, "--split", "tests", *words)
+        assert result.exit_code == 1
+        assert "no such split file; splits found: train, val, test" in result.stderr
+    assert not list(tiny_camvid.glob("mask_counts_*"))
+
+
+def test_no_scheduler_there(tiny_camvid: Path) -> None:
+    result = run(tiny_camvid, "--scheduler", "nowhere")
+    assert result.exit_code == 1
+    assert "error: no Dask scheduler at 'nowhere'" in result.stderr
