@@ -139,11 +139,11 @@ def count_chunk(chunk: Chunk) -> ChunkResult:
 
 def _fold(histogram: np.ndarray, ids: np.ndarray, lookup: np.ndarray, place: Any) -> np.ndarray:
     """Pixels of each train id, (256,) int64: 256 values are mapped instead of every pixel."""
-    if ((histogram > 0) & (lookup == NOT_A_LABEL)).any():
+    values = np.flatnonzero(histogram)
+    labels = lookup[values]
+    if (labels == NOT_A_LABEL).any():
         to_train_ids(ids, lookup, Path(str(place)))  # raises, with every wrong value in the message
-    held = np.zeros(256, np.int64)
-    np.add.at(held, lookup[histogram > 0], histogram[histogram > 0])
-    return held
+    return np.bincount(labels, weights=histogram[values], minlength=256).astype(np.int64)
 
 
 def _name(read: Callable[[Any], np.ndarray]) -> str:
