@@ -210,7 +210,7 @@ def quick(device: str, repetitions: int) -> Iterator[Row]:
     if device == "cpu":
         yield from throughput(repetitions, 8)
         yield from class_numbers(repetitions, 8)
-        yield from growth((8, 16))
+        yield from growth((8,))
 
 
 if __name__ == "__main__":

@@ -59,7 +59,7 @@ def scan_masks(
 
     Args:
         source: the masks.
-        regions: also count connected regions (8-connectivity), which about doubles the time.
+        regions: also count connected regions (8-connectivity), which takes two to three times as long.
         scheduler: address of a running Dask cluster, such as ``"tcp://10.0.0.1:8786"``, whose workers have
             this package and see the files under the same paths; threads of this process if None.
         workers: threads, where there is no cluster; the processor count up to 8 if None.
