@@ -13,7 +13,6 @@ from aucseg.cli.errors import plain_errors
 from aucseg.cli.odds_tables import print_odds, print_tail
 from aucseg.data.bank_size import recommend_bank
 from aucseg.data.classes import read_classes
-from aucseg.data.counts import LabelCounts
 from aucseg.data.errors import DataError
 from aucseg.data.folder import resolve_spec
 from aucseg.data.layouts import detect, list_datasets, locate, open_dataset
@@ -150,5 +149,4 @@ def _statistics(data: str, split: str, table: Path | None, write: bool) -> Class
         typer.echo(f"wrote {write_presence(root, split, classes, counts)}", err=True)
     spec = open_dataset(data, root, split).spec if named else resolve_spec(root, None)[1]
     order = [[r.name for r in classes.classes].index(name) for name in spec.names]
-    counts = LabelCounts(counts.pixels[order], counts.presence[:, order], counts.void)
-    return ClassStatistics.from_counts(counts, spec)
+    return ClassStatistics.from_counts(counts.reorder(order), spec)

@@ -62,8 +62,8 @@ class PairDataset(Dataset[Item]):
         self.files = list(files)
         self.spec = spec
         self.size = size
-        self._read_ids = read_ids
-        self._lookup = lookup
+        self.read_ids = read_ids
+        self.lookup = lookup
         self._fingerprint: str | None = None
         self._cache: list[tuple[torch.Tensor, torch.Tensor]] | None = None
         if cache:
@@ -105,7 +105,7 @@ class PairDataset(Dataset[Item]):
         if self._cache is not None:
             return tv_tensors.Mask(self._cache[index][1].clone())
         path = self.files[index][1]
-        mask = torch.from_numpy(to_train_ids(self._read_ids(path), self._lookup, path))
+        mask = torch.from_numpy(to_train_ids(self.read_ids(path), self.lookup, path))
         return tv_tensors.Mask(mask if self.size is None else _resize_mask(mask, self.size))
 
     def count(self, *, workers: int | None = None) -> LabelCounts:
@@ -119,7 +119,7 @@ class PairDataset(Dataset[Item]):
         """
 
         def one(path: Path) -> np.ndarray:
-            return np.bincount(to_train_ids(self._read_ids(path), self._lookup, path).ravel(), minlength=256)
+            return np.bincount(to_train_ids(self.read_ids(path), self.lookup, path).ravel(), minlength=256)
 
         masks = (mask for _, mask in self.files)
         return sum_histograms(bounded_map(one, masks, workers=workers), self.spec.num_classes)
@@ -131,7 +131,7 @@ class PairDataset(Dataset[Item]):
         """
         if self._fingerprint is None:
             self._fingerprint = fingerprint_files(
-                self.spec, self._lookup, self.names, self.files, workers=default_workers()
+                self.spec, self.lookup, self.names, self.files, workers=default_workers()
             )
         return self._fingerprint
 
@@ -142,10 +142,10 @@ class PairDataset(Dataset[Item]):
 
     def _load(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
         image_file, mask_file = self.files[index]
-        pixels, ids = read_image(image_file), self._read_ids(mask_file)
+        pixels, ids = read_image(image_file), self.read_ids(mask_file)
         check_same_size(pixels, ids, image_file, mask_file)
         image = torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
-        mask = torch.from_numpy(to_train_ids(ids, self._lookup, mask_file))
+        mask = torch.from_numpy(to_train_ids(ids, self.lookup, mask_file))
         return (image, mask) if self.size is None else resize_pair(image, mask, self.size)
 
 

@@ -96,22 +96,8 @@ def dataset_masks(dataset: PairDataset) -> MaskSource:
     Args:
         dataset: as :func:`aucseg.data.open_dataset` returns it, at the files' own size.
     """
-    return MaskSource(
-        dataset.names,
-        range(len(dataset)),
-        partial(_train_ids, dataset),
-        train_id_lookup(dataset.spec.num_classes),
-        dataset.spec.names,
-        state=partial(_item_state, dataset),
-    )
-
-
-def _train_ids(dataset: PairDataset, index: int) -> np.ndarray:
-    return np.asarray(dataset.mask(index))
-
-
-def _item_state(dataset: PairDataset, index: int) -> str:
-    return file_state(dataset.files[index][1])
+    places = [mask for _, mask in dataset.files]
+    return MaskSource(dataset.names, places, dataset.read_ids, dataset.lookup, dataset.spec.names)
 
 
 def train_id_lookup(num_classes: int) -> np.ndarray:
