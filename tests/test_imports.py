@@ -22,7 +22,7 @@ ALLOWED: dict[str, set[str]] = {
     "memory": {"functional"},
     "metrics": {"functional"},
     "data": {"theory", "paths", "hints"},  # the odds of a batch are formulas of Proposition 1
-    "models": {"hints"},
+    "models": {"losses", "hints"},
     "training": {"functional", "losses", "memory", "metrics", "data", "models", "paths", "hints"},
     "experiments": {"functional", "metrics", "data", "models", "training", "paths", "hints"},
     "plots": {"data", "training", "experiments"},

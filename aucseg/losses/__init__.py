@@ -2,6 +2,7 @@
 
 from aucseg.losses.auc import AUCLoss
 from aucseg.losses.aucseg import AUCSegLoss
+from aucseg.losses.cross_entropy import cross_entropy
 from aucseg.losses.queue import SumQueue
 
-__all__ = ["AUCLoss", "AUCSegLoss", "SumQueue"]
+__all__ = ["AUCLoss", "AUCSegLoss", "SumQueue", "cross_entropy"]

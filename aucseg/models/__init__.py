@@ -1,19 +1,29 @@
-"""Networks by name: every architecture of segmentation-models-pytorch on any smp or timm encoder.
+"""Networks by name: those of segmentation-models-pytorch, and those of AUCSeg's Table 1 that it lacks.
 
 And how they look at images: whole, window by window, at several scales and mirrored.
 """
 
-from aucseg.models.factory import create_model, list_models
+from aucseg.models.factory import create_model
 from aucseg.models.inference import padded_logits, predict
+from aucseg.models.networks.auxiliary import AuxiliaryTerm, TrainingOutput
+from aucseg.models.networks.base import Network
+from aucseg.models.registry import list_models, small_options, standard_encoder
 from aucseg.models.views import multi_scale, view_logits
+from aucseg.models.weights import load_encoder_weights
 from aucseg.models.windows import sliding_window
 
 __all__ = [
+    "AuxiliaryTerm",
+    "Network",
+    "TrainingOutput",
     "create_model",
     "list_models",
+    "load_encoder_weights",
     "multi_scale",
     "padded_logits",
     "predict",
     "sliding_window",
+    "small_options",
+    "standard_encoder",
     "view_logits",
 ]

@@ -3,65 +3,90 @@
 from __future__ import annotations
 
 import inspect
+from pathlib import Path
 from typing import Any
 
-import segmentation_models_pytorch as smp
 from torch import nn
 
+import aucseg.models.encoders  # noqa: F401 - registers its encoders with smp
 from aucseg.hints import did_you_mean
+from aucseg.models.registry import list_models, network_class, standard_encoder
+from aucseg.models.weights import load_encoder_weights
 
 # Arguments of an architecture that have names of their own here, or take "everything else".
 _OURS = ("encoder_name", "encoder_weights", "classes", "kwargs")
 
 
-def list_models() -> tuple[str, ...]:
-    """Names that :func:`create_model` takes, sorted."""
-    return tuple(sorted(smp.MODEL_ARCHITECTURES_MAPPING))
-
-
 def create_model(
     name: str = "unet",
-    encoder: str = "resnet18",
+    encoder: str | None = None,
     *,
     num_classes: int,
-    encoder_weights: str | None = None,
+    encoder_weights: str | Path | None = None,
     **options: Any,
 ) -> nn.Module:
-    """A segmentation network of segmentation-models-pytorch, by name and encoder.
+    """A segmentation network by name and encoder.
 
     Args:
         name: architecture, one of :func:`list_models`.
-        encoder: any encoder of smp, or of timm with the prefix ``tu-``.
+        encoder: any encoder of smp, one of this package (``mscan_t`` to ``mscan_l``, ``stdc1``, ``stdc2``),
+            or of timm with the prefix ``tu-``. ``None`` takes the network's own: see
+            :func:`standard_encoder`.
         num_classes: number of classes K; the network maps (B,3,H,W) images to (B,K,H,W) logits.
-        encoder_weights: ``None`` starts from random weights; a name such as ``"imagenet"`` is fetched from
-            the hub by smp, which needs a network. Nothing is fetched unless asked.
+        encoder_weights: ``None`` starts from random weights; the path of a safetensors or torch file loads
+            it (see :func:`load_encoder_weights`); a name such as ``"imagenet"`` is fetched from the hub by
+            smp or timm, which needs a network. Nothing is fetched unless asked.
         options: passed on to the architecture, for example ``decoder_channels``.
 
     Returns:
-        The network.
+        The network. Those of this package return more than logits in training mode: see :class:`Network`.
 
     Raises:
         ValueError: for an unknown name (with the nearest one), fewer than two classes, an unknown encoder or
-            an option that the architecture does not take.
+            one that the network cannot take, an option that the architecture does not take, or weights that
+            do not fit the encoder.
+        FileNotFoundError: if ``encoder_weights`` is a path to nothing.
     """
     if num_classes < 2:
         raise ValueError(f"num_classes must be at least 2, got {num_classes}")
     if name not in list_models():
         raise ValueError(f"unknown model {name!r}; {did_you_mean(name, list_models())}")
-    architecture = smp.MODEL_ARCHITECTURES_MAPPING[name]
+    own = standard_encoder(name)
+    if own is None and encoder is not None:
+        raise ValueError(f"{name!r} is one whole and takes no encoder, got {encoder!r}; leave it out (None)")
+    encoder = encoder or own
+    architecture = network_class(name)
     known = [key for key in inspect.signature(architecture).parameters if key not in _OURS]
     for option in options:
         # smp hands what it does not know to timm encoders and drops it for its own.
-        if option not in known and not encoder.startswith("tu-"):
+        if option not in known and not (encoder or "").startswith("tu-"):
             hint = did_you_mean(option, known)
             raise ValueError(f"{name!r} on {encoder!r} takes no option {option!r}; {hint}")
     # A YAML file has lists where smp compares with tuples.
     options = {k: tuple(v) if isinstance(v, list) else v for k, v in options.items()}
+    local = _local_file(encoder_weights)
+    if encoder is not None:
+        options |= {"encoder_name": encoder, "encoder_weights": None if local else encoder_weights}
+    elif encoder_weights is not None and local is None:
+        raise ValueError(f"{name!r} has no published weights of the name {encoder_weights!r}; give a file")
     try:
-        model: nn.Module = smp.create_model(
-            name, encoder_name=encoder, encoder_weights=encoder_weights, classes=num_classes, **options
-        )
+        model: Any = architecture(classes=num_classes, **options)
     except (KeyError, ValueError, TypeError, RuntimeError) as error:
         # timm and smp each raise their own type for an unknown encoder or option.
         raise ValueError(f"cannot build {name!r} with encoder {encoder!r}: {error}") from error
-    return model
+    if local is not None:
+        load_encoder_weights(model.encoder, local)
+    built: nn.Module = model
+    return built
+
+
+def _local_file(weights: str | Path | None) -> Path | None:
+    """The file that weights are in, None where they are a name of smp or timm."""
+    if weights is None:
+        return None
+    path = Path(weights)
+    if path.suffix in (".safetensors", ".pt", ".pth", ".bin", ".ckpt") or path.exists():
+        if not path.is_file():
+            raise FileNotFoundError(f"no file of encoder weights at {path}")
+        return path
+    return None

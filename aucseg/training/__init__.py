@@ -14,7 +14,7 @@ from aucseg.training.config import (
 )
 from aucseg.training.datamodule import SegmentationDataModule, build_dataset
 from aucseg.training.module import SegmentationModule, TrainingDiverged
-from aucseg.training.objective import Objective, cross_entropy
+from aucseg.training.objective import Objective
 from aucseg.training.record import Record, RecordError
 from aucseg.training.run import checkpoint_path, evaluate, run_folder, train
 from aucseg.training.schedule import learning_rate
@@ -38,7 +38,6 @@ __all__ = [
     "TrainingDiverged",
     "build_dataset",
     "checkpoint_path",
-    "cross_entropy",
     "evaluate",
     "learning_rate",
     "load_module",

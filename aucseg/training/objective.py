@@ -4,28 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from aucseg.losses import AUCSegLoss, SumQueue
+from aucseg.losses import AUCSegLoss, SumQueue, cross_entropy
 from aucseg.training.config import ConfigError, LossConfig
-
-
-def cross_entropy(logits: Tensor, target: Tensor, ignore_index: int = 255) -> Tensor:
-    """Softmax cross entropy averaged over labelled pixels; zero where every pixel is void.
-
-    PyTorch's own mean is NaN for a batch without a label, which would end the run.
-
-    Args:
-        logits: (B,K,H,W).
-        target: (B,H,W) int64, void = ``ignore_index``.
-        ignore_index: the void label.
-
-    Returns:
-        Scalar loss.
-    """
-    total = F.cross_entropy(logits, target, ignore_index=ignore_index, reduction="sum")
-    return total / (target != ignore_index).sum().clamp(min=1)
 
 
 class Objective(nn.Module):

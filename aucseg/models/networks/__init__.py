@@ -1,0 +1,1 @@
+"""The networks of AUCSeg's Table 1 that no kept library packages, in smp's conventions."""

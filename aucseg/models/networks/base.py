@@ -1,0 +1,159 @@
+"""What the networks of this package have in common, on top of smp's base class."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import segmentation_models_pytorch as smp
+from segmentation_models_pytorch.base.initialization import initialize_decoder, initialize_head
+from torch import Tensor, nn
+
+from aucseg.models.networks.auxiliary import (
+    AuxiliaryTerm,
+    FCNHead,
+    Outputs,
+    TrainingOutput,
+    resize,
+    resized_cross_entropy,
+)
+
+
+class Network(smp.base.SegmentationModel):
+    """A segmentation network that has something more to say while it is trained.
+
+    It is smp's base class: ``encoder``, ``decoder`` and ``segmentation_head``, ``predict``,
+    ``freeze_encoder``, ``save_pretrained`` and the rest. Three things differ. Images may have any height
+    and width from ``minimum_size`` on, because every network here ends by bringing its logits to the size
+    of the images; one whose branches must fit each other keeps smp's rule that sides are multiples of the
+    stride (``requires_divisible_input_shape``), and :func:`aucseg.models.padded_logits` pads for it. In
+    training mode the result is a :class:`TrainingOutput`. And ``auxiliary`` says which terms the paper of
+    the network adds to its objective.
+
+    A subclass sets ``encoder``, ``decoder``, ``segmentation_head`` and, if it has any, ``auxiliary_heads``
+    and ``auxiliary`` in its constructor, calls :meth:`initialize` at its end, and overrides :meth:`decode`
+    where its heads are not simply one after the other.
+    """
+
+    requires_divisible_input_shape = False
+    #: Shortest side of an image in pixels: the largest stride of the encoder.
+    minimum_size: int = 32
+    #: Encoder that the paper's parameter count belongs to; None where the network is one whole.
+    standard_encoder: ClassVar[str | None] = "resnet50"
+    #: Arguments of ``create_model`` that make the smallest useful variant, for a laptop.
+    small: ClassVar[Mapping[str, Any]] = {"encoder": "resnet18", "decoder_channels": 128}
+
+    encoder: Any
+    decoder: Any
+    segmentation_head: Any
+    classification_head = None
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.auxiliary_heads = nn.ModuleDict()
+        self.auxiliary: Mapping[str, AuxiliaryTerm] = {}
+
+    def initialize(self) -> None:
+        """Initial weights as smp's for everything but the encoder, which has its own."""
+        initialize_decoder(self.decoder)
+        initialize_head(self.segmentation_head)
+        for head in self.auxiliary_heads.values():
+            initialize_decoder(head)
+
+    def add_fcn_auxiliary(self, num_classes: int, channels: int = 256, weight: float = 0.4) -> None:
+        """Add the branch that most of these networks have: an :class:`FCNHead` on the last stage but one.
+
+        Call it in the constructor, once the encoder is there. Its term is cross entropy.
+        """
+        self.auxiliary_heads["fcn"] = FCNHead(self.encoder.out_channels[-2], channels, num_classes)
+        self.auxiliary = {**self.auxiliary, "fcn": AuxiliaryTerm(weight, resized_cross_entropy)}
+
+    def forward(self, x: Tensor) -> Tensor | TrainingOutput:
+        """Logits (B,K,H,W) of normalised images (B,3,H,W); in training mode auxiliary outputs too.
+
+        Raises:
+            ValueError: if the images are smaller than the network's stride.
+            RuntimeError: if a side is not a multiple of the stride, where the network needs that.
+        """
+        height, width = x.shape[-2:]
+        if height < self.minimum_size or width < self.minimum_size:
+            raise ValueError(
+                f"{type(self).__name__} halves an image down to 1/{self.minimum_size}: height and width must "
+                f"be at least {self.minimum_size} pixels, got {height}x{width}; pad or enlarge the images"
+            )
+        self.check_input_shape(x)
+        logits, auxiliary = self.decode(self.encoder(x), x)
+        logits = resize(logits, (height, width))
+        return TrainingOutput(logits, auxiliary) if self.training else logits
+
+    def decode(self, features: list[Tensor], images: Tensor) -> tuple[Tensor, dict[str, Outputs]]:
+        """From the encoder's features to logits of any size and, in training mode, auxiliary outputs.
+
+        Args:
+            features: as smp's encoders give them, from the image itself to the deepest stage.
+            images: (B,3,H,W), for networks that look at them again.
+        """
+        logits = self.segmentation_head(self.decoder(features))
+        return logits, self.auxiliary_outputs(features)
+
+    def auxiliary_outputs(self, features: list[Tensor]) -> dict[str, Outputs]:
+        """Outputs of the auxiliary heads in training mode, and none in evaluation mode.
+
+        Here each head looks at the last stage but one.
+        """
+        if not self.training:
+            return {}
+        return {name: head(features[-2]) for name, head in self.auxiliary_heads.items()}
+
+    def auxiliary_losses(
+        self, outputs: dict[str, Outputs], target: Tensor, ignore_index: int = 255
+    ) -> dict[str, Tensor]:
+        """The terms that the network adds to the objective, each with its weight.
+
+        Args:
+            outputs: ``auxiliary`` of a :class:`TrainingOutput`.
+            target: (B,H,W) int64 at the size of the images.
+            ignore_index: the void label.
+
+        Returns:
+            Scalars by name; add them all to the loss of the main logits.
+        """
+        return {
+            name: term.weight * term.loss(outputs[name], target, ignore_index)
+            for name, term in self.auxiliary.items()
+        }
+
+
+def build_encoder(
+    name: str, *, weights: str | None, network: str, output_stride: int = 32, **options: Any
+) -> Any:
+    """An encoder of smp or timm with five stages, dilated to an output stride.
+
+    Args:
+        name: encoder of smp, or of timm with the prefix ``tu-``.
+        weights: as smp's ``encoder_weights``.
+        network: name of the network that asks, for the message.
+        output_stride: 8, 16 or 32; below 32 the last stages keep their size and are dilated.
+        options: further arguments of a timm encoder.
+
+    Raises:
+        ValueError: if the encoder cannot be dilated to that stride or has fewer stages.
+    """
+    if output_stride not in (8, 16, 32):
+        raise ValueError(f"encoder_output_stride is 8, 16 or 32, got {output_stride}")
+    if name.startswith("tu-hrnet"):
+        # timm widens HRNet's branches for classification; its branches as they are end at feature_location ''
+        options.setdefault("feature_location", "")
+    try:
+        encoder = smp.encoders.get_encoder(
+            name, depth=5, weights=weights, output_stride=output_stride, **options
+        )
+    except (NotImplementedError, ValueError, TypeError) as error:
+        if output_stride == 32:
+            raise
+        raise ValueError(
+            f"{network} wants features at 1/{output_stride}, which encoder {name!r} cannot give ({error}); "
+            "ResNet, ResNeXt, DPN, Res2Net, RegNet and most other convolutional encoders can. "
+            "Or pass encoder_output_stride=32, which is coarser and cheaper"
+        ) from error
+    return encoder

@@ -1,0 +1,50 @@
+"""Which networks there are, by name."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import segmentation_models_pytorch as smp
+
+from aucseg.models.networks.base import Network
+from aucseg.models.networks.hrnet import HRNet
+
+NETWORKS: dict[str, type[Network]] = {
+    "hrnet": HRNet,
+}
+
+# smp's networks that Table 1 compares, at the encoder that it takes.
+_STANDARD = {"deeplabv3plus": "resnet50"}
+
+
+def list_models() -> tuple[str, ...]:
+    """Names that :func:`create_model` takes, sorted: those of smp, and those of this package."""
+    return tuple(sorted({*smp.MODEL_ARCHITECTURES_MAPPING, *NETWORKS}))
+
+
+def network_class(name: str) -> type[smp.base.SegmentationModel]:
+    """The class behind a name of :func:`list_models`."""
+    cls: type[smp.base.SegmentationModel] = NETWORKS.get(name) or smp.MODEL_ARCHITECTURES_MAPPING[name]
+    return cls
+
+
+def standard_encoder(name: str) -> str | None:
+    """The encoder that a network has if none is named; None where the network is one whole.
+
+    For a network of AUCSeg's Table 1 it is the one that its published parameter count belongs to, and for any
+    other the default of smp.
+    """
+    if name in NETWORKS:
+        return NETWORKS[name].standard_encoder
+    default: str = inspect.signature(network_class(name)).parameters["encoder_name"].default
+    return _STANDARD.get(name, default)
+
+
+def small_options(name: str) -> dict[str, Any]:
+    """Arguments of :func:`create_model` that make the smallest useful variant of a network, for a laptop.
+
+    >>> small_options("unet")
+    {'encoder': 'resnet18'}
+    """
+    return dict(NETWORKS[name].small) if name in NETWORKS else {"encoder": "resnet18"}
