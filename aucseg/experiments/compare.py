@@ -88,25 +88,28 @@ def summarise(measured: pd.DataFrame, *, level: float = 0.95) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["arm", "metric", "mean", "half", "n"])
 
 
-def effects(measured: pd.DataFrame, baseline: str, *, level: float = 0.95) -> pd.DataFrame:
-    """What each arm adds to the baseline, paired by seed: ``arm``, ``metric``, ``mean``, ``half``, ``n``.
+def effects(
+    measured: pd.DataFrame, baseline: str | Mapping[str, str], *, level: float = 0.95
+) -> pd.DataFrame:
+    """What each arm adds to its baseline, paired by seed: ``arm``, ``metric``, ``mean``, ``half``, ``n``.
 
     Two runs of one seed share initial weights, order and crops, so their difference varies less than the
     difference of two means.
 
     Args:
         measured: as :func:`tidy` returns it.
-        baseline: name of the arm that the others are compared with.
+        baseline: name of the arm that the others are compared with, or that of each arm
+            (:attr:`Experiment.comparisons`).
         level: probability that an interval covers its mean, in (0, 1).
     """
     wide = measured.pivot_table(index=["metric", "seed"], columns="arm", values="value", sort=False)
-    if baseline not in wide:
-        return pd.DataFrame(columns=["arm", "metric", "mean", "half", "n"])
+    if isinstance(baseline, str):
+        baseline = {arm: baseline for arm in wide.columns if arm != baseline}
+    pairs = [(arm, baseline[arm]) for arm in wide.columns if baseline.get(arm) in wide]
     rows = [
-        (arm, metric, *interval((group[arm] - group[baseline]).dropna(), level))
+        (arm, metric, *interval((group[arm] - group[other]).dropna(), level))
         for metric, group in wide.groupby("metric", sort=False)
-        for arm in wide.columns
-        if arm != baseline
+        for arm, other in pairs
     ]
     return pd.DataFrame(rows, columns=["arm", "metric", "mean", "half", "n"])
 
@@ -128,7 +131,7 @@ def side_by_side(
         dataset: the published data set, as for :func:`published_effects`.
     """
     table = summarise(measured, level=level)
-    change = effects(measured, experiment.baseline, level=level)
+    change = effects(measured, experiment.comparisons, level=level)
     change = change.rename(columns={"mean": "effect", "half": "effect_half"})[
         ["arm", "metric", "effect", "effect_half"]
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from aucseg.models import small_options
 from aucseg.training import ConfigError, RunConfig
 
 PROFILES = ("smoke", "laptop", "gpu", "paper")
@@ -105,6 +106,12 @@ _BASE: dict[tuple[str, str], dict[str, Any]] = {
     },
 }
 
+# Networks of ten million parameters and more want a lower rate than the small U-Net of these profiles, and cost
+# several times as much for a step.
+_NETWORK_OPTIM: dict[str, dict[str, Any]] = {
+    "laptop": {"lr": 3e-3, "steps": 400},
+}
+
 # How many seeds a table takes by default: as many as the profile's machine makes in reasonable time.
 _SEEDS = {
     ("streets", "smoke"): 2,
@@ -154,6 +161,25 @@ def base_config(dataset: str, profile: str, *, root: str | None = None) -> dict[
     if root is not None:
         content["data"]["root"] = root
     return content | {"profile": profile}
+
+
+def network_changes(profile: str, network: str) -> dict[str, Any]:
+    """Changes for :func:`make_config` that put another network in the place of the profile's own.
+
+    On a CPU (``"smoke"`` and ``"laptop"``) it is the smallest useful variant of the network, unless an
+    encoder is named.
+
+    Args:
+        profile: one of ``PROFILES``.
+        network: ``name`` or ``name/encoder``, as for :func:`aucseg.models.create_model`.
+    """
+    name, _, encoder = network.partition("/")
+    options: dict[str, Any] = {}
+    if not encoder and profile in ("smoke", "laptop"):
+        options = small_options(name)
+        encoder = options.pop("encoder", "")
+    model = {"name": name, "encoder": encoder or None, "encoder_weights": None, "options": options}
+    return {"model": model, "optim": _NETWORK_OPTIM.get(profile, {})}
 
 
 def make_config(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pandas as pd
 
 from aucseg import paths
@@ -66,23 +68,41 @@ def published_effects(experiment: Experiment, dataset: str | None = None) -> pd.
             f"{experiment.table} of {experiment.paper} prints nothing for {dataset!r}; it has "
             + ", ".join(map(repr, known))
         )
-    names = {arm.published: arm.name for arm in experiment.arms if arm.published}
+    rows = table[table["dataset"] == dataset]
+    arms = _arms_of_rows(experiment, rows)
+    split_to_metric = {"overall": "mIoU"} | {g: f"mIoU_{g}" for g in ("head", "middle", "tail")}
+    frame = pd.DataFrame(
+        {"arm": arms, "metric": rows["split"].map(split_to_metric), "value": rows["value"]}
+    ).dropna(subset="arm")
+    values = frame.set_index(["arm", "metric"])["value"]
+    against = [(experiment.comparisons.get(arm, arm), metric) for arm, metric in values.index]
+    frame["effect"] = frame["value"].to_numpy() - values.reindex(against).to_numpy()
+    return frame.reset_index(drop=True)
+
+
+def _arms_of_rows(experiment: Experiment, rows: pd.DataFrame) -> pd.Series:
+    """The arm that each row of a published table is about, missing where it is about none.
+
+    Raises:
+        PublishedError: if an arm says that the table has it, and it has not.
+    """
+    named = {arm.published: arm.name for arm in experiment.arms if isinstance(arm.published, str)}
     # each table names its rows in a column of its own: model, surrogate, auc_calculation
-    holders = [column for column in table if names.keys() <= set(table[column])]
+    holders = [column for column in rows if named.keys() <= set(rows[column])]
     if not holders:
         raise PublishedError(
-            f"no column of {experiment.table} of {experiment.paper} holds all of {', '.join(names)}; "
+            f"no column of {experiment.table} of {experiment.paper} holds all of {', '.join(named)}; "
             f"mend the arms' published names in the catalogue"
         )
-    split_to_metric = {"overall": "mIoU"} | {g: f"mIoU_{g}" for g in ("head", "middle", "tail")}
-    table = table[(table["dataset"] == dataset) & table[holders[0]].isin(names)]
-    frame = pd.DataFrame(
-        {
-            "arm": table[holders[0]].map(names),
-            "metric": table["split"].map(split_to_metric),
-            "value": table["value"],
-        }
-    )
-    base = frame[frame["arm"] == experiment.baseline].set_index("metric")["value"]
-    frame["effect"] = frame["value"] - frame["metric"].map(base)
-    return frame.reset_index(drop=True)
+    found = rows[holders[0]].map(named).astype(object)
+    for arm in experiment.arms:
+        if isinstance(arm.published, Mapping):
+            unknown = arm.published.keys() - set(rows)
+            its = rows.loc[:, [*arm.published]].eq(pd.Series(arm.published)).all(axis=1) if not unknown else []
+            if unknown or not its.any():
+                raise PublishedError(
+                    f"{experiment.table} of {experiment.paper} has no row with {dict(arm.published)}; "
+                    f"mend arm {arm.name!r} in the catalogue"
+                )
+            found[its] = arm.name
+    return found

@@ -118,10 +118,17 @@ class DataConfig(_Frozen):
 
 
 class ModelConfig(_Frozen):
-    """Which network; see :func:`aucseg.models.create_model`."""
+    """Which network; see :func:`aucseg.models.create_model`.
+
+    Attributes:
+        name: architecture.
+        encoder: its encoder; ``None`` takes the network's own.
+        encoder_weights: where its first weights come from, random by default.
+        options: further arguments of the architecture.
+    """
 
     name: str = "unet"
-    encoder: str = "resnet18"
+    encoder: str | None = "resnet18"
     encoder_weights: str | None = None
     options: dict[str, Option] = Field(default_factory=dict)
 

@@ -10,6 +10,7 @@ from statistics import median
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from lightning import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
@@ -18,7 +19,8 @@ from aucseg.data.sampling import mix_seed
 from aucseg.data.spec import ClassSpec
 from aucseg.memory import TailMemoryBank
 from aucseg.metrics import PixelAUC, SegmentationIoU
-from aucseg.models import create_model, padded_logits, sliding_window, view_logits
+from aucseg.models import Network, create_model, padded_logits, sliding_window, view_logits
+from aucseg.models.inference import needed_multiple, pad_to_multiple
 from aucseg.training.bank import make_bank
 from aucseg.training.config import RunConfig
 from aucseg.training.objective import Objective
@@ -137,10 +139,34 @@ class SegmentationModule(LightningModule):
         images, target = batch
         if self.bank is not None:
             images, target = self.bank(images, target)
-        parts = self.objective(self(images), target)
+        parts = self.losses(images, target)
         self._note({key: value.detach() for key, value in parts.items()})
         self.log("loss", parts["loss"], prog_bar=True, logger=False)
         return parts["loss"]
+
+    def losses(self, images: Tensor, target: Tensor) -> dict[str, Tensor]:
+        """What the network is trained on: the objective of its main logits, and its own auxiliary terms.
+
+        Args:
+            images: (B,3,H,W), normalised.
+            target: (B,H,W) int64.
+
+        Returns:
+            The total under ``"loss"``, and its parts under their own names; ``auxiliary/...`` for the terms
+            that belong to the network, with their weights.
+        """
+        if not isinstance(self.model, Network):
+            return self.objective(self(images), target)
+        height, width = target.shape[-2:]
+        images = pad_to_multiple(images, needed_multiple(self.model))
+        # what was added to an image has no label, for the auxiliary terms too
+        right, bottom = images.shape[-1] - width, images.shape[-2] - height
+        target = F.pad(target, (0, right, 0, bottom), value=self.spec.ignore_index)
+        output = self.model(images)
+        parts = self.objective(output.logits, target)
+        terms = self.model.auxiliary_losses(output.auxiliary, target, self.spec.ignore_index)
+        total = parts["loss"] + sum(terms.values())
+        return parts | {"loss": total} | {f"auxiliary/{name}": term for name, term in terms.items()}
 
     def _note(self, parts: dict[str, Tensor]) -> None:
         """Add a step to the curves; at the end of a stretch read the clock and look for NaN.

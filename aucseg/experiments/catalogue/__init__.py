@@ -1,15 +1,16 @@
 """Which runs make which table of the papers.
 
-=================  ======================================================================
+=================  ==================================================================================
 ``experiment.py``  what an experiment, an arm and a run are
 ``parts.py``       the pieces of configuration that experiments share
 ``components.py``  AUCSeg's parts (Table 3) and the choices made on validation images
 ``losses.py``      surrogates, one-vs-all, the queue (Tables 15 and 16)
 ``bank.py``        the memory bank (Tables 14 and 18 to 22, Appendices E.1 and G.8)
-=================  ======================================================================
+``networks.py``    thirteen networks, AUCSeg on four and on four sizes of one (Tables 1, 2 and 12)
+=================  ==================================================================================
 """
 
-from aucseg.experiments.catalogue import bank, components, losses
+from aucseg.experiments.catalogue import bank, components, losses, networks
 from aucseg.experiments.catalogue.experiment import Arm, Experiment, Run
 from aucseg.hints import did_you_mean
 from aucseg.training import ConfigError
@@ -29,6 +30,9 @@ EXPERIMENTS = {
         bank.FIXED_PIXELS,
         bank.SAMPLING,
         bank.BATCH_SIZE,
+        networks.NETWORKS,
+        networks.BACKBONES,
+        networks.SEGNEXT_SIZES,
         components.SENSITIVITY,
     )
 }

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from aucseg.experiments.profiles import make_config
+from aucseg.experiments.profiles import make_config, network_changes
 from aucseg.training import RunConfig
 
 
@@ -18,7 +18,10 @@ class Arm:
         name: short name, a Python identifier.
         label: as a reader sees it.
         changes: keys of the configuration that make this arm.
-        published: the model's name in the published table, if it is there.
+        published: the model's name in the published table, if it is there; where one column does not tell,
+            the values of several.
+        versus: name of the arm that this one is compared with; the baseline of the experiment by default.
+        network: ``name`` or ``name/encoder`` of another network than the profile's own.
         steps: optimiser steps, in parts of the profile's.
         batch: images in a step, in parts of the profile's.
     """
@@ -26,7 +29,9 @@ class Arm:
     name: str
     label: str
     changes: dict[str, Any]
-    published: str | None = None
+    published: str | Mapping[str, Any] | None = None
+    versus: str | None = None
+    network: str | None = None
     steps: float = 1.0
     batch: float = 1.0
 
@@ -47,7 +52,7 @@ class Experiment:
         name: how the command line and notebooks call it.
         title: what it asks.
         arms: its rows.
-        baseline: name of the arm that the others are compared with.
+        baseline: name of the arm that the others are compared with, unless they say otherwise.
         paper, table: the published table, a file in ``data/published``; ``None`` if there is none.
         metrics: what a reader of the table wants to see.
     """
@@ -60,6 +65,12 @@ class Experiment:
     table: str | None = None
     metrics: tuple[str, ...] = ("mIoU", "mIoU_head", "mIoU_middle", "mIoU_tail")
 
+    @property
+    def comparisons(self) -> dict[str, str]:
+        """For each arm that is compared with another, that other."""
+        pairs = {arm.name: arm.versus or self.baseline for arm in self.arms}
+        return {arm: other for arm, other in pairs.items() if arm != other}
+
     def runs(
         self, dataset: str, profile: str, seeds: Sequence[int], *, root: str | None = None
     ) -> tuple[Run, ...]:
@@ -70,6 +81,7 @@ class Experiment:
 
     def _config(self, arm: Arm, dataset: str, profile: str, seed: int, root: str | None) -> RunConfig:
         name = f"{self.name}/{arm.name}"
-        config = make_config(dataset, profile, seed=seed, name=name, root=root, **arm.changes)
+        changes = network_changes(profile, arm.network) if arm.network else {}
+        config = make_config(dataset, profile, seed=seed, name=name, root=root, **changes | arm.changes)
         steps = max(config.optim.warmup_steps + 1, round(arm.steps * config.optim.steps))
         return config.with_(optim__steps=steps, data__batch_size=round(arm.batch * config.data.batch_size))
