@@ -9,9 +9,11 @@ import segmentation_models_pytorch as smp
 
 from aucseg.models.networks.base import Network
 from aucseg.models.networks.hrnet import HRNet
+from aucseg.models.networks.segnext import SegNeXt
 
 NETWORKS: dict[str, type[Network]] = {
     "hrnet": HRNet,
+    "segnext": SegNeXt,
 }
 
 # smp's networks that Table 1 compares, at the encoder that it takes.

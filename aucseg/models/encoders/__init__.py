@@ -1,1 +1,7 @@
 """Encoders that neither smp nor timm has; importing this registers them with smp."""
+
+from segmentation_models_pytorch.encoders import encoders
+
+from aucseg.models.encoders.mscan import MSCAN_ENCODERS
+
+encoders.update(MSCAN_ENCODERS)
