@@ -8,12 +8,18 @@ from typing import Any
 import segmentation_models_pytorch as smp
 
 from aucseg.models.networks.base import Network
+from aucseg.models.networks.danet import DANet
+from aucseg.models.networks.dnlnet import DNLNet
 from aucseg.models.networks.hrnet import HRNet
+from aucseg.models.networks.isanet import ISANet
 from aucseg.models.networks.segnext import SegNeXt
 
 NETWORKS: dict[str, type[Network]] = {
+    "danet": DANet,
+    "dnlnet": DNLNet,
     "hrnet": HRNet,
     "segnext": SegNeXt,
+    "isanet": ISANet,
 }
 
 # smp's networks that Table 1 compares, at the encoder that it takes.
