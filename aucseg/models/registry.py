@@ -8,10 +8,12 @@ from typing import Any
 import segmentation_models_pytorch as smp
 
 from aucseg.models.networks.base import Network
+from aucseg.models.networks.emanet import EMANet
 from aucseg.models.networks.encnet import EncNet
 from aucseg.models.networks.hrnet import HRNet
 
 NETWORKS: dict[str, type[Network]] = {
+    "emanet": EMANet,
     "encnet": EncNet,
     "hrnet": HRNet,
 }
