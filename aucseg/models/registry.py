@@ -10,11 +10,13 @@ import segmentation_models_pytorch as smp
 from aucseg.models.networks.base import Network
 from aucseg.models.networks.emanet import EMANet
 from aucseg.models.networks.encnet import EncNet
+from aucseg.models.networks.fastfcn import FastFCN
 from aucseg.models.networks.hrnet import HRNet
 
 NETWORKS: dict[str, type[Network]] = {
     "emanet": EMANet,
     "encnet": EncNet,
+    "fastfcn": FastFCN,
     "hrnet": HRNet,
 }
 
