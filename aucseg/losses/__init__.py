@@ -3,6 +3,14 @@
 from aucseg.losses.auc import AUCLoss
 from aucseg.losses.aucseg import AUCSegLoss
 from aucseg.losses.cross_entropy import cross_entropy
+from aucseg.losses.presence import class_presence, presence_cross_entropy
 from aucseg.losses.queue import SumQueue
 
-__all__ = ["AUCLoss", "AUCSegLoss", "SumQueue", "cross_entropy"]
+__all__ = [
+    "AUCLoss",
+    "AUCSegLoss",
+    "SumQueue",
+    "class_presence",
+    "cross_entropy",
+    "presence_cross_entropy",
+]

@@ -10,6 +10,9 @@ import segmentation_models_pytorch as smp
 from aucseg.models.networks.base import Network
 from aucseg.models.networks.danet import DANet
 from aucseg.models.networks.dnlnet import DNLNet
+from aucseg.models.networks.emanet import EMANet
+from aucseg.models.networks.encnet import EncNet
+from aucseg.models.networks.fastfcn import FastFCN
 from aucseg.models.networks.hrnet import HRNet
 from aucseg.models.networks.isanet import ISANet
 from aucseg.models.networks.segnext import SegNeXt
@@ -17,6 +20,9 @@ from aucseg.models.networks.segnext import SegNeXt
 NETWORKS: dict[str, type[Network]] = {
     "danet": DANet,
     "dnlnet": DNLNet,
+    "emanet": EMANet,
+    "encnet": EncNet,
+    "fastfcn": FastFCN,
     "hrnet": HRNet,
     "segnext": SegNeXt,
     "isanet": ISANet,

@@ -1,0 +1,61 @@
+"""Which classes an image holds, as a loss of its own."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from aucseg.functional.checks import check_labels, class_index
+
+
+def class_presence(target: Tensor, num_classes: int, ignore_index: int = 255) -> Tensor:
+    """Which classes each image holds.
+
+    Args:
+        target: (B,H,W) integer, 0 to K - 1 or ``ignore_index``.
+        num_classes: number of classes K.
+        ignore_index: the void label.
+
+    Returns:
+        (B,K) bool.
+
+    Raises:
+        TypeError: if the target holds no integers.
+        ValueError: for a label that is neither a class nor void; on the CPU, as ``class_index`` says.
+    """
+    check_labels(target)
+    # the last column is for void pixels
+    rows = class_index(target, num_classes, ignore_index, validate=False).flatten(1)
+    held = rows.new_zeros((len(rows), num_classes + 1)).scatter_(1, rows, 1)
+    return held[:, :num_classes].bool()
+
+
+def presence_cross_entropy(logits: Tensor, target: Tensor, ignore_index: int = 255) -> Tensor:
+    """Binary cross entropy of "the class is in the image", for each class by itself.
+
+    The SE loss of EncNet (Zhang et al., 2018, "Context Encoding for Semantic Segmentation"): a class of a
+    few pixels weighs as much as the largest. The mean is over classes and over images that have a label; of
+    an image that is void alone nothing is known, where common code calls every class absent. A batch of such
+    images gives zero.
+
+    Args:
+        logits: (B,K), one number for each image and class.
+        target: (B,H,W) integer, void = ``ignore_index``.
+        ignore_index: the void label.
+
+    Returns:
+        Scalar loss.
+
+    Raises:
+        TypeError: if the target holds no integers.
+        ValueError: if the shapes do not fit, and as :func:`class_presence`.
+    """
+    if logits.ndim != 2 or len(logits) != len(target):
+        raise ValueError(
+            f"logits of presence have shape (B, K), one row for each image of the target, got "
+            f"{tuple(logits.shape)} for {len(target)} images; take the mean over pixels first"
+        )
+    held = class_presence(target, logits.shape[1], ignore_index)
+    labelled = held.any(dim=1)
+    each = F.binary_cross_entropy_with_logits(logits, held.to(logits), reduction="none").mean(dim=1)
+    return (each * labelled).sum() / labelled.sum().clamp(min=1)

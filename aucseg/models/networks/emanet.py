@@ -1,0 +1,153 @@
+"""EMANet: features rebuilt from a few bases that expectation maximisation finds (Li et al., 2019)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.distributed as dist
+import torch.nn.functional as F
+from segmentation_models_pytorch.base.hub_mixin import supports_config_loading
+from torch import Tensor, nn
+from torchvision.ops import Conv2dNormActivation
+
+from aucseg.models.networks.auxiliary import Classifier
+from aucseg.models.networks.base import Network, build_encoder
+from aucseg.models.networks.precision import full_precision, without_autocast
+
+
+@torch.no_grad()
+def expectation_maximization(features: Tensor, bases: Tensor, steps: int) -> tuple[Tensor, Tensor]:
+    """Bases of each image, and how much each pixel takes of each.
+
+    A step shares out every pixel to the bases by softmax over their inner products, takes for each base the
+    mean of the pixels with these shares as weights, and brings it to length 1 ("Expectation-Maximization
+    Attention Networks for Semantic Segmentation", Section 3.2). Without gradients, as in the authors'
+    release. Cost and memory are linear in pixels.
+
+    Args:
+        features: (B,C,N), float32 or wider.
+        bases: (B,C,K) to start from.
+        steps: number of steps, at least 1.
+
+    Returns:
+        Bases (B,C,K), and shares (B,N,K) that add up to 1 over the bases.
+    """
+    shares = features.new_zeros(())
+    for _ in range(steps):
+        shares = (features.transpose(1, 2) @ bases).softmax(dim=2)
+        bases = F.normalize(features @ F.normalize(shares, p=1.0, dim=1), dim=1)
+    return bases, shares
+
+
+class BasisAttention(nn.Module):
+    """Pixels rebuilt from their own image's bases; all images start from bases remembered in training.
+
+    What is remembered is a moving average of the bases found, over all images of all ranks: with
+    ``torch.distributed`` initialised, ranks that start from equal bases keep equal ones, whatever their
+    numbers of images; in training mode all of them must call it then, as with synchronised batch norm. As in
+    the authors' release the mean is not brought to length 1 again; mmsegmentation does that.
+
+    Args:
+        channels: channels C of the features.
+        num_bases: number of bases K.
+        steps: steps of expectation maximisation for each image.
+        momentum: share of the old bases in the moving average.
+    """
+
+    bases: Tensor
+
+    def __init__(self, channels: int, num_bases: int = 64, steps: int = 3, momentum: float = 0.9) -> None:
+        super().__init__()
+        self.steps, self.momentum = steps, momentum
+        drawn = torch.empty(1, channels, num_bases).normal_(0, (2 / num_bases) ** 0.5)
+        self.register_buffer("bases", F.normalize(drawn, dim=1))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(B,C,H,W) without a gradient, float32 or wider under autocast too, from features of that shape."""
+        with torch.no_grad(), without_autocast(features):
+            x = full_precision(features)
+            start = self.bases.to(x).expand(len(x), -1, -1)
+            bases, shares = expectation_maximization(x.flatten(2), start, self.steps)
+            if self.training:
+                self._remember(bases)
+            return (bases @ shares.transpose(1, 2)).view_as(x)
+
+    def _remember(self, bases: Tensor) -> None:
+        total, images = bases.sum(dim=0), bases.new_full((1,), len(bases))
+        if dist.is_available() and dist.is_initialized():
+            message = torch.cat([total.flatten(), images])
+            dist.all_reduce(message)
+            total, images = message[:-1].view_as(total), message[-1:]
+        # in place: distributed training and compiled graphs hold on to the buffer
+        self.bases.lerp_((total / images)[None].to(self.bases), 1 - self.momentum)
+
+
+class BasisDecoder(nn.Module):
+    """The deepest stage, joined by what :class:`BasisAttention` makes of it.
+
+    Args:
+        encoder_channels: channels of the stages of the encoder, as smp's ``out_channels``.
+        channels: width of the attention; what comes out has half of it.
+    """
+
+    def __init__(self, encoder_channels: list[int], channels: int) -> None:
+        super().__init__()
+        self.out_channels = channels // 2
+        self.narrow = Conv2dNormActivation(encoder_channels[-1], channels, 3)
+        # makes room below zero for the bases; no gradient comes back through the steps that follow
+        self.signed = nn.Conv2d(channels, channels, 1).requires_grad_(False)
+        self.attention = BasisAttention(channels)
+        self.rebuilt = Conv2dNormActivation(channels, channels, 1, activation_layer=None)
+        self.mix = Conv2dNormActivation(channels, self.out_channels, 3)
+        self.join = Conv2dNormActivation(encoder_channels[-1] + self.out_channels, self.out_channels, 3)
+
+    def forward(self, features: list[Tensor]) -> Tensor:
+        """(B,C/2,h,w) at the size of the deepest stage."""
+        x = self.narrow(features[-1])
+        rebuilt = self.rebuilt(F.relu(self.attention(self.signed(x))))
+        joined: Tensor = self.join(torch.cat([features[-1], self.mix(F.relu(x + rebuilt))], dim=1))
+        return joined
+
+
+class EMANet(Network):
+    """EMANet (Li et al., 2019, "Expectation-Maximization Attention Networks for Semantic Segmentation").
+
+    A dilated encoder, and attention over 64 bases in place of pairs of pixels. The size is that of
+    mmsegmentation, which adds two things to the authors' release: the input of the decoder is concatenated
+    before the classifier, and an FCN head reads the last stage but one in training.
+
+    Args:
+        encoder_name: encoder of smp or timm.
+        encoder_weights: as smp.
+        encoder_output_stride: 8 as published; 16 or 32 for speed.
+        decoder_channels: width of the attention, 512 as published; the classifier sees half of it.
+        in_channels: channels of the images.
+        classes: number of classes K.
+        kwargs: further arguments of a timm encoder.
+    """
+
+    @supports_config_loading
+    def __init__(
+        self,
+        encoder_name: str = "resnet50",
+        encoder_weights: str | None = None,
+        encoder_output_stride: int = 8,
+        decoder_channels: int = 512,
+        in_channels: int = 3,
+        classes: int = 19,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__()
+        self.encoder = build_encoder(
+            encoder_name,
+            weights=encoder_weights,
+            network="emanet",
+            output_stride=encoder_output_stride,
+            in_channels=in_channels,
+            **kwargs,
+        )
+        self.decoder = BasisDecoder(self.encoder.out_channels, decoder_channels)
+        self.segmentation_head = Classifier(self.decoder.out_channels, classes)
+        self.add_fcn_auxiliary(classes, decoder_channels // 2)
+        self.initialize()

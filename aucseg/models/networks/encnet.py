@@ -1,0 +1,141 @@
+"""EncNet: what is in the scene decides which channels count (Zhang et al., 2018)."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import torch
+import torch.nn.functional as F
+from segmentation_models_pytorch.base.hub_mixin import supports_config_loading
+from torch import Tensor, nn
+from torchvision.ops import Conv2dNormActivation
+
+from aucseg.losses import presence_cross_entropy
+from aucseg.models.networks.auxiliary import AuxiliaryTerm, Classifier, Outputs
+from aucseg.models.networks.base import Network, build_encoder
+from aucseg.models.networks.precision import full_precision, without_autocast
+
+
+class Encoding(nn.Module):
+    r"""Residuals of the features of an image from learnt codewords, summed over its pixels.
+
+    .. math::
+
+        e_k = \sum_i a_{ik} (x_i - c_k), \qquad
+        a_{ik} = \frac{\exp(s_k \lVert x_i - c_k \rVert^2)}{\sum_j \exp(s_j \lVert x_i - c_j \rVert^2)}
+
+    ("Context Encoding for Semantic Segmentation", Section 3.1; the paper has the sign of s in the formula,
+    here it is in the values, drawn below zero.) The squares are expanded and the sum is taken before the
+    difference, so that no (B,H,W,K,C) tensor of differences is made. It is a sum as in the paper, so it
+    grows with the number of pixels, and the batch norm that follows knows it for the size of image that it
+    was trained on.
+
+    Args:
+        channels: channels C of the features.
+        num_codewords: number of codewords K.
+    """
+
+    def __init__(self, channels: int, num_codewords: int = 32) -> None:
+        super().__init__()
+        limit = (num_codewords * channels) ** -0.5
+        self.codewords = nn.Parameter(torch.empty(num_codewords, channels).uniform_(-limit, limit))
+        self.scale = nn.Parameter(torch.empty(num_codewords).uniform_(-1, 0))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(B,K,C), in float32 under autocast too, from features (B,C,H,W)."""
+        with without_autocast(features):
+            x = full_precision(features).flatten(2)
+            codewords, scale = self.codewords.to(x), self.scale.to(x)
+            squares = x.square().sum(dim=1, keepdim=True) + codewords.square().sum(dim=1, keepdim=True)
+            assignment = (scale[:, None] * (squares - 2 * codewords @ x)).softmax(dim=1)
+            return assignment @ x.transpose(1, 2) - assignment.sum(dim=2, keepdim=True) * codewords
+
+
+class ContextEncoding(nn.Module):
+    """The deepest stage, its channels scaled by a gate that the encoding of the whole image sets.
+
+    Args:
+        encoder_channels: channels of the stages of the encoder, as smp's ``out_channels``.
+        channels: width of the decoder.
+    """
+
+    def __init__(self, encoder_channels: list[int], channels: int) -> None:
+        super().__init__()
+        self.out_channels = channels
+        self.narrow = Conv2dNormActivation(encoder_channels[-1], channels, 3)
+        self.project = Conv2dNormActivation(channels, channels, 1)
+        self.encoding = Encoding(channels)
+        self.norm = nn.BatchNorm1d(len(self.encoding.codewords))
+        self.gate = nn.Linear(channels, channels)
+
+    def forward(self, features: list[Tensor]) -> tuple[Tensor, Tensor]:
+        """Features (B,C,h,w) at the size of the deepest stage, and the encoding (B,C) of each image."""
+        x = self.narrow(features[-1])
+        encoding = F.relu(self.norm(self.encoding(self.project(x)))).mean(dim=1)
+        gate = self.gate(encoding).sigmoid()[:, :, None, None]
+        return F.relu(x + x * gate), encoding
+
+
+def _presence(logits: Outputs, target: Tensor, ignore_index: int) -> Tensor:
+    assert isinstance(logits, Tensor)
+    return presence_cross_entropy(logits.float(), target, ignore_index)
+
+
+class EncNet(Network):
+    """EncNet (Zhang et al., 2018, "Context Encoding for Semantic Segmentation").
+
+    A dilated encoder, 32 codewords and a gate on the channels. In training the encoding must also say which
+    classes the image holds (the SE loss, weight 0.2), and an FCN head reads the last stage but one. As in
+    the authors' release and in mmsegmentation, the encodings of the codewords are averaged, not summed.
+    The lateral connections that both offer are off by default in them, and left out here.
+
+    Args:
+        encoder_name: encoder of smp or timm.
+        encoder_weights: as smp.
+        encoder_output_stride: 8 as published; 16 or 32 for speed.
+        decoder_channels: width of the decoder, 512 as published.
+        in_channels: channels of the images.
+        classes: number of classes K.
+        kwargs: further arguments of a timm encoder.
+    """
+
+    #: Weight of the SE loss in the paper.
+    presence_weight: ClassVar[float] = 0.2
+
+    @supports_config_loading
+    def __init__(
+        self,
+        encoder_name: str = "resnet50",
+        encoder_weights: str | None = None,
+        encoder_output_stride: int = 8,
+        decoder_channels: int = 512,
+        in_channels: int = 3,
+        classes: int = 19,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__()
+        self.encoder = build_encoder(
+            encoder_name,
+            weights=encoder_weights,
+            network="encnet",
+            output_stride=encoder_output_stride,
+            in_channels=in_channels,
+            **kwargs,
+        )
+        self.decoder = ContextEncoding(self.encoder.out_channels, decoder_channels)
+        self.segmentation_head = Classifier(decoder_channels, classes)
+        self.add_fcn_auxiliary(classes, decoder_channels // 2)
+        self.auxiliary_heads["presence"] = nn.Linear(decoder_channels, classes)
+        self.auxiliary = {**self.auxiliary, "presence": AuxiliaryTerm(self.presence_weight, _presence)}
+        self.initialize()
+
+    def decode(self, features: list[Tensor], images: Tensor) -> tuple[Tensor, dict[str, Outputs]]:
+        """As :meth:`Network.decode`; the presence of classes is read off the encoding."""
+        x, encoding = self.decoder(features)
+        logits = self.segmentation_head(x)
+        if not self.training:
+            return logits, {}
+        return logits, {
+            "fcn": self.auxiliary_heads["fcn"](features[-2]),
+            "presence": self.auxiliary_heads["presence"](encoding),
+        }
