@@ -17,49 +17,56 @@ from aucseg.models.networks.base import Network, build_encoder
 BLOCK = 8
 
 
-def split_groups(features: Tensor, *, long_range: bool) -> Tensor:
-    """Pixels sorted into groups, filled up with zeros at the bottom and the right where blocks are not full.
+def group_pixels(height: int, width: int, device: torch.device, *, long_range: bool) -> tuple[Tensor, Tensor]:
+    """Which pixels of an image are in which group.
+
+    Blocks at the bottom and the right may not be full; groups have one size nevertheless.
 
     Args:
-        features: (B,C,h,w).
-        long_range: group pixels whose row and column agree modulo 8, so that 8x8 groups span the image; else
-            pixels of the same block of 8x8.
+        height: rows of the features.
+        width: columns of the features.
+        device: where the result is to be.
+        long_range: group pixels whose row and column agree modulo 8, so that each of the 64 groups spans the
+            image; else pixels of the same block of 8x8.
 
     Returns:
-        (B, groups, pixels of a group, C).
+        Index of each member, row times width plus column, (groups, size), and whether there is such a pixel,
+        (groups, size) bool; where there is none, the index is 0.
     """
-    batch, channels, height, width = features.shape
-    rows, columns = (height + BLOCK - 1) // BLOCK, (width + BLOCK - 1) // BLOCK
-    padded = F.pad(features, (0, columns * BLOCK - width, 0, rows * BLOCK - height))
-    grid = padded.reshape(batch, channels, rows, BLOCK, columns, BLOCK)
-    if long_range:
-        return grid.permute(0, 3, 5, 2, 4, 1).reshape(batch, BLOCK * BLOCK, rows * columns, channels)
-    return grid.permute(0, 2, 4, 3, 5, 1).reshape(batch, rows * columns, BLOCK * BLOCK, channels)
+    columns = _blocks(width)
+    place = torch.arange(BLOCK * BLOCK, device=device).unsqueeze(1)
+    block = torch.arange(_blocks(height) * columns, device=device)
+    row, column = place // BLOCK + block // columns * BLOCK, place % BLOCK + block % columns * BLOCK
+    exists = (row < height) & (column < width)
+    index = (row * width + column).where(exists, 0)
+    return (index, exists) if long_range else (index.T, exists.T)
 
 
-def join_groups(groups: Tensor, height: int, width: int, *, long_range: bool) -> Tensor:
-    """The inverse of :func:`split_groups`: (B,C,h,w), without what it filled up."""
-    batch, channels = groups.shape[0], groups.shape[-1]
-    rows, columns = (height + BLOCK - 1) // BLOCK, (width + BLOCK - 1) // BLOCK
-    if long_range:
-        grid = groups.reshape(batch, BLOCK, BLOCK, rows, columns, channels).permute(0, 5, 3, 1, 4, 2)
-    else:
-        grid = groups.reshape(batch, rows, columns, BLOCK, BLOCK, channels).permute(0, 5, 1, 3, 2, 4)
-    padded = grid.reshape(batch, channels, rows * BLOCK, columns * BLOCK)
-    return padded[:, :, :height, :width]
+def pixel_members(height: int, width: int, device: torch.device, *, long_range: bool) -> Tensor:
+    """The inverse of :func:`group_pixels`: where in the groups each pixel is, (height times width,)."""
+    row, column = torch.arange(height, device=device).unsqueeze(1), torch.arange(width, device=device)
+    place = row % BLOCK * BLOCK + column % BLOCK
+    block = row // BLOCK * _blocks(width) + column // BLOCK
+    members = place * (_blocks(height) * _blocks(width)) + block if long_range else block * BLOCK**2 + place
+    return members.flatten()
+
+
+def _blocks(side: int) -> int:
+    """How many blocks it takes to cover a side."""
+    return (side + BLOCK - 1) // BLOCK
 
 
 class GroupAttention(nn.Module):
     """Attention of pixels within groups: one of the two steps of the paper (its Section 3.2).
 
-    Where the features do not fill all blocks, the pixels filled in are no keys, and projections with their
-    batch norms act before filling and after cropping: the result is that of groups of unequal sizes, as if
-    nothing had been filled in. The authors' code fills up with zeros on all four sides and lets these take
-    part, in the softmax as in the batch statistics.
+    Where the features do not fill all blocks, groups just have fewer pixels: what fills them up is no key in
+    any softmax, and projections with their batch norms act on pixels of the image only. So the result is that
+    of groups of unequal sizes. The authors' code pads with zeros on all four sides instead and lets these
+    take part, in the softmax as in the batch statistics, and what they gathered is a key of the second step.
 
     Args:
         channels: channels of the features; queries and keys have half of them.
-        long_range: which groups, see :func:`split_groups`.
+        long_range: which groups, see :func:`group_pixels`.
     """
 
     def __init__(self, channels: int, *, long_range: bool) -> None:
@@ -79,18 +86,20 @@ class GroupAttention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B,C,h,w) from (B,C,h,w)."""
         height, width = x.shape[-2:]
+        index, exists = group_pixels(height, width, x.device, long_range=self.long_range)
         query, key, value = (
-            split_groups(project(x), long_range=self.long_range)
+            project(x).flatten(2).transpose(1, 2).index_select(1, index.flatten()).unflatten(1, index.shape)
             for project in (self.query, self.key, self.value)
         )
-        real = split_groups(x.new_ones(1, 1, height, width), long_range=self.long_range) > 0
-        # Below eight rows or columns whole long-range groups are filled in. They are cropped, but a softmax
-        # over no key at all would be NaN: let them look at each other.
-        seen = real | ~real.any(dim=2, keepdim=True)
+        # Below eight rows or columns some long-range groups have no pixel at all. Nobody reads them, but a
+        # softmax over no key is NaN, and so is its gradient: let what fills them up look at itself.
+        seen = exists | ~exists.any(dim=1, keepdim=True)
         gathered = F.scaled_dot_product_attention(
-            query, key, value, attn_mask=seen.transpose(2, 3), scale=self.scale
+            query, key, value, attn_mask=seen.unsqueeze(1), scale=self.scale
         )
-        out: Tensor = self.out(join_groups(gathered, height, width, long_range=self.long_range))
+        members = pixel_members(height, width, x.device, long_range=self.long_range)
+        image = gathered.flatten(1, 2).index_select(1, members).transpose(1, 2)
+        out: Tensor = self.out(image.unflatten(2, (height, width)))
         return out
 
 
