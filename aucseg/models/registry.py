@@ -9,9 +9,13 @@ import segmentation_models_pytorch as smp
 
 from aucseg.models.networks.base import Network
 from aucseg.models.networks.hrnet import HRNet
+from aucseg.models.networks.ocrnet import OCRNet
+from aucseg.models.networks.pointrend import PointRend
 
 NETWORKS: dict[str, type[Network]] = {
     "hrnet": HRNet,
+    "ocrnet": OCRNet,
+    "pointrend": PointRend,
 }
 
 # smp's networks that Table 1 compares, at the encoder that it takes.
