@@ -15,6 +15,8 @@ from aucseg.models.networks.encnet import EncNet
 from aucseg.models.networks.fastfcn import FastFCN
 from aucseg.models.networks.hrnet import HRNet
 from aucseg.models.networks.isanet import ISANet
+from aucseg.models.networks.ocrnet import OCRNet
+from aucseg.models.networks.pointrend import PointRend
 from aucseg.models.networks.segnext import SegNeXt
 
 NETWORKS: dict[str, type[Network]] = {
@@ -26,6 +28,8 @@ NETWORKS: dict[str, type[Network]] = {
     "hrnet": HRNet,
     "segnext": SegNeXt,
     "isanet": ISANet,
+    "ocrnet": OCRNet,
+    "pointrend": PointRend,
 }
 
 # smp's networks that Table 1 compares, at the encoder that it takes.

@@ -13,6 +13,12 @@ from aucseg.models.networks.auxiliary import Classifier, resize
 from aucseg.models.networks.base import Network, build_encoder
 
 
+def concatenated(features: list[Tensor]) -> Tensor:
+    """The four deepest stages of an encoder brought to the largest of their sizes: (B,C,H/4,W/4)."""
+    size = features[-4].shape[-2:]
+    return torch.cat([resize(stage, size) for stage in features[-4:]], dim=1)
+
+
 class ResolutionFusion(nn.Module):
     """The four deepest stages brought to the largest of their sizes, concatenated, mixed by a 1x1.
 
@@ -27,8 +33,7 @@ class ResolutionFusion(nn.Module):
 
     def forward(self, features: list[Tensor]) -> Tensor:
         """(B,C,H/4,W/4) from the stages of an encoder."""
-        size = features[-4].shape[-2:]
-        mixed: Tensor = self.mix(torch.cat([resize(stage, size) for stage in features[-4:]], dim=1))
+        mixed: Tensor = self.mix(concatenated(features))
         return mixed
 
 

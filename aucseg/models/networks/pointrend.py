@@ -1,0 +1,165 @@
+"""PointRend: a coarse segmentation, corrected point by point where it is unsure (Kirillov et al., 2020)."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Any
+
+import torch
+from segmentation_models_pytorch.base.hub_mixin import supports_config_loading
+from torch import Tensor, nn
+from torchvision.ops import Conv2dNormActivation, FeaturePyramidNetwork
+
+from aucseg.losses import cross_entropy
+from aucseg.models.networks.auxiliary import AuxiliaryTerm, Classifier, Outputs, resize
+from aucseg.models.networks.base import Network, build_encoder
+from aucseg.models.networks.points import labels_at, training_points, uncertain_pixels, values_at
+
+LEVELS = 4
+
+
+class SemanticFPN(nn.Module):
+    """A feature pyramid and its sum at 1/4 (Kirillov et al., 2019, Panoptic Feature Pyramid Networks).
+
+    Each level goes through a 3x3 convolution and to the size of the next finer one, until all are at 1/4.
+    Batch norm here; the paper and smp's FPN have group norm, and smp leaves out the pyramid's 3x3.
+
+    Args:
+        encoder_channels: channels of the stages of the encoder, as smp's ``out_channels``.
+        channels: channels of the pyramid; the sum has half of them.
+    """
+
+    def __init__(self, encoder_channels: list[int], channels: int) -> None:
+        super().__init__()
+        self.out_channels = channels // 2
+        self.pyramid = FeaturePyramidNetwork(encoder_channels[-LEVELS:], channels)
+        self.branches = nn.ModuleList(
+            nn.ModuleList(
+                Conv2dNormActivation(channels if step == 0 else self.out_channels, self.out_channels, 3)
+                for step in range(max(1, level))
+            )
+            for level in range(LEVELS)
+        )
+
+    def forward(self, features: list[Tensor]) -> tuple[Tensor, Tensor]:
+        """The sum (B,C/2,H/4,W/4), and the finest level (B,C,H/4,W/4) of the pyramid."""
+        stages = OrderedDict((str(level), stage) for level, stage in enumerate(features[-LEVELS:]))
+        pyramid = list(self.pyramid(stages).values())
+        branches = []
+        for level, convolutions in enumerate(self.branches):
+            branch = pyramid[level]
+            for step, convolution in enumerate(convolutions, start=1):
+                branch = resize(convolution(branch), pyramid[max(0, level - step)].shape[-2:])
+            branches.append(branch)
+        return torch.stack(branches).sum(dim=0), pyramid[0]
+
+
+class PointHead(nn.Module):
+    """A small perceptron that classifies single points, with the coarse logits put in before each layer.
+
+    Args:
+        channels: channels C of the fine features, and of its three hidden layers.
+        num_classes: number of classes K.
+    """
+
+    def __init__(self, channels: int, num_classes: int) -> None:
+        super().__init__()
+        self.hidden = nn.ModuleList(nn.Conv1d(channels + num_classes, channels, 1) for _ in range(3))
+        self.out = nn.Conv1d(channels + num_classes, num_classes, 1)
+        for layer in self.hidden:
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+            nn.init.zeros_(layer.bias)
+        nn.init.normal_(self.out.weight, std=0.01)
+        nn.init.zeros_(self.out.bias)
+
+    def forward(self, fine: Tensor, coarse: Tensor) -> Tensor:
+        """Logits (B,K,P) from fine features (B,C,P) and coarse logits (B,K,P) of the same points."""
+        for layer in self.hidden:
+            fine = layer(torch.cat([fine, coarse.to(fine.dtype)], dim=1)).relu()
+        logits: Tensor = self.out(torch.cat([fine, coarse.to(fine.dtype)], dim=1))
+        return logits
+
+
+def point_cross_entropy(outputs: Outputs, target: Tensor, ignore_index: int) -> Tensor:
+    """Cross entropy of point logits (B,K,P) at points (B,P,2), each with the label of its pixel."""
+    logits, points = outputs
+    return cross_entropy(logits.float(), labels_at(target, points), ignore_index)
+
+
+class PointRend(Network):
+    """Semantic FPN whose logits a point head refines.
+
+    In training the main logits are the coarse ones, which the AUC loss acts on, and the point head learns
+    from ``train_points`` random points, three quarters of them the most uncertain of three times as many
+    (``points``, cross entropy of weight 1). In evaluation the coarse logits grow twice to double their size,
+    the second time to the size of the image, and after each the ``eval_points`` most uncertain pixels are
+    classified anew.
+
+    Args:
+        encoder_name: encoder of smp or timm.
+        encoder_weights: as smp.
+        decoder_channels: channels of the feature pyramid and the point head; the semantic head has half.
+        train_points: points in each image in training; as many as it has pixels where it has fewer.
+        eval_points: pixels refined after each of the two steps.
+        in_channels: channels of the images.
+        classes: number of classes K.
+        kwargs: further arguments of a timm encoder.
+    """
+
+    oversample = 3
+    important = 0.75
+
+    @supports_config_loading
+    def __init__(
+        self,
+        encoder_name: str = "resnet50",
+        encoder_weights: str | None = None,
+        decoder_channels: int = 256,
+        train_points: int = 2048,
+        eval_points: int = 8196,
+        in_channels: int = 3,
+        classes: int = 19,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__()
+        if train_points < 1 or eval_points < 1:
+            raise ValueError(
+                f"train_points and eval_points must be at least 1, got {train_points} and {eval_points}"
+            )
+        self.train_points, self.eval_points = train_points, eval_points
+        self.encoder = build_encoder(
+            encoder_name, weights=encoder_weights, network="pointrend", in_channels=in_channels, **kwargs
+        )
+        self.decoder = SemanticFPN(self.encoder.out_channels, decoder_channels)
+        self.segmentation_head = Classifier(self.decoder.out_channels, classes)
+        self.point_head = PointHead(decoder_channels, classes)
+        self.auxiliary = {"points": AuxiliaryTerm(1.0, point_cross_entropy)}
+        self.initialize()
+
+    def decode(self, features: list[Tensor], images: Tensor) -> tuple[Tensor, dict[str, Outputs]]:
+        """Coarse logits and the logits of points in training, refined logits in evaluation mode."""
+        semantic, fine = self.decoder(features)
+        coarse = self.segmentation_head(semantic)
+        height, width = images.shape[-2:]
+        if not self.training:
+            return self.refined(coarse, fine, (height, width)), {}
+        count = min(self.train_points, height * width)
+        points = training_points(coarse, count, self.oversample, self.important)
+        return coarse, {"points": (self.logits_at(points, coarse, fine), points)}
+
+    def logits_at(self, points: Tensor, coarse: Tensor, fine: Tensor) -> Tensor:
+        """Logits (B,K,P) of points (B,P,2) from coarse logits (B,K,h,w) and fine features (B,C,h,w)."""
+        logits: Tensor = self.point_head(values_at(fine, points), values_at(coarse, points))
+        return logits
+
+    def refined(self, coarse: Tensor, fine: Tensor, size: tuple[int, int]) -> Tensor:
+        """Logits (B,K,*size): the coarse ones enlarged in two steps, uncertain pixels anew in each."""
+        height, width = coarse.shape[-2:]
+        logits = coarse
+        for step in ((2 * height, 2 * width), size):
+            logits = resize(logits, step)
+            indices, points = uncertain_pixels(logits, self.eval_points)
+            anew = self.logits_at(points, coarse, fine).to(logits.dtype)
+            where = indices.unsqueeze(1).expand(-1, anew.shape[1], -1)
+            logits = logits.flatten(2).scatter(2, where, anew).unflatten(2, step)
+        return logits
