@@ -2,7 +2,17 @@
 
 from aucseg.losses.auc import AUCLoss
 from aucseg.losses.aucseg import AUCSegLoss
+from aucseg.losses.boundary import boundary_loss, boundary_targets
 from aucseg.losses.cross_entropy import cross_entropy
+from aucseg.losses.ohem import ohem_cross_entropy
 from aucseg.losses.queue import SumQueue
 
-__all__ = ["AUCLoss", "AUCSegLoss", "SumQueue", "cross_entropy"]
+__all__ = [
+    "AUCLoss",
+    "AUCSegLoss",
+    "SumQueue",
+    "boundary_loss",
+    "boundary_targets",
+    "cross_entropy",
+    "ohem_cross_entropy",
+]

@@ -8,10 +8,14 @@ from typing import Any
 import segmentation_models_pytorch as smp
 
 from aucseg.models.networks.base import Network
+from aucseg.models.networks.bisenetv2 import BiSeNetV2
 from aucseg.models.networks.hrnet import HRNet
+from aucseg.models.networks.stdc import STDC
 
 NETWORKS: dict[str, type[Network]] = {
+    "bisenetv2": BiSeNetV2,
     "hrnet": HRNet,
+    "stdc": STDC,
 }
 
 # smp's networks that Table 1 compares, at the encoder that it takes.
