@@ -12,7 +12,9 @@ from torch import Tensor
 _SMOOTH = 1.0
 
 
-def boundary_targets(target: Tensor, ignore_index: int = 255, *, strides: Sequence[int] = (1, 2, 4)) -> Tensor:
+def boundary_targets(
+    target: Tensor, ignore_index: int = 255, *, strides: Sequence[int] = (1, 2, 4)
+) -> Tensor:
     r"""The pixels where labels change, seen at several strides (Fan et al., 2021, Section 3.3).
 
     At stride 1 a pixel is an edge if one of its eight neighbours has another class. At stride s only the
@@ -20,10 +22,10 @@ def boundary_targets(target: Tensor, ignore_index: int = 255, *, strides: Sequen
     the union over the strides. Void pixels are never edges, nor does a neighbour that is void or outside the
     image make one: where it is not known what lies beyond, no edge is claimed.
 
-    The paper finds edges by a Laplacian of the label numbers, weighs the strides by a 1x1 convolution and cuts
-    at 0.1. In the released code that keeps, of two classes, the side with the larger number; takes the border
-    of every void region and of the image itself for edges; and drops, with its weights 0.6, 0.3 and 0.1,
-    what only stride 4 sees. Here no result depends on how classes are numbered, and each stride counts.
+    The paper finds edges by a Laplacian of the label numbers, weighs the strides by a 1x1 convolution and
+    cuts at 0.1. In the released code that keeps, of two classes, the side with the larger number; takes the
+    border of every void region and of the image itself for edges; and drops, with its weights 0.6, 0.3 and
+    0.1, what only stride 4 sees. Here no result depends on how classes are numbered, and each stride counts.
 
     Args:
         target: (B,H,W) integer labels.
@@ -71,7 +73,8 @@ def boundary_loss(
 ) -> Tensor:
     r"""Binary cross entropy plus Dice of a map of edges (Fan et al., 2021, Eq. 1 and 2).
 
-    With p the sigmoids, g the edges of :func:`boundary_targets` and sums over the labelled pixels of an image:
+    With p the sigmoids, g the edges of :func:`aucseg.losses.boundary_targets` and sums over the labelled
+    pixels of an image:
 
     .. math::
 
@@ -85,13 +88,13 @@ def boundary_loss(
         logits: (B,1,H,W) of "here is an edge".
         target: (B,H,W) int64 class labels.
         ignore_index: the void label.
-        strides: as :func:`boundary_targets`.
+        strides: as for the edges.
 
     Returns:
         Scalar loss, at least float32; zero where every pixel is void.
 
     Raises:
-        ValueError: if the shapes do not fit, and as :func:`boundary_targets`.
+        ValueError: if the shapes do not fit, and as for the edges.
     """
     batch, *size = target.shape
     if tuple(logits.shape) != (batch, 1, *size):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -56,7 +57,7 @@ class DenseConcatenation(nn.Module):
 class STDCEncoder(nn.Module, EncoderMixin):
     """The STDC backbone without its classifier, in smp's conventions.
 
-    Two strided 3x3 convolutions, then three stages of :class:`DenseConcatenation`, each halving the size in
+    Two strided 3x3 convolutions, then three stages of ``DenseConcatenation``, each halving the size in
     its first module. Stages beyond ``depth`` are not built.
 
     Args:
@@ -82,7 +83,7 @@ class STDCEncoder(nn.Module, EncoderMixin):
         self._in_channels = 3
         self._out_channels = list(out_channels)
         self._output_stride = output_stride
-        pairs = list(zip(out_channels[:-1], out_channels[1:], strict=True))
+        pairs = list(pairwise(out_channels))
         stages: list[nn.Module] = [Conv2dNormActivation(a, b, 3, stride=2) for a, b in pairs[:2]]
         for (before, after), count in zip(pairs[2:], layers, strict=True):
             modules = [DenseConcatenation(before, after, stride=2)]

@@ -104,7 +104,7 @@ class ContextEmbedding(nn.Module):
 
 
 class TwoBranches(nn.Module):
-    """Detail branch and semantic branch (Table 1), the ``encoder`` of :class:`BiSeNetV2`.
+    """Detail branch and semantic branch (Table 1), the ``encoder`` of ``BiSeNetV2``.
 
     Args:
         in_channels: channels of the images.
@@ -165,7 +165,7 @@ class GuidedAggregation(nn.Module):
         self.mix = Conv2dNormActivation(channels, channels, 3)
 
     def forward(self, features: list[Tensor]) -> Tensor:
-        """(B,channels,H/8,W/8) from the features of :class:`TwoBranches`."""
+        """(B,channels,H/8,W/8) from the features of ``TwoBranches``."""
         detail, semantic = features[1], features[-1]
         size = detail.shape[-2:]
         fine = self.detail_keep(detail) * resize(self.semantic_up(semantic), size).sigmoid()
@@ -236,7 +236,5 @@ def _depthwise_separable(channels: int) -> nn.Sequential:
 
 
 def _head(in_channels: int, channels: int, num_classes: int, *, convolutions: int) -> nn.Sequential:
-    layers = [
-        Conv2dNormActivation(channels if i else in_channels, channels, 3) for i in range(convolutions)
-    ]
+    layers = [Conv2dNormActivation(channels if i else in_channels, channels, 3) for i in range(convolutions)]
     return nn.Sequential(*layers, *Classifier(channels, num_classes))

@@ -124,11 +124,11 @@ class STDC(Network):
 
     In training three branches look on: two heads on the context at 1/8 and 1/16, with cross entropy over hard
     pixels (:func:`aucseg.losses.ohem_cross_entropy`), and the detail head on the encoder's features at 1/8,
-    which is to show where labels change (:func:`aucseg.losses.boundary_loss`). All weights are 1. For the main
-    logits the paper has cross entropy over hard pixels too: the loss of the run decides
-    (:attr:`aucseg.training.LossConfig.ohem`).
+    which is to show where labels change (:func:`aucseg.losses.boundary_loss`). All weights are 1. The paper
+    takes hard pixels for the main logits too; here the loss of the run decides (``ohem`` of its loss).
 
-    The means over an image pass through batch norm, so a training batch holds at least two images.
+    Heads have a dropout of 0.1 as all of the package have; those of the released code have none. Means over an image pass
+    through batch norm, so a training batch holds at least two images.
 
     Args:
         encoder_name: encoder with five stages: ``stdc1``, ``stdc2``, ``stdc1_025`` (a quarter of the width),
