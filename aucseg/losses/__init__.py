@@ -2,7 +2,9 @@
 
 from aucseg.losses.auc import AUCLoss
 from aucseg.losses.aucseg import AUCSegLoss
+from aucseg.losses.boundary import boundary_loss, boundary_targets
 from aucseg.losses.cross_entropy import cross_entropy
+from aucseg.losses.ohem import ohem_cross_entropy
 from aucseg.losses.presence import class_presence, presence_cross_entropy
 from aucseg.losses.queue import SumQueue
 
@@ -13,4 +15,8 @@ __all__ = [
     "class_presence",
     "cross_entropy",
     "presence_cross_entropy",
+    "boundary_loss",
+    "boundary_targets",
+    "cross_entropy",
+    "ohem_cross_entropy",
 ]

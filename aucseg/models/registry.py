@@ -30,6 +30,14 @@ NETWORKS: dict[str, type[Network]] = {
     "isanet": ISANet,
     "ocrnet": OCRNet,
     "pointrend": PointRend,
+from aucseg.models.networks.bisenetv2 import BiSeNetV2
+from aucseg.models.networks.hrnet import HRNet
+from aucseg.models.networks.stdc import STDC
+
+NETWORKS: dict[str, type[Network]] = {
+    "bisenetv2": BiSeNetV2,
+    "hrnet": HRNet,
+    "stdc": STDC,
 }
 
 # smp's networks that Table 1 compares, at the encoder that it takes.

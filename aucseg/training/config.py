@@ -163,6 +163,8 @@ class LossConfig(_Frozen):
         ce_weight: :math:`\lambda`. AUCSeg finds 1/4 best on ADE20K (Table 23).
         surrogate, multiclass, margin, scale, activation, reduction: see :class:`aucseg.losses.AUCLoss`.
         pairs: all pairs of classes, or those of a tail class and one that is not.
+        ohem: the cross entropy is that of the hard pixels of a batch only, as STDC has it; see
+            :func:`aucseg.losses.ohem_cross_entropy`, whose defaults it takes. The AUC loss has all pixels.
         queue: recent batches for the classes that a batch lacks.
     """
 
@@ -175,6 +177,7 @@ class LossConfig(_Frozen):
     activation: Literal["sigmoid", "softmax", "identity"] = "sigmoid"
     reduction: Literal["mean", "sum"] = "mean"
     pairs: Literal["all", "tail_versus_rest"] = "all"
+    ohem: bool = False
     queue: QueueConfig | None = None
 
 

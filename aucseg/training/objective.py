@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from torch import Tensor, nn
 
-from aucseg.losses import AUCSegLoss, SumQueue, cross_entropy
+from aucseg.losses import AUCLoss, AUCSegLoss, SumQueue, cross_entropy, ohem_cross_entropy
 from aucseg.training.config import ConfigError, LossConfig
 
 
 class Objective(nn.Module):
     r"""The training objective: cross entropy, or :math:`\ell_{auc} + \lambda \ell_{ce}` in one pass.
+
+    With ``ohem`` the cross entropy is that of hard pixels, which the one pass cannot know beforehand: it is
+    then computed by itself, from the pixels of this device alone.
 
     Args:
         config: names the loss and its weights.
@@ -32,31 +36,39 @@ class Objective(nn.Module):
     ) -> None:
         super().__init__()
         self.ignore_index = ignore_index
-        self.auc: AUCSegLoss | None = None
+        self.ohem, self.ce_weight = config.ohem, config.ce_weight
+        self.auc: AUCLoss | None = None
         if config.name == "auc":
             queue = config.queue
+            options: dict[str, Any] = {
+                "surrogate": config.surrogate,
+                "multiclass": config.multiclass,
+                "margin": config.margin,
+                "scale": config.scale,
+                "activation": config.activation,
+                "reduction": config.reduction,
+                "tail_classes": tail_classes if config.pairs == "tail_versus_rest" else None,
+                "ignore_index": ignore_index,
+                "queue": None if queue is None else SumQueue(**queue.model_dump()),
+                "validate": False,  # no wait for the device; nan, which such input gives, ends a run
+            }
             try:
-                self.auc = AUCSegLoss(
-                    num_classes,
-                    ce_weight=config.ce_weight,
-                    surrogate=config.surrogate,
-                    multiclass=config.multiclass,
-                    margin=config.margin,
-                    scale=config.scale,
-                    activation=config.activation,
-                    reduction=config.reduction,
-                    tail_classes=tail_classes if config.pairs == "tail_versus_rest" else None,
-                    ignore_index=ignore_index,
-                    queue=None if queue is None else SumQueue(**queue.model_dump()),
-                    validate=False,  # no wait for the device; nan, which such input gives, ends a run
-                )
+                if config.ohem:
+                    self.auc = AUCLoss(num_classes, **options)
+                else:
+                    self.auc = AUCSegLoss(num_classes, ce_weight=config.ce_weight, **options)
             except ValueError as error:
                 raise ConfigError(f"loss: {error}") from error
 
     def forward(self, logits: Tensor, target: Tensor) -> dict[str, Tensor]:
         """The total under ``"loss"`` and its parts under their own names."""
-        if self.auc is None:
-            ce = cross_entropy(logits.float(), target, self.ignore_index)
-            return {"loss": ce, "cross_entropy": ce.detach()}
-        parts = self.auc.parts(logits, target)
+        if isinstance(self.auc, AUCSegLoss):
+            parts = self.auc.parts(logits, target)
+        else:
+            over_pixels = ohem_cross_entropy if self.ohem else cross_entropy
+            ce = over_pixels(logits.float(), target, self.ignore_index)
+            parts = {"loss": ce, "cross_entropy": ce}
+            if self.auc is not None:
+                auc = self.auc(logits, target)
+                parts = {"loss": auc + self.ce_weight * ce, "auc": auc, "cross_entropy": ce}
         return {name: value if name == "loss" else value.detach() for name, value in parts.items()}
