@@ -12,11 +12,10 @@ __all__ = [
     "AUCLoss",
     "AUCSegLoss",
     "SumQueue",
-    "class_presence",
-    "cross_entropy",
-    "presence_cross_entropy",
     "boundary_loss",
     "boundary_targets",
+    "class_presence",
     "cross_entropy",
     "ohem_cross_entropy",
+    "presence_cross_entropy",
 ]

@@ -8,6 +8,7 @@ from typing import Any
 import segmentation_models_pytorch as smp
 
 from aucseg.models.networks.base import Network
+from aucseg.models.networks.bisenetv2 import BiSeNetV2
 from aucseg.models.networks.danet import DANet
 from aucseg.models.networks.dnlnet import DNLNet
 from aucseg.models.networks.emanet import EMANet
@@ -18,26 +19,22 @@ from aucseg.models.networks.isanet import ISANet
 from aucseg.models.networks.ocrnet import OCRNet
 from aucseg.models.networks.pointrend import PointRend
 from aucseg.models.networks.segnext import SegNeXt
-
-NETWORKS: dict[str, type[Network]] = {
-    "danet": DANet,
-    "dnlnet": DNLNet,
-    "emanet": EMANet,
-    "encnet": EncNet,
-    "fastfcn": FastFCN,
-    "hrnet": HRNet,
-    "segnext": SegNeXt,
-    "isanet": ISANet,
-    "ocrnet": OCRNet,
-    "pointrend": PointRend,
-from aucseg.models.networks.bisenetv2 import BiSeNetV2
-from aucseg.models.networks.hrnet import HRNet
 from aucseg.models.networks.stdc import STDC
 
+# In the order of AUCSeg's Table 1, whose first, DeepLabV3+, is smp's.
 NETWORKS: dict[str, type[Network]] = {
-    "bisenetv2": BiSeNetV2,
+    "encnet": EncNet,
+    "fastfcn": FastFCN,
+    "emanet": EMANet,
+    "danet": DANet,
     "hrnet": HRNet,
+    "ocrnet": OCRNet,
+    "dnlnet": DNLNet,
+    "pointrend": PointRend,
+    "bisenetv2": BiSeNetV2,
+    "isanet": ISANet,
     "stdc": STDC,
+    "segnext": SegNeXt,
 }
 
 # smp's networks that Table 1 compares, at the encoder that it takes.
