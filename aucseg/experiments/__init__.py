@@ -11,7 +11,7 @@ from aucseg.experiments.class_change import (
 )
 from aucseg.experiments.compare import class_iou, effects, interval, side_by_side, summarise, tidy
 from aucseg.experiments.findings import FINDINGS, Finding
-from aucseg.experiments.profiles import PROFILES, base_config, default_seeds, make_config
+from aucseg.experiments.profiles import PROFILES, base_config, default_seeds, make_config, network_changes
 from aucseg.experiments.published import (
     PublishedError,
     published_datasets,
@@ -19,6 +19,7 @@ from aucseg.experiments.published import (
     published_table,
 )
 from aucseg.experiments.store import RecordStore
+from aucseg.experiments.wording import beside_published, differences_in_words, in_words, paired_difference
 
 __all__ = [
     "EXPERIMENTS",
@@ -33,17 +34,22 @@ __all__ = [
     "Run",
     "base_config",
     "benchmark_table",
+    "beside_published",
     "class_change",
     "class_iou",
     "class_results",
     "default_seeds",
+    "differences_in_words",
     "effects",
     "frequency_correlation",
     "frequency_results",
     "get_experiment",
+    "in_words",
     "interval",
     "make_config",
     "measured_on",
+    "network_changes",
+    "paired_difference",
     "published_change",
     "published_datasets",
     "published_effects",

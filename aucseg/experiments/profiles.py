@@ -106,8 +106,8 @@ _BASE: dict[tuple[str, str], dict[str, Any]] = {
     },
 }
 
-# Networks of ten million parameters and more want a lower rate than the small U-Net of these profiles, and cost
-# several times as much for a step.
+# Networks of ten million parameters and more want a lower rate than the small U-Net of these profiles, and
+# a step costs several times as much.
 _NETWORK_OPTIM: dict[str, dict[str, Any]] = {
     "laptop": {"lr": 3e-3, "steps": 400},
 }

@@ -97,9 +97,10 @@ def _arms_of_rows(experiment: Experiment, rows: pd.DataFrame) -> pd.Series:
     found = rows[holders[0]].map(named).astype(object)
     for arm in experiment.arms:
         if isinstance(arm.published, Mapping):
-            unknown = arm.published.keys() - set(rows)
-            its = rows.loc[:, [*arm.published]].eq(pd.Series(arm.published)).all(axis=1) if not unknown else []
-            if unknown or not its.any():
+            its = pd.Series(arm.published.keys() <= set(rows), index=rows.index)
+            for column, value in arm.published.items():
+                its &= column in rows and rows[column] == value
+            if not its.any():
                 raise PublishedError(
                     f"{experiment.table} of {experiment.paper} has no row with {dict(arm.published)}; "
                     f"mend arm {arm.name!r} in the catalogue"

@@ -30,8 +30,8 @@ def padded_logits(model: nn.Module, images: Tensor, *, multiple: int | None = No
     logits = model(pad_to_multiple(images, needed_multiple(model) if multiple is None else multiple))
     if not isinstance(logits, Tensor):
         raise TypeError(
-            f"{type(model).__name__} returned {type(logits).__name__} and not logits; it is in training mode: "
-            "call model.eval() first, or model(images) for its auxiliary outputs"
+            f"{type(model).__name__} returned {type(logits).__name__} and not logits; it is in training "
+            "mode: call model.eval() first, or model(images) for its auxiliary outputs"
         )
     return logits[..., :height, :width]
 

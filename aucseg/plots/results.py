@@ -66,14 +66,15 @@ def _student(values: pd.Series) -> tuple[float, float]:
 
 
 def effect_plot(
-    table: pd.DataFrame, labels: Mapping[str, str], *, baseline: str, metrics: Sequence[str]
+    table: pd.DataFrame, labels: Mapping[str, str], *, baseline: str | None, metrics: Sequence[str]
 ) -> Figure:
     """Measured effects with their intervals beside the published ones, one panel for each metric.
 
     Args:
         table: as :func:`aucseg.experiments.side_by_side` returns it.
         labels: label of each arm, in order.
-        baseline: the arm that is the zero of every panel.
+        baseline: the arm that is the zero of every panel; ``None`` where each arm has its own, and the labels
+            are those of the arms that have one.
         metrics: the panels.
     """
     arms = [arm for arm in labels if arm != baseline]
