@@ -64,14 +64,14 @@ class BasisAttention(nn.Module):
         self.register_buffer("bases", F.normalize(drawn, dim=1))
 
     def forward(self, features: Tensor) -> Tensor:
-        """(B,C,H,W) without a gradient, float32 or wider under autocast too, from features of that shape."""
+        """(B,C,H,W) without a gradient, from features of that shape; the steps are in float32 or wider."""
         with torch.no_grad(), without_autocast(features):
             x = full_precision(features)
             start = self.bases.to(x).expand(len(x), -1, -1)
             bases, shares = expectation_maximization(x.flatten(2), start, self.steps)
             if self.training:
                 self._remember(bases)
-            return (bases @ shares.transpose(1, 2)).view_as(x)
+            return (bases @ shares.transpose(1, 2)).view_as(x).to(features.dtype)
 
     def _remember(self, bases: Tensor) -> None:
         total, images = bases.sum(dim=0), bases.new_full((1,), len(bases))

@@ -42,13 +42,14 @@ class Encoding(nn.Module):
         self.scale = nn.Parameter(torch.empty(num_codewords).uniform_(-1, 0))
 
     def forward(self, features: Tensor) -> Tensor:
-        """(B,K,C), in float32 under autocast too, from features (B,C,H,W)."""
+        """(B,K,C) from features (B,C,H,W); as wide as the codewords, under autocast too."""
         with without_autocast(features):
             x = full_precision(features).flatten(2)
             codewords, scale = self.codewords.to(x), self.scale.to(x)
             squares = x.square().sum(dim=1, keepdim=True) + codewords.square().sum(dim=1, keepdim=True)
             assignment = (scale[:, None] * (squares - 2 * codewords @ x)).softmax(dim=1)
-            return assignment @ x.transpose(1, 2) - assignment.sum(dim=2, keepdim=True) * codewords
+            encoding = assignment @ x.transpose(1, 2) - assignment.sum(dim=2, keepdim=True) * codewords
+        return encoding.to(self.codewords.dtype)
 
 
 class ContextEncoding(nn.Module):

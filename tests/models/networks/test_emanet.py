@@ -107,6 +107,15 @@ def test_attention_keeps_its_digits_under_autocast(attention):
     expected = attention(features)
     with torch.autocast("cpu", torch.bfloat16):
         assert torch.equal(attention(features), expected)
+    rounded = features.bfloat16()
+    assert torch.equal(attention(rounded), attention(rounded.float()).bfloat16())
+
+
+def test_runs_in_half_the_width():
+    network = ranks.network().bfloat16().train()
+    logits = network(torch.randn(2, 3, 32, 32, dtype=torch.bfloat16)).logits
+    assert logits.isfinite().all()
+    assert logits.dtype == network.decoder.attention.bases.dtype == torch.bfloat16
 
 
 def test_gradient_goes_around_the_steps():

@@ -133,6 +133,13 @@ def test_presence_teaches_the_codewords_and_not_the_classifier():
     assert all(parameter.grad is None for parameter in network.segmentation_head.parameters())
 
 
+def test_runs_in_half_the_width():
+    output = small().bfloat16().train()(torch.randn(2, 3, 32, 32, dtype=torch.bfloat16))
+    for logits in (output.logits, *output.auxiliary.values()):
+        assert logits.isfinite().all()
+        assert logits.dtype == torch.bfloat16
+
+
 @pytest.mark.parametrize(("stride", "size"), [(8, (8, 12)), (16, (4, 6))])
 def test_output_stride_is_that_of_the_logits(stride, size):
     network = EncNet("resnet18", encoder_output_stride=stride, decoder_channels=16, classes=3).eval()
