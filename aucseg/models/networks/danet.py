@@ -37,13 +37,14 @@ class PositionAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B,C,h,w) from (B,C,h,w)."""
+        # The kernels without a matrix of all pairs of pixels want the channels of a pixel next to each other.
         query, key, value = (
-            project(x).flatten(2).transpose(1, 2).unsqueeze(1)
+            project(x).flatten(2).transpose(1, 2).contiguous().unsqueeze(1)
             for project in (self.query, self.key, self.value)
         )
         if x.device.type == "cpu":
-            # The CPU's kernel without a matrix of all pairs of pixels wants values as wide as queries and
-            # keys. Zeros change no score. The kernels of a GPU take the widths as they are.
+            # That of the CPU also wants queries and keys as wide as values; zeros change no score. A GPU has
+            # one that takes the widths as they are.
             missing = value.shape[-1] - query.shape[-1]
             query, key = F.pad(query, (0, missing)), F.pad(key, (0, missing))
         gathered = F.scaled_dot_product_attention(query, key, value, scale=1.0)

@@ -65,8 +65,9 @@ class DisentangledNonLocal(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B,C,h,w) from (B,C,h,w)."""
+        # The kernels without a matrix of all pairs of pixels want the channels of a pixel next to each other.
         query, key, value, unary = (
-            project(x).flatten(2).transpose(1, 2)
+            project(x).flatten(2).transpose(1, 2).contiguous()
             for project in (self.query, self.key, self.value, self.unary)
         )
         query = query - query.mean(dim=1, keepdim=True)
