@@ -8,6 +8,7 @@ from aucseg.models.inference import padded_logits, predict
 from aucseg.models.networks.auxiliary import AuxiliaryTerm, TrainingOutput
 from aucseg.models.networks.base import Network
 from aucseg.models.registry import list_models, small_options, standard_encoder
+from aucseg.models.saved import from_pretrained
 from aucseg.models.views import multi_scale, view_logits
 from aucseg.models.weights import load_encoder_weights
 from aucseg.models.windows import sliding_window
@@ -17,6 +18,7 @@ __all__ = [
     "Network",
     "TrainingOutput",
     "create_model",
+    "from_pretrained",
     "list_models",
     "load_encoder_weights",
     "multi_scale",

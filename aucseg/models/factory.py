@@ -15,6 +15,7 @@ from aucseg.models.weights import load_encoder_weights
 
 # Arguments of an architecture that have names of their own here, or take "everything else".
 _OURS = ("encoder_name", "encoder_weights", "classes", "kwargs")
+_SUFFIXES = (".safetensors", ".pt", ".pth", ".bin", ".ckpt")
 
 
 def create_model(
@@ -35,7 +36,8 @@ def create_model(
         num_classes: number of classes K; the network maps (B,3,H,W) images to (B,K,H,W) logits.
         encoder_weights: ``None`` starts from random weights; the path of a safetensors or torch file loads
             it (see :func:`load_encoder_weights`); a name such as ``"imagenet"`` is fetched from the hub by
-            smp or timm, which needs a network. Nothing is fetched unless asked.
+            smp or timm, which needs a network. For a ``tu-`` encoder ``"imagenet"`` is what timm has for it;
+            which that is, its name says (``tu-resnet50.a1_in1k``). Nothing is fetched unless asked.
         options: passed on to the architecture, for example ``decoder_channels``.
 
     Returns:
@@ -46,6 +48,7 @@ def create_model(
             one that the network cannot take, an option that the architecture does not take, or weights that
             do not fit the encoder.
         FileNotFoundError: if ``encoder_weights`` is a path to nothing.
+        ConnectionError: if ``encoder_weights`` is a name and the hub cannot be reached.
     """
     if num_classes < 2:
         raise ValueError(f"num_classes must be at least 2, got {num_classes}")
@@ -66,11 +69,21 @@ def create_model(
     options = {k: tuple(v) if isinstance(v, list) else v for k, v in options.items()}
     local = _local_file(encoder_weights)
     if encoder is not None:
-        options |= {"encoder_name": encoder, "encoder_weights": None if local else encoder_weights}
+        options |= {
+            "encoder_name": encoder,
+            "encoder_weights": None
+            if local or encoder_weights is None
+            else _on_hub(encoder, encoder_weights),
+        }
     elif encoder_weights is not None and local is None:
         raise ValueError(f"{name!r} has no published weights of the name {encoder_weights!r}; give a file")
     try:
         model: Any = architecture(classes=num_classes, **options)
+    except OSError as error:
+        raise ConnectionError(
+            f"cannot fetch the weights {encoder_weights!r} of {encoder!r} ({error}); with a file of them give "
+            "its path, or None for random weights"
+        ) from error
     except (KeyError, ValueError, TypeError, RuntimeError) as error:
         # timm and smp each raise their own type for an unknown encoder or option.
         raise ValueError(f"cannot build {name!r} with encoder {encoder!r}: {error}") from error
@@ -85,8 +98,22 @@ def _local_file(weights: str | Path | None) -> Path | None:
     if weights is None:
         return None
     path = Path(weights)
-    if path.suffix in (".safetensors", ".pt", ".pth", ".bin", ".ckpt") or path.exists():
-        if not path.is_file():
-            raise FileNotFoundError(f"no file of encoder weights at {path}")
-        return path
-    return None
+    named = isinstance(weights, str) and len(path.parts) == 1 and path.suffix not in _SUFFIXES
+    # a folder of data that happens to be called imagenet is not meant
+    if named and not path.is_file():
+        return None
+    if not path.is_file():
+        raise FileNotFoundError(f"no file of encoder weights at {path}")
+    return path
+
+
+def _on_hub(encoder: str, weights: str | Path) -> str | bool:
+    """Published weights in the words of smp, which wants True for an encoder of timm."""
+    if not encoder.startswith("tu-"):
+        return str(weights)
+    if weights != "imagenet":
+        raise ValueError(
+            f"weights of timm are part of an encoder's name, as in 'tu-resnet50.a1_in1k', got {weights!r} "
+            f"for {encoder!r}; put them there and pass 'imagenet', or give the path of a file"
+        )
+    return True

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import segmentation_models_pytorch as smp
+from huggingface_hub import ModelCard
 from segmentation_models_pytorch.base.initialization import initialize_decoder, initialize_head
 from torch import Tensor, nn
 
@@ -85,6 +86,14 @@ class Network(smp.base.SegmentationModel):
         logits, auxiliary = self.decode(self.encoder(x), x)
         logits = resize(logits, (height, width))
         return TrainingOutput(logits, auxiliary) if self.training else logits
+
+    def generate_model_card(self, *args: Any, **kwargs: Any) -> ModelCard:
+        """The README that ``save_pretrained`` writes: smp's, but for how the network is loaded."""
+        card = super().generate_model_card(*args, **kwargs)
+        card.content = card.content.replace(
+            "import segmentation_models_pytorch as smp", "from aucseg.models import from_pretrained"
+        ).replace("smp.from_pretrained", "from_pretrained")
+        return card
 
     def decode(self, features: list[Tensor], images: Tensor) -> tuple[Tensor, dict[str, Outputs]]:
         """From the encoder's features to logits of any size and, in training mode, auxiliary outputs.

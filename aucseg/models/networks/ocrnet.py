@@ -1,4 +1,4 @@
-"""OCRNet: each pixel looks at the regions of the classes (Yuan et al., 2020, Object-Contextual Representations)."""
+"""OCRNet: pixels look at the regions of classes (Yuan et al., 2020, Object-Contextual Representations)."""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from functools import reduce
 from typing import Any
 
 import torch
@@ -33,25 +34,22 @@ class SemanticFPN(nn.Module):
         super().__init__()
         self.out_channels = channels // 2
         self.pyramid = FeaturePyramidNetwork(encoder_channels[-LEVELS:], channels)
-        self.branches = nn.ModuleList(
-            nn.ModuleList(
-                Conv2dNormActivation(channels if step == 0 else self.out_channels, self.out_channels, 3)
-                for step in range(max(1, level))
-            )
-            for level in range(LEVELS)
-        )
+        self.branches = nn.ModuleList(self._branch(channels, max(1, level)) for level in range(LEVELS))
+
+    def _branch(self, channels: int, steps: int) -> nn.Sequential:
+        out = self.out_channels
+        return nn.Sequential(*(Conv2dNormActivation(out if i else channels, out, 3) for i in range(steps)))
 
     def forward(self, features: list[Tensor]) -> tuple[Tensor, Tensor]:
         """The sum (B,C/2,H/4,W/4), and the finest level (B,C,H/4,W/4) of the pyramid."""
         stages = OrderedDict((str(level), stage) for level, stage in enumerate(features[-LEVELS:]))
         pyramid = list(self.pyramid(stages).values())
         branches = []
-        for level, convolutions in enumerate(self.branches):
-            branch = pyramid[level]
-            for step, convolution in enumerate(convolutions, start=1):
+        for level, (branch, convolutions) in enumerate(zip(pyramid, self.branches.children(), strict=True)):
+            for step, convolution in enumerate(convolutions.children(), start=1):
                 branch = resize(convolution(branch), pyramid[max(0, level - step)].shape[-2:])
             branches.append(branch)
-        return torch.stack(branches).sum(dim=0), pyramid[0]
+        return reduce(torch.add, branches), pyramid[0]
 
 
 class PointHead(nn.Module):
@@ -66,11 +64,13 @@ class PointHead(nn.Module):
         super().__init__()
         self.hidden = nn.ModuleList(nn.Conv1d(channels + num_classes, channels, 1) for _ in range(3))
         self.out = nn.Conv1d(channels + num_classes, num_classes, 1)
-        for layer in self.hidden:
-            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
-            nn.init.zeros_(layer.bias)
-        nn.init.normal_(self.out.weight, std=0.01)
-        nn.init.zeros_(self.out.bias)
+        for name, parameter in self.named_parameters():
+            if name.endswith("bias"):
+                nn.init.zeros_(parameter)
+            elif name.startswith("hidden"):
+                nn.init.kaiming_normal_(parameter, nonlinearity="relu")
+            else:
+                nn.init.normal_(parameter, std=0.01)
 
     def forward(self, fine: Tensor, coarse: Tensor) -> Tensor:
         """Logits (B,K,P) from fine features (B,C,P) and coarse logits (B,K,P) of the same points."""

@@ -37,7 +37,7 @@ def labels_at(target: Tensor, points: Tensor) -> Tensor:
 
 
 def uncertainty(logits: Tensor) -> Tensor:
-    """How little the first choice is ahead of the second: (B,P) from (B,K,P), zero at most, where they tie."""
+    """How little the first choice is ahead of the second: (B,P) from (B,K,P), at most zero, for a tie."""
     first, second = logits.topk(2, dim=1).values.unbind(1)
     return second - first
 
