@@ -127,8 +127,8 @@ class STDC(Network):
     which is to show where labels change (:func:`aucseg.losses.boundary_loss`). All weights are 1. The paper
     takes hard pixels for the main logits too; here the loss of the run decides (``ohem`` of its loss).
 
-    Heads have a dropout of 0.1 as all of the package have; those of the released code have none. Means over an image pass
-    through batch norm, so a training batch holds at least two images.
+    Heads have a dropout of 0.1 as all of the package have; those of the released code have none. Means over
+    an image pass through batch norm, so a training batch holds at least two images.
 
     Args:
         encoder_name: encoder with five stages: ``stdc1``, ``stdc2``, ``stdc1_025`` (a quarter of the width),
