@@ -55,7 +55,7 @@ def _renewed(factor: Tensor, x: Tensor, other: Tensor) -> Tensor:
 
 
 class NonNegativeFactorisation(nn.Module):
-    """What an image has in common with itself: :func:`factorise` with random bases, in float32.
+    """What an image has in common with itself: :func:`factorise` with random bases, in at least float32.
 
     In training each image has bases of its own, drawn from the global generator. In evaluation all have the
     same, drawn once from a generator of its own and saved with the network, so that a logit depends on the
@@ -81,13 +81,13 @@ class NonNegativeFactorisation(nn.Module):
         """(B,C,H,W), not negative, to the same size."""
         # the updates divide small numbers by small numbers: half precision has not the range
         with torch.autocast(x.device.type, enabled=False):
-            columns = x.flatten(2).to(self.bases.dtype)
+            columns = x.flatten(2).to(torch.promote_types(x.dtype, torch.float32))
             if self.training:
-                drawn = torch.rand(len(x), *self.bases.shape[1:], device=x.device, dtype=self.bases.dtype)
+                drawn = torch.rand(len(x), *self.bases.shape[1:], device=x.device, dtype=columns.dtype)
                 bases, steps = F.normalize(drawn, dim=1), self.train_steps
             else:
-                bases, steps = self.bases.expand(len(x), -1, -1), self.eval_steps
-            return factorise(columns, bases, steps).view_as(x)
+                bases, steps = self.bases.to(columns.dtype).expand(len(x), -1, -1), self.eval_steps
+            return factorise(columns, bases, steps).view_as(x).to(x.dtype)
 
 
 class Hamburger(nn.Module):
@@ -95,12 +95,13 @@ class Hamburger(nn.Module):
 
     Args:
         channels: channels in and out, a multiple of 32.
+        rank: of the factorisation.
     """
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, rank: int = 64) -> None:
         super().__init__()
         self.ham_in = nn.Sequential(nn.Conv2d(channels, channels, 1), nn.ReLU())
-        self.ham = NonNegativeFactorisation(channels)
+        self.ham = NonNegativeFactorisation(channels, rank)
         self.ham_out = _mixed(channels, channels, activation=None)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -114,12 +115,13 @@ class LightHam(nn.Module):
     Args:
         encoder_channels: channels of the stages of the encoder, as smp's ``out_channels``.
         channels: channels out, a multiple of 32.
+        rank: of the factorisation.
     """
 
-    def __init__(self, encoder_channels: list[int], channels: int) -> None:
+    def __init__(self, encoder_channels: list[int], channels: int, rank: int = 64) -> None:
         super().__init__()
         self.squeeze = _mixed(sum(encoder_channels[-3:]), channels)
-        self.hamburger = Hamburger(channels)
+        self.hamburger = Hamburger(channels, rank)
         self.align = _mixed(channels, channels)
 
     def forward(self, features: list[Tensor]) -> Tensor:
@@ -149,12 +151,14 @@ class SegNeXt(Network):
         encoder_weights: as smp. MSCAN has weights in files only.
         decoder_channels: channels of the decoder, a multiple of 32. ``None`` takes what the paper gives the
             encoder: 256 for T and S, 512 for B, 1024 for L, and 256 for any other.
+        decoder_rank: bases of the factorisation. The released configurations of B and L have 64, those of T
+            and S 16.
         in_channels: channels of the images.
         classes: number of classes K.
         kwargs: further arguments of a timm encoder.
 
     Raises:
-        ValueError: if ``decoder_channels`` is not a multiple of 32.
+        ValueError: if ``decoder_channels`` is not a multiple of 32, or ``decoder_rank`` is not positive.
     """
 
     standard_encoder: ClassVar[str] = "mscan_t"
@@ -166,6 +170,7 @@ class SegNeXt(Network):
         encoder_name: str = standard_encoder,
         encoder_weights: str | None = None,
         decoder_channels: int | None = None,
+        decoder_rank: int = 64,
         in_channels: int = 3,
         classes: int = 19,
         **kwargs: Any,
@@ -176,9 +181,11 @@ class SegNeXt(Network):
             raise ValueError(
                 f"decoder_channels is a multiple of {_GROUPS}, the groups of its norm, got {channels}"
             )
+        if decoder_rank < 1:
+            raise ValueError(f"decoder_rank is the number of bases, at least 1, got {decoder_rank}")
         self.encoder = build_encoder(
             encoder_name, weights=encoder_weights, network="segnext", in_channels=in_channels, **kwargs
         )
-        self.decoder = LightHam(self.encoder.out_channels, channels)
+        self.decoder = LightHam(self.encoder.out_channels, channels, decoder_rank)
         self.segmentation_head = Classifier(channels, classes)
         self.initialize()
