@@ -1,7 +1,14 @@
 """Configuration, Lightning module and data module, and ``train(config) -> Record``."""
 
 from aucseg.training.checkpoint import CheckpointError, load_module, read_checkpoint
-from aucseg.training.config import (
+from aucseg.training.config import RunConfig
+from aucseg.training.datamodule import SegmentationDataModule, build_dataset
+from aucseg.training.module import SegmentationModule, TrainingDiverged
+from aucseg.training.objective import Objective
+from aucseg.training.record import Record, RecordError
+from aucseg.training.run import checkpoint_path, evaluate, run_folder, train
+from aucseg.training.schedule import learning_rate
+from aucseg.training.sections import (
     BankConfig,
     ConfigError,
     DataConfig,
@@ -10,14 +17,7 @@ from aucseg.training.config import (
     ModelConfig,
     OptimConfig,
     QueueConfig,
-    RunConfig,
 )
-from aucseg.training.datamodule import SegmentationDataModule, build_dataset
-from aucseg.training.module import SegmentationModule, TrainingDiverged
-from aucseg.training.objective import Objective
-from aucseg.training.record import Record, RecordError
-from aucseg.training.run import checkpoint_path, evaluate, run_folder, train
-from aucseg.training.schedule import learning_rate
 
 __all__ = [
     "BankConfig",

@@ -6,7 +6,7 @@ import torch
 
 from aucseg.data.spec import ClassSpec
 from aucseg.memory import CopyPaste, FixedPixelBank, PixelMemoryBank, TailMemoryBank
-from aucseg.training.config import BankConfig, ConfigError
+from aucseg.training.sections import BankConfig, ConfigError
 
 
 def make_bank(

@@ -28,7 +28,8 @@ from aucseg.data import (
     train_transform,
 )
 from aucseg.data.spec import ClassSpec
-from aucseg.training.config import ConfigError, DataConfig, RunConfig
+from aucseg.training.config import RunConfig
+from aucseg.training.sections import ConfigError, DataConfig
 
 # Each split of the streets is a world of its own, so that no test scene is ever trained on.
 _STREET_WORLDS = {"train": 1, "val": 2, "test": 3}

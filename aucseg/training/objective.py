@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from aucseg.losses import AUCLoss, AUCSegLoss, SumQueue, cross_entropy, ohem_cross_entropy
-from aucseg.training.config import ConfigError, LossConfig
+from aucseg.training.sections import ConfigError, LossConfig
 
 
 class Objective(nn.Module):

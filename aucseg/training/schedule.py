@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aucseg.training.config import OptimConfig
+from aucseg.training.sections import OptimConfig
 
 
 def learning_rate(step: int, optim: OptimConfig) -> float:
