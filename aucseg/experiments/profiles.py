@@ -85,7 +85,7 @@ _BASE: dict[tuple[str, str], dict[str, Any]] = {
         "model": _RESNET_UNET,
         "optim": {"lr": 1e-3, "steps": 6_000, "warmup_steps": 300},
     },
-    # F.2 of AUCSeg for Cityscapes. SegNeXt is not in smp; a pretrained MiT is its nearest relative there.
+    # F.2 of AUCSeg for Cityscapes. Its encoders start from ImageNet: model.encoder_weights takes their file.
     ("folder", "paper"): {
         "data": {
             "name": "folder",
@@ -95,7 +95,7 @@ _BASE: dict[tuple[str, str], dict[str, Any]] = {
             "eval_batch_size": 1,
             "num_workers": 8,
         },
-        "model": {"name": "segformer", "encoder": "mit_b5", "encoder_weights": "imagenet"},
+        "model": {"name": "segnext", "encoder": "mscan_l"},
         "optim": {
             "lr": 6e-5,
             "weight_decay": 0.01,

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import timm
 from torch import nn
 
-import aucseg.models.encoders  # noqa: F401 - registers its encoders with smp
 from aucseg.hints import did_you_mean
+from aucseg.models.encoders import encoders
 from aucseg.models.registry import list_models, network_class, standard_encoder
 from aucseg.models.weights import load_encoder_weights
 
@@ -58,6 +60,8 @@ def create_model(
     if own is None and encoder is not None:
         raise ValueError(f"{name!r} is one whole and takes no encoder, got {encoder!r}; leave it out (None)")
     encoder = encoder or own
+    if encoder is not None:
+        _check_encoder(encoder)
     architecture = network_class(name)
     known = [key for key in inspect.signature(architecture).parameters if key not in _OURS]
     for option in options:
@@ -69,12 +73,8 @@ def create_model(
     options = {k: tuple(v) if isinstance(v, list) else v for k, v in options.items()}
     local = _local_file(encoder_weights)
     if encoder is not None:
-        options |= {
-            "encoder_name": encoder,
-            "encoder_weights": None
-            if local or encoder_weights is None
-            else _on_hub(encoder, encoder_weights),
-        }
+        fetched = None if local or encoder_weights is None else _on_hub(encoder, encoder_weights)
+        options |= {"encoder_name": encoder, "encoder_weights": fetched}
     elif encoder_weights is not None and local is None:
         raise ValueError(f"{name!r} has no published weights of the name {encoder_weights!r}; give a file")
     try:
@@ -91,6 +91,24 @@ def create_model(
         load_encoder_weights(model.encoder, local)
     built: nn.Module = model
     return built
+
+
+def _check_encoder(encoder: str) -> None:
+    """Refuse an encoder that nobody has, with the nearest name."""
+    if encoder.startswith("tu-"):
+        known = timm.list_models()
+        if not timm.is_model(encoder[3:]):
+            raise ValueError(
+                f"timm has no encoder {encoder[3:]!r}; {_nearest(encoder[3:].split('.')[0], known)}"
+            )
+    elif encoder not in encoders:
+        raise ValueError(f"unknown encoder {encoder!r}; {_nearest(encoder, encoders)}")
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    # all of them would be a page
+    hint = did_you_mean(name, known)
+    return hint if "did you mean" in hint else "smp's encoders, or timm's with the prefix 'tu-', can be named"
 
 
 def _local_file(weights: str | Path | None) -> Path | None:

@@ -3,6 +3,8 @@
 from segmentation_models_pytorch.encoders import encoders
 
 from aucseg.models.encoders.mscan import MSCAN_ENCODERS
-from aucseg.models.encoders.stdc import stdc_encoders
+from aucseg.models.encoders.stdc import STDC_ENCODERS
 
-encoders.update(MSCAN_ENCODERS | stdc_encoders)
+__all__ = ["encoders"]
+
+encoders.update(MSCAN_ENCODERS | STDC_ENCODERS)

@@ -113,7 +113,7 @@ def _entry(layers: tuple[int, int, int], width: float = 1.0) -> dict[str, Any]:
 
 
 #: As smp lists its encoders; ``stdc1_025`` is STDC1 at a quarter of the width.
-stdc_encoders: dict[str, dict[str, Any]] = {
+STDC_ENCODERS: dict[str, dict[str, Any]] = {
     "stdc1": _entry((2, 2, 2)),
     "stdc2": _entry((4, 5, 3)),
     "stdc1_025": _entry((2, 2, 2), width=0.25),

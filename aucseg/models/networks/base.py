@@ -154,15 +154,28 @@ def build_encoder(
         # timm widens HRNet's branches for classification; its branches as they are end at feature_location ''
         options.setdefault("feature_location", "")
     try:
-        encoder = smp.encoders.get_encoder(
+        return smp.encoders.get_encoder(
             name, depth=5, weights=weights, output_stride=output_stride, **options
         )
-    except (NotImplementedError, ValueError, TypeError) as error:
-        if output_stride == 32:
-            raise
+    except (NotImplementedError, ValueError, TypeError, AssertionError) as error:
+        # smp and timm each say in their own way that there are no stages, or none that can be dilated
+        reason = str(error) or type(error).__name__
+        if output_stride == 32 or not _has_stages(name, options):
+            raise ValueError(
+                f"{network} wants stages from 1/4 to 1/32, which encoder {name!r} does not have ({reason}); "
+                "ResNet, MSCAN, MiT, ConvNeXt and most other encoders have"
+            ) from error
         raise ValueError(
-            f"{network} wants features at 1/{output_stride}, which encoder {name!r} cannot give ({error}); "
-            "ResNet, ResNeXt, DPN, Res2Net, RegNet and most other convolutional encoders can. "
+            f"{network} wants features at 1/{output_stride}, which encoder {name!r} cannot give ({reason}); "
+            "ResNet, ResNeXt, DPN, RegNet, MiT, ConvNeXt, MSCAN and most other encoders can. "
             "Or pass encoder_output_stride=32, which is coarser and cheaper"
         ) from error
-    return encoder
+
+
+def _has_stages(name: str, options: dict[str, Any]) -> bool:
+    """Whether an encoder can be built where nothing is dilated."""
+    try:
+        smp.encoders.get_encoder(name, depth=5, weights=None, **options)
+    except (NotImplementedError, ValueError, TypeError, AssertionError):
+        return False
+    return True
