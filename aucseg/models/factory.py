@@ -81,8 +81,8 @@ def create_model(
         model: Any = architecture(classes=num_classes, **options)
     except OSError as error:
         raise ConnectionError(
-            f"cannot fetch the weights {encoder_weights!r} of {encoder!r} ({error}); with a file of them give "
-            "its path, or None for random weights"
+            f"cannot fetch the weights {encoder_weights!r} of {encoder!r} ({error}); with a file of them "
+            "give its path, or None for random weights"
         ) from error
     except (KeyError, ValueError, TypeError, RuntimeError) as error:
         # timm and smp each raise their own type for an unknown encoder or option.

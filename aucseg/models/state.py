@@ -43,8 +43,8 @@ def read_weights_file(path: Path) -> Any:
         if code or "TorchScript" in str(error):
             raise ValueError(
                 f"{path} holds Python code ({', '.join(code) or 'TorchScript'}) besides tensors, which is "
-                "not run: if you trust the file, load it with torch.load(..., weights_only=False) and save its "
-                "tensors alone, as torch.save(model.state_dict(), ...) does"
+                "not run: if you trust the file, load it with torch.load(..., weights_only=False) and save "
+                "its tensors alone, as torch.save(model.state_dict(), ...) does"
             ) from error
         # the rest of torch's words is about loading it without weights_only, which would not help
         reason = str(error).splitlines()[0].partition(". ")[0]
