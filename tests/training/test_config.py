@@ -46,6 +46,8 @@ def test_yaml_round_trip(tmp_path_factory, seed, lr, size, ratio):
         ({"bank": None}, False),
         ({"optim__lr": 1e-3}, False),
         ({"loss__ce_weight": 1.0}, False),
+        ({"loss__ohem": False}, True),
+        ({"loss__ohem": True}, False),
         ({"model__options": {"decoder_channels": [8, 8, 8, 8, 8]}}, False),
         ({"data__eval_images": 5}, False),
     ],
