@@ -80,7 +80,8 @@ def test_encoding_keeps_its_digits_under_autocast():
     expected = encoding(features)
     with torch.autocast("cpu", torch.bfloat16):
         assert torch.equal(encoding(features), expected)
-        assert encoding(features.bfloat16()).dtype == torch.float32
+        rounded = features.bfloat16()  # what comes in may be narrow, the sums are not
+        assert torch.equal(encoding(rounded), encoding(rounded.float()))
 
 
 def test_initial_codewords_and_scales():
