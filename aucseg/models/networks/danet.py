@@ -58,8 +58,8 @@ class ChannelAttention(nn.Module):
               \qquad E = X X^\top
 
     The paper prints the softmax of the energies themselves. The authors' code subtracts them from the largest
-    of their row, which turns the order round, and every later implementation does as the code; so does this.
-    There is no weight but gamma, which starts at zero.
+    of their row, which turns the order round; so does this. There is no weight but gamma, which starts at
+    zero.
     """
 
     def __init__(self) -> None:

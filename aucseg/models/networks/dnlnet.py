@@ -26,9 +26,9 @@ class DisentangledNonLocal(nn.Module):
               \mathrm{softmax}_j\bigl((q_i-\bar q)^\top (k_j-\bar k) / (\tau\sqrt{d})\bigr)
               + \mathrm{softmax}_j(m_j)\bigr] v_j\Bigr)
 
-    with means over the pixels of an image (Section 4 of the paper). The paper has neither the root of the
-    width nor the temperature; the authors' code divides by both. The scale of the batch norm starts at
-    zero: at first the block passes on what it gets.
+    with means over the pixels of an image (Section 4 of the paper). The root of the width and the temperature
+    tau are those of the authors' code for segmentation. Scale and shift of the batch norm start at zero: at
+    first the block passes on what it gets.
 
     Args:
         channels: channels of the features; queries, keys and values have half of them, d.
@@ -92,18 +92,16 @@ class DNLDecoder(nn.Module):
     def __init__(self, in_channels: int, channels: int, temperature: float) -> None:
         super().__init__()
         self.out_channels = channels
+        self.reduce = Conv2dNormActivation(in_channels, channels, 3)
         self.block = DisentangledNonLocal(channels, temperature)
-        self.context = nn.Sequential(
-            Conv2dNormActivation(in_channels, channels, 3),
-            self.block,
-            Conv2dNormActivation(channels, channels, 3),
-        )
+        self.refine = Conv2dNormActivation(channels, channels, 3)
         self.fuse = Conv2dNormActivation(in_channels + channels, channels, 3)
 
     def forward(self, features: list[Tensor]) -> Tensor:
         """(B,C,h,w) from the stages of an encoder."""
         deepest = features[-1]
-        fused: Tensor = self.fuse(torch.cat([deepest, self.context(deepest)], dim=1))
+        context = self.refine(self.block(self.reduce(deepest)))
+        fused: Tensor = self.fuse(torch.cat([deepest, context], dim=1))
         return fused
 
 

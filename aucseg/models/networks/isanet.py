@@ -57,7 +57,7 @@ def _blocks(side: int) -> int:
 
 
 class GroupAttention(nn.Module):
-    """Attention of pixels within groups: one of the two steps of the paper (its Section 3.2).
+    """Attention of pixels within groups: one of the two steps of the paper (its Section 3).
 
     Where the features do not fill all blocks, groups just have fewer pixels: what fills them up is no key in
     any softmax, and projections with their batch norms act on pixels of the image only. So the result is that

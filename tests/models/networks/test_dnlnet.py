@@ -142,8 +142,8 @@ def test_decoder_reads_the_encoder_beside_the_context() -> None:
     torch.manual_seed(0)
     decoder = create_model("dnlnet", "resnet18", num_classes=4, decoder_channels=16).decoder.eval()
     deepest = torch.randn(1, 512, 4, 4)
-    reduced = decoder.context[0](deepest)
-    expected = decoder.fuse(torch.cat([deepest, decoder.context[2](reduced)], dim=1))
+    context = decoder.refine(decoder.reduce(deepest))  # the block starts as the identity
+    expected = decoder.fuse(torch.cat([deepest, context], dim=1))
     torch.testing.assert_close(decoder([deepest]), expected)
 
 
