@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +9,11 @@ from torch import nn
 
 import aucseg.models.encoders  # noqa: F401 - registers its encoders with smp
 from aucseg.hints import did_you_mean
-from aucseg.models.registry import list_models, network_class, standard_encoder
+from aucseg.models.registry import check_options, list_models, network_class, standard_encoder
 from aucseg.models.weights import load_encoder_weights
 
 # Arguments of an architecture that have names of their own here, or take "everything else".
-_OURS = ("encoder_name", "encoder_weights", "classes", "kwargs")
+_OURS = ("encoder_name", "encoder_weights", "classes")
 _SUFFIXES = (".safetensors", ".pt", ".pth", ".bin", ".ckpt")
 
 
@@ -59,12 +58,7 @@ def create_model(
         raise ValueError(f"{name!r} is one whole and takes no encoder, got {encoder!r}; leave it out (None)")
     encoder = encoder or own
     architecture = network_class(name)
-    known = [key for key in inspect.signature(architecture).parameters if key not in _OURS]
-    for option in options:
-        # smp hands what it does not know to timm encoders and drops it for its own.
-        if option not in known and not (encoder or "").startswith("tu-"):
-            hint = did_you_mean(option, known)
-            raise ValueError(f"{name!r} on {encoder!r} takes no option {option!r}; {hint}")
+    check_options(architecture, encoder, options, without=_OURS)
     # A YAML file has lists where smp compares with tuples.
     options = {k: tuple(v) if isinstance(v, list) else v for k, v in options.items()}
     local = _local_file(encoder_weights)
