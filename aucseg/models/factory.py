@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -12,11 +11,11 @@ from torch import nn
 
 from aucseg.hints import did_you_mean
 from aucseg.models.encoders import encoders
-from aucseg.models.registry import list_models, network_class, standard_encoder
+from aucseg.models.registry import check_options, list_models, network_class, standard_encoder
 from aucseg.models.weights import load_encoder_weights
 
 # Arguments of an architecture that have names of their own here, or take "everything else".
-_OURS = ("encoder_name", "encoder_weights", "classes", "kwargs")
+_OURS = ("encoder_name", "encoder_weights", "classes")
 _SUFFIXES = (".safetensors", ".pt", ".pth", ".bin", ".ckpt")
 
 
@@ -63,12 +62,7 @@ def create_model(
     if encoder is not None:
         _check_encoder(encoder)
     architecture = network_class(name)
-    known = [key for key in inspect.signature(architecture).parameters if key not in _OURS]
-    for option in options:
-        # smp hands what it does not know to timm encoders and drops it for its own.
-        if option not in known and not (encoder or "").startswith("tu-"):
-            hint = did_you_mean(option, known)
-            raise ValueError(f"{name!r} on {encoder!r} takes no option {option!r}; {hint}")
+    check_options(architecture, encoder, options, without=_OURS)
     # A YAML file has lists where smp compares with tuples.
     options = {k: tuple(v) if isinstance(v, list) else v for k, v in options.items()}
     local = _local_file(encoder_weights)

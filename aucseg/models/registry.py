@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import segmentation_models_pytorch as smp
 
+from aucseg.hints import did_you_mean
 from aucseg.models.networks.base import Network
 from aucseg.models.networks.bisenetv2 import BiSeNetV2
 from aucseg.models.networks.danet import DANet
@@ -62,6 +64,35 @@ def standard_encoder(name: str) -> str | None:
         return NETWORKS[name].standard_encoder
     default: str = inspect.signature(network_class(name)).parameters["encoder_name"].default
     return _STANDARD.get(name, default)
+
+
+def check_options(
+    architecture: type[smp.base.SegmentationModel],
+    encoder: str | None,
+    options: Iterable[str],
+    without: Sequence[str] = (),
+) -> None:
+    """Refuse options that a network would not take.
+
+    An encoder of timm may know what its network does not; for its own encoders smp drops such an option.
+
+    Args:
+        architecture: class of the network.
+        encoder: name of its encoder.
+        options: names of the arguments that somebody gives.
+        without: arguments of the class that are none of their business.
+
+    Raises:
+        ValueError: with the nearest option that the network has.
+    """
+    parameters = inspect.signature(architecture).parameters.values()
+    known = [p.name for p in parameters if p.kind is not p.VAR_KEYWORD and p.name not in without]
+    for option in options:
+        if option not in known and not (encoder or "").startswith("tu-"):
+            hint = did_you_mean(option, known)
+            raise ValueError(
+                f"{architecture.__name__} on encoder {encoder!r} takes no option {option!r}; {hint}"
+            )
 
 
 def small_options(name: str) -> dict[str, Any]:

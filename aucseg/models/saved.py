@@ -12,7 +12,7 @@ from torch import nn
 
 import aucseg.models.encoders  # noqa: F401 - registers its encoders with smp
 from aucseg.hints import did_you_mean
-from aucseg.models.registry import NETWORKS
+from aucseg.models.registry import NETWORKS, check_options
 from aucseg.models.state import load_exactly, read_weights_file
 
 
@@ -56,6 +56,7 @@ def from_pretrained(
     config = _config(path / "config.json")
     architecture = _architecture(config["_model_class"], path / "config.json")
     arguments = {key: value for key, value in config.items() if not key.startswith("_")} | options
+    check_options(architecture, arguments.get("encoder_name"), arguments)
     # JSON has lists where smp compares with tuples
     arguments = {key: tuple(value) if isinstance(value, list) else value for key, value in arguments.items()}
     if "encoder_weights" in inspect.signature(architecture).parameters:
