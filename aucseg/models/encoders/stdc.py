@@ -70,9 +70,6 @@ class STDCEncoder(nn.Module, EncoderMixin):
         ValueError: for another depth.
     """
 
-    # the pooling asks a convolution for its stride, which TorchScript does not follow
-    _is_torch_scriptable = False
-
     def __init__(
         self, out_channels: Sequence[int], layers: Sequence[int], depth: int = 5, output_stride: int = 32
     ) -> None:
