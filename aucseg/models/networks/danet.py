@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
-
 import torch
 import torch.nn.functional as F
-from segmentation_models_pytorch.base.hub_mixin import supports_config_loading
 from torch import Tensor, nn
 from torchvision.ops import Conv2dNormActivation
 
 from aucseg.models.networks.auxiliary import AuxiliaryTerm, Classifier, Outputs, resized_cross_entropy
-from aucseg.models.networks.base import Network, build_encoder
+from aucseg.models.networks.dilated import DilatedNetwork
 
 # Queries and keys of the position attention have this part of the channels of the values.
 _REDUCTION = 8
@@ -112,51 +109,21 @@ class DualAttention(nn.Module):
         return self.position(features[-1]), self.channel(features[-1])
 
 
-class DANet(Network):
+class DANet(DilatedNetwork):
     """Dual attention network of Fu et al. (2019): the sum of two branches of attention is classified.
 
     In training each branch has a classifier of its own as well, with cross entropy of weight 1, besides the
     usual branch on the last stage but one (weight 0.4). In evaluation only the sum is classified.
-
-    Args:
-        encoder_name: encoder of smp or timm that can be dilated.
-        encoder_weights: as smp.
-        encoder_output_stride: 8 in the paper; 16 or 32 for less time and memory.
-        decoder_channels: channels of each branch, a multiple of 8; 512 in the paper.
-        in_channels: channels of the images.
-        classes: number of classes K.
-        kwargs: further arguments of a timm encoder.
     """
 
-    standard_encoder: ClassVar[str] = "resnet50"
-
-    @supports_config_loading
-    def __init__(
-        self,
-        encoder_name: str = standard_encoder,
-        encoder_weights: str | None = None,
-        encoder_output_stride: int = 8,
-        decoder_channels: int = 512,
-        in_channels: int = 3,
-        classes: int = 19,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__()
-        self.encoder = build_encoder(
-            encoder_name,
-            weights=encoder_weights,
-            network="danet",
-            output_stride=encoder_output_stride,
-            in_channels=in_channels,
-            **kwargs,
-        )
-        self.decoder = DualAttention(self.encoder.out_channels[-1], decoder_channels)
-        self.segmentation_head = Classifier(decoder_channels, classes)
+    def build(self, in_channels: int, channels: int, classes: int) -> None:
+        """As :meth:`DilatedNetwork.build`."""
+        self.decoder = DualAttention(in_channels, channels)
+        self.segmentation_head = Classifier(channels, classes)
         self.add_fcn_auxiliary(classes)
         for branch in ("position", "channel"):
-            self.auxiliary_heads[branch] = Classifier(decoder_channels, classes)
+            self.auxiliary_heads[branch] = Classifier(channels, classes)
             self.auxiliary = {**self.auxiliary, branch: AuxiliaryTerm(1.0, resized_cross_entropy)}
-        self.initialize()
 
     def decode(self, features: list[Tensor], images: Tensor) -> tuple[Tensor, dict[str, Outputs]]:
         """Logits of the sum of both branches and, in training mode, of each and of the last stage but one."""

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
-from segmentation_models_pytorch.base.hub_mixin import supports_config_loading
 from torch import Tensor, nn
 from torchvision.ops import Conv2dNormActivation
 
 from aucseg.models.networks.auxiliary import Classifier
-from aucseg.models.networks.base import Network, build_encoder
+from aucseg.models.networks.dilated import DilatedNetwork
 
 # Spread of the first weights of the projections, as for every non-local block since Wang et al. (2018). At
 # the usual spread of a convolution the temperature would make every softmax pick a single pixel.
@@ -105,47 +104,17 @@ class DNLDecoder(nn.Module):
         return fused
 
 
-class DNLNet(Network):
-    """Disentangled non-local network of Yin et al. (2020), with the usual auxiliary branch (weight 0.4).
+class DNLNet(DilatedNetwork):
+    """Disentangled non-local network of Yin et al. (2020), with the usual auxiliary branch (weight 0.4)."""
 
-    Args:
-        encoder_name: encoder of smp or timm that can be dilated.
-        encoder_weights: as smp.
-        encoder_output_stride: 8 in the paper; 16 or 32 for less time and memory.
-        decoder_channels: channels of the head; 512 in the paper. Queries, keys and values have half of them.
-        temperature: of the softmax over pairs of pixels.
-        in_channels: channels of the images.
-        classes: number of classes K.
-        kwargs: further arguments of a timm encoder.
-    """
+    #: Of the softmax over pairs of pixels.
+    temperature: ClassVar[float] = 0.05
 
-    standard_encoder: ClassVar[str] = "resnet50"
-
-    @supports_config_loading
-    def __init__(
-        self,
-        encoder_name: str = standard_encoder,
-        encoder_weights: str | None = None,
-        encoder_output_stride: int = 8,
-        decoder_channels: int = 512,
-        temperature: float = 0.05,
-        in_channels: int = 3,
-        classes: int = 19,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__()
-        self.encoder = build_encoder(
-            encoder_name,
-            weights=encoder_weights,
-            network="dnlnet",
-            output_stride=encoder_output_stride,
-            in_channels=in_channels,
-            **kwargs,
-        )
-        self.decoder = DNLDecoder(self.encoder.out_channels[-1], decoder_channels, temperature)
-        self.segmentation_head = Classifier(decoder_channels, classes)
+    def build(self, in_channels: int, channels: int, classes: int) -> None:
+        """As :meth:`DilatedNetwork.build`."""
+        self.decoder = DNLDecoder(in_channels, channels, self.temperature)
+        self.segmentation_head = Classifier(channels, classes)
         self.add_fcn_auxiliary(classes)
-        self.initialize()
 
     def initialize(self) -> None:
         """As everywhere, but the non-local block starts as the identity."""

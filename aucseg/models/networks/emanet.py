@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 import torch.distributed as dist
 import torch.nn.functional as F
-from segmentation_models_pytorch.base.hub_mixin import supports_config_loading
 from torch import Tensor, nn
 from torchvision.ops import Conv2dNormActivation
 
 from aucseg.models.networks.auxiliary import Classifier
-from aucseg.models.networks.base import Network, build_encoder
+from aucseg.models.networks.dilated import DilatedNetwork
 from aucseg.models.networks.precision import full_precision, without_autocast
 
 
@@ -87,20 +84,20 @@ class BasisDecoder(nn.Module):
     """The deepest stage, joined by what :class:`BasisAttention` makes of it.
 
     Args:
-        encoder_channels: channels of the stages of the encoder, as smp's ``out_channels``.
+        in_channels: channels of the deepest stage.
         channels: width of the attention; what comes out has half of it.
     """
 
-    def __init__(self, encoder_channels: list[int], channels: int) -> None:
+    def __init__(self, in_channels: int, channels: int) -> None:
         super().__init__()
         self.out_channels = channels // 2
-        self.narrow = Conv2dNormActivation(encoder_channels[-1], channels, 3)
+        self.narrow = Conv2dNormActivation(in_channels, channels, 3)
         # makes room below zero for the bases; no gradient comes back through the steps that follow
         self.signed = nn.Conv2d(channels, channels, 1).requires_grad_(False)
         self.attention = BasisAttention(channels)
         self.rebuilt = Conv2dNormActivation(channels, channels, 1, activation_layer=None)
         self.mix = Conv2dNormActivation(channels, self.out_channels, 3)
-        self.join = Conv2dNormActivation(encoder_channels[-1] + self.out_channels, self.out_channels, 3)
+        self.join = Conv2dNormActivation(in_channels + self.out_channels, self.out_channels, 3)
 
     def forward(self, features: list[Tensor]) -> Tensor:
         """(B,C/2,h,w) at the size of the deepest stage."""
@@ -110,44 +107,16 @@ class BasisDecoder(nn.Module):
         return joined
 
 
-class EMANet(Network):
+class EMANet(DilatedNetwork):
     """EMANet (Li et al., 2019, "Expectation-Maximization Attention Networks for Semantic Segmentation").
 
     A dilated encoder, and attention over 64 bases in place of pairs of pixels. The size is that of
     mmsegmentation, which adds two things to the authors' release: the input of the decoder is concatenated
     before the classifier, and an FCN head reads the last stage but one in training.
-
-    Args:
-        encoder_name: encoder of smp or timm.
-        encoder_weights: as smp.
-        encoder_output_stride: 8 as published; 16 or 32 for speed.
-        decoder_channels: width of the attention, 512 as published; the classifier sees half of it.
-        in_channels: channels of the images.
-        classes: number of classes K.
-        kwargs: further arguments of a timm encoder.
     """
 
-    @supports_config_loading
-    def __init__(
-        self,
-        encoder_name: str = "resnet50",
-        encoder_weights: str | None = None,
-        encoder_output_stride: int = 8,
-        decoder_channels: int = 512,
-        in_channels: int = 3,
-        classes: int = 19,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__()
-        self.encoder = build_encoder(
-            encoder_name,
-            weights=encoder_weights,
-            network="emanet",
-            output_stride=encoder_output_stride,
-            in_channels=in_channels,
-            **kwargs,
-        )
-        self.decoder = BasisDecoder(self.encoder.out_channels, decoder_channels)
+    def build(self, in_channels: int, channels: int, classes: int) -> None:
+        """As :meth:`DilatedNetwork.build`."""
+        self.decoder = BasisDecoder(in_channels, channels)
         self.segmentation_head = Classifier(self.decoder.out_channels, classes)
-        self.add_fcn_auxiliary(classes, decoder_channels // 2)
-        self.initialize()
+        self.add_fcn_auxiliary(classes, channels // 2)

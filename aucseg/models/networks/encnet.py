@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
-from segmentation_models_pytorch.base.hub_mixin import supports_config_loading
 from torch import Tensor, nn
 from torchvision.ops import Conv2dNormActivation
 
 from aucseg.losses import presence_cross_entropy
 from aucseg.models.networks.auxiliary import AuxiliaryTerm, Classifier, Outputs
-from aucseg.models.networks.base import Network, build_encoder
+from aucseg.models.networks.dilated import DilatedNetwork
 from aucseg.models.networks.precision import full_precision, without_autocast
 
 
@@ -56,14 +55,14 @@ class ContextEncoding(nn.Module):
     """The deepest stage, its channels scaled by a gate that the encoding of the whole image sets.
 
     Args:
-        encoder_channels: channels of the stages of the encoder, as smp's ``out_channels``.
+        in_channels: channels of the deepest stage.
         channels: width of the decoder.
     """
 
-    def __init__(self, encoder_channels: list[int], channels: int) -> None:
+    def __init__(self, in_channels: int, channels: int) -> None:
         super().__init__()
         self.out_channels = channels
-        self.narrow = Conv2dNormActivation(encoder_channels[-1], channels, 3)
+        self.narrow = Conv2dNormActivation(in_channels, channels, 3)
         self.project = Conv2dNormActivation(channels, channels, 1)
         self.encoding = Encoding(channels)
         self.norm = nn.BatchNorm1d(len(self.encoding.codewords))
@@ -82,53 +81,25 @@ def _presence(logits: Outputs, target: Tensor, ignore_index: int) -> Tensor:
     return presence_cross_entropy(logits.float(), target, ignore_index)
 
 
-class EncNet(Network):
+class EncNet(DilatedNetwork):
     """EncNet (Zhang et al., 2018, "Context Encoding for Semantic Segmentation").
 
     A dilated encoder, 32 codewords and a gate on the channels. In training the encoding must also say which
     classes the image holds (the SE loss, weight 0.2), and an FCN head reads the last stage but one. As in
     the authors' release and in mmsegmentation, the encodings of the codewords are averaged, not summed.
     The lateral connections that both offer are off by default in them, and left out here.
-
-    Args:
-        encoder_name: encoder of smp or timm.
-        encoder_weights: as smp.
-        encoder_output_stride: 8 as published; 16 or 32 for speed.
-        decoder_channels: width of the decoder, 512 as published.
-        in_channels: channels of the images.
-        classes: number of classes K.
-        kwargs: further arguments of a timm encoder.
     """
 
     #: Weight of the SE loss in the paper.
     presence_weight: ClassVar[float] = 0.2
 
-    @supports_config_loading
-    def __init__(
-        self,
-        encoder_name: str = "resnet50",
-        encoder_weights: str | None = None,
-        encoder_output_stride: int = 8,
-        decoder_channels: int = 512,
-        in_channels: int = 3,
-        classes: int = 19,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__()
-        self.encoder = build_encoder(
-            encoder_name,
-            weights=encoder_weights,
-            network="encnet",
-            output_stride=encoder_output_stride,
-            in_channels=in_channels,
-            **kwargs,
-        )
-        self.decoder = ContextEncoding(self.encoder.out_channels, decoder_channels)
-        self.segmentation_head = Classifier(decoder_channels, classes)
-        self.add_fcn_auxiliary(classes, decoder_channels // 2)
-        self.auxiliary_heads["presence"] = nn.Linear(decoder_channels, classes)
+    def build(self, in_channels: int, channels: int, classes: int) -> None:
+        """As :meth:`DilatedNetwork.build`."""
+        self.decoder = ContextEncoding(in_channels, channels)
+        self.segmentation_head = Classifier(channels, classes)
+        self.add_fcn_auxiliary(classes, channels // 2)
+        self.auxiliary_heads["presence"] = nn.Linear(channels, classes)
         self.auxiliary = {**self.auxiliary, "presence": AuxiliaryTerm(self.presence_weight, _presence)}
-        self.initialize()
 
     def decode(self, features: list[Tensor], images: Tensor) -> tuple[Tensor, dict[str, Outputs]]:
         """As :meth:`Network.decode`; the presence of classes is read off the encoding."""

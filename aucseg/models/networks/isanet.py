@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
-
 import torch
 import torch.nn.functional as F
-from segmentation_models_pytorch.base.hub_mixin import supports_config_loading
 from torch import Tensor, nn
 from torchvision.ops import Conv2dNormActivation
 
 from aucseg.models.networks.auxiliary import Classifier
-from aucseg.models.networks.base import Network, build_encoder
+from aucseg.models.networks.dilated import DilatedNetwork
 
 #: Side of a block in pixels of the features, and distance of pixels in a long-range group.
 BLOCK = 8
@@ -137,44 +134,14 @@ class InterlacedAttention(nn.Module):
         return fused
 
 
-class ISANet(Network):
+class ISANet(DilatedNetwork):
     """Interlaced sparse self-attention network of Huang et al. (2019), with the usual auxiliary branch.
 
     The auxiliary branch looks at the last stage but one and has weight 0.4.
-
-    Args:
-        encoder_name: encoder of smp or timm that can be dilated.
-        encoder_weights: as smp.
-        encoder_output_stride: 8 in the paper; 16 or 32 for less time and memory.
-        decoder_channels: channels of the head; 512 in the paper. Queries and keys have half of them.
-        in_channels: channels of the images.
-        classes: number of classes K.
-        kwargs: further arguments of a timm encoder.
     """
 
-    standard_encoder: ClassVar[str] = "resnet50"
-
-    @supports_config_loading
-    def __init__(
-        self,
-        encoder_name: str = standard_encoder,
-        encoder_weights: str | None = None,
-        encoder_output_stride: int = 8,
-        decoder_channels: int = 512,
-        in_channels: int = 3,
-        classes: int = 19,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__()
-        self.encoder = build_encoder(
-            encoder_name,
-            weights=encoder_weights,
-            network="isanet",
-            output_stride=encoder_output_stride,
-            in_channels=in_channels,
-            **kwargs,
-        )
-        self.decoder = InterlacedAttention(self.encoder.out_channels[-1], decoder_channels)
-        self.segmentation_head = Classifier(decoder_channels, classes)
+    def build(self, in_channels: int, channels: int, classes: int) -> None:
+        """As :meth:`DilatedNetwork.build`."""
+        self.decoder = InterlacedAttention(in_channels, channels)
+        self.segmentation_head = Classifier(channels, classes)
         self.add_fcn_auxiliary(classes)
-        self.initialize()

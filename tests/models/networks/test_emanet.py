@@ -121,7 +121,7 @@ def test_runs_in_half_the_width():
 def test_gradient_goes_around_the_steps():
     """None reaches the first 1x1 convolution, which is frozen; all else learns from the sum."""
     torch.manual_seed(0)
-    decoder = BasisDecoder([3, 4, 6], 8).train()
+    decoder = BasisDecoder(6, 8).train()
     assert not any(parameter.requires_grad for parameter in decoder.signed.parameters())
     decoder([torch.randn(2, 6, 5, 7)]).square().sum().backward()
     for name, parameter in decoder.named_parameters():

@@ -97,7 +97,7 @@ def test_initial_codewords_and_scales():
 
 @pytest.mark.parametrize(("bias", "factor"), [(-100.0, 1.0), (0.0, 1.5), (100.0, 2.0)])
 def test_the_gate_adds_a_share_of_each_channel(bias, factor):
-    decoder = ContextEncoding([3, 4, 6], 8).eval()
+    decoder = ContextEncoding(6, 8).eval()
     torch.nn.init.zeros_(decoder.gate.weight)
     torch.nn.init.constant_(decoder.gate.bias, bias)
     features = [torch.randn(2, 6, 5, 7)]
