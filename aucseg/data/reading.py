@@ -11,6 +11,7 @@ from PIL import Image
 
 from aucseg.data.classes import NOT_A_LABEL, ClassTable
 from aucseg.data.errors import DataError
+from aucseg.data.gray_png import decode_gray_png
 
 # What Pillow raises for damaged files, over its formats.
 _BROKEN = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, Image.DecompressionBombError)
@@ -37,6 +38,8 @@ def read_ids(path: Path, table: ClassTable | None) -> np.ndarray:
     Raises:
         DataError: for a file that cannot be decoded, a colour that no row has, values over 255.
     """
+    if (gray := decode_gray_png(path)) is not None:
+        return gray
     mask = open_picture(path, "mask")
     if mask.mode in ("RGB", "RGBA"):
         return _ids_from_colors(np.array(mask.convert("RGB")), table, path)
@@ -44,8 +47,10 @@ def read_ids(path: Path, table: ClassTable | None) -> np.ndarray:
 
 
 def _ids_of(mask: Image.Image, path: Path) -> np.ndarray:
-    if mask.mode in ("L", "P", "1"):
-        return np.array(mask).astype(np.uint8)
+    if mask.mode in ("L", "P"):
+        return np.asarray(mask)
+    if mask.mode == "1":
+        return np.asarray(mask).astype(np.uint8)
     if mask.mode.startswith("I"):
         wide = np.array(mask)
         if wide.max() > 255 or wide.min() < 0:
@@ -65,7 +70,8 @@ def read_gray_ids(path: Path) -> np.ndarray:
     Raises:
         DataError: as :func:`read_ids`, and for a colour mask.
     """
-    return _ids_of(open_picture(path, "mask"), path)
+    gray = decode_gray_png(path)
+    return _ids_of(open_picture(path, "mask"), path) if gray is None else gray
 
 
 def read_indexed(path: Path, palette: np.ndarray) -> np.ndarray:
@@ -103,12 +109,14 @@ def read_luminance(path: Path) -> np.ndarray:
     Raises:
         DataError: if the file cannot be decoded, or has more than 8 bits a channel.
     """
+    if (gray := decode_gray_png(path)) is not None:
+        return gray
     mask = open_picture(path, "mask")
     if mask.mode.startswith(("I", "F")):
         raise DataError(f"mask of mode {mask.mode!r}", file=path, remedy="save it as 8-bit gray")
     if mask.mode == "1":
         return np.array(mask).astype(np.uint8) * 255
-    return np.array(mask.convert("L"))
+    return np.asarray(mask if mask.mode == "L" else mask.convert("L"))
 
 
 def to_train_ids(ids: np.ndarray, lookup: np.ndarray, path: Path) -> np.ndarray:
