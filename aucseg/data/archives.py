@@ -10,8 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from torchvision.datasets.voc import DATASET_YEAR_DICT
-
 from aucseg import paths
 from aucseg.data.download import local_path
 from aucseg.data.errors import DataError
@@ -38,7 +36,13 @@ class Archive:
 
 
 ARCHIVES: dict[str, Archive] = {
-    "voc": Archive(DATASET_YEAR_DICT["2012"]["url"], "md5", DATASET_YEAR_DICT["2012"]["md5"], "VOC2012"),
+    # Address and checksum are those of torchvision.datasets.voc.
+    "voc": Archive(
+        "https://thor.robots.ox.ac.uk/pascal/VOC/voc2012/VOCtrainval_11-May-2012.tar",
+        "md5",
+        "6cd6e144f989b92b3379bac3b3de84fd",
+        "VOC2012",
+    ),
     # The checksum is the one of gluon-cv's scripts/datasets/ade20k.py.
     "ade20k": Archive(
         "http://data.csail.mit.edu/places/ADEchallenge/ADEChallengeData2016.zip",

@@ -154,6 +154,12 @@ def check_same_size(image: np.ndarray, mask: np.ndarray, image_file: Path, mask_
         )
 
 
+def check_size(size: tuple[int, int] | None) -> None:
+    """Raise ValueError unless ``size`` is None or two positive integers."""
+    if size is not None and (len(size) != 2 or min(size) < 1):
+        raise ValueError(f"size is (height, width) in pixels, both positive, got {size!r}")
+
+
 def open_picture(path: Path, kind: str) -> Image.Image:
     """Decode a file with Pillow.
 

@@ -14,8 +14,8 @@ from aucseg.cli import data_stats
 from aucseg.cli.data import app
 from aucseg.data.classes import read_classes
 from aucseg.data.counts import count_labels
-from aucseg.data.folder import resolve_spec
 from aucseg.data.longtail import MaskCounts, folder_masks, scan_masks
+from aucseg.data.resolve import resolve_spec
 
 
 @pytest.fixture(autouse=True)
