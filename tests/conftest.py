@@ -15,6 +15,7 @@ from PIL import Image
 from aucseg.data.spec import load_spec
 
 Maker = Callable[..., Path]
+Command = Callable[..., tuple[int | str, str, str]]
 _SPLITS = {"train": 4, "val": 2, "test": 2}
 
 
@@ -22,6 +23,21 @@ _SPLITS = {"train": 4, "val": 2, "test": 2}
 def _one_thread() -> None:
     """Tensors here are tiny: threads only wait for each other, and sums keep one order."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    """Runs ``aucseg ARGUMENTS`` in this process: exit code, standard output, standard error."""
+    from aucseg.cli import app
+
+    def call(*arguments: object) -> tuple[int | str, str, str]:
+        monkeypatch.setattr("sys.argv", ["aucseg", *map(str, arguments)])
+        with pytest.raises(SystemExit) as left:
+            app()
+        out, err = capsys.readouterr()
+        return left.value.code or 0, out, err
+
+    return call
 
 
 @pytest.fixture(scope="session")

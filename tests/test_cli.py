@@ -8,23 +8,8 @@ import yaml
 from PIL import Image
 
 import aucseg
-from aucseg.cli import app
 from aucseg.data import load_spec
 from aucseg.training import Record, RunConfig, checkpoint_path
-
-
-@pytest.fixture
-def run(monkeypatch, capsys):
-    """Runs ``aucseg ARGUMENTS`` in this process: exit code, standard output, standard error."""
-
-    def call(*arguments: str):
-        monkeypatch.setattr("sys.argv", ["aucseg", *map(str, arguments)])
-        with pytest.raises(SystemExit) as exit_:
-            app()
-        out, err = capsys.readouterr()
-        return exit_.value.code or 0, out, err
-
-    return call
 
 
 @pytest.fixture(scope="module")

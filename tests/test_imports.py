@@ -90,3 +90,45 @@ def test_library_works_without_jupyter() -> None:
     program = WITHOUT.format(foreign=foreign, names=names)
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
+
+
+HEAVY = ("lightning", "matplotlib", "segmentation_models_pytorch", "timm", "torch", "torchvision")
+COMMAND = """
+import sys
+from aucseg.cli import app
+
+sys.argv = ["aucseg", *{words!r}]
+try:
+    app()
+except SystemExit as left:
+    assert not left.code, left.code
+heavy = set({heavy!r}) & set(sys.modules)
+assert not heavy, heavy
+"""
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "data list",
+        "data verify FOLDER",
+        "data stats FOLDER --regions",
+        "data tail ade20k",
+        "bound cityscapes",
+    ],
+)
+def test_commands_about_data_are_light(words: str, tiny_camvid: Path) -> None:
+    """They start in a fraction of the seconds that PyTorch and what builds on it take to import."""
+    program = COMMAND.format(words=words.replace("FOLDER", str(tiny_camvid)).split(), heavy=HEAVY)
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+
+
+def test_every_public_name_of_the_data_sets_has_a_home() -> None:
+    """They are imported when asked for, by a table beside the imports that type checkers read."""
+    from aucseg import data
+
+    assert sorted(data.__all__) == sorted(data._HOME_OF)
+    assert set(data.__all__) <= set(dir(data))
+    with pytest.raises(AttributeError, match=r"module 'aucseg\.data' has no attribute 'nothing'"):
+        data.nothing  # noqa: B018

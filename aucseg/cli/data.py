@@ -2,51 +2,23 @@
 
 from __future__ import annotations
 
-import json
-from typing import Annotated
-
 import typer
 
-from aucseg.cli.data_odds import odds, tail
-from aucseg.cli.data_sets import AsJson, Images, Masks, Workers, get, list_command, prepare, resolve
-from aucseg.cli.data_stats import stats
-from aucseg.cli.data_tables import print_report
-from aucseg.cli.errors import plain_errors
-from aucseg.data.layouts import named_layout
-from aucseg.data.verify import verify as verify_folder
+from aucseg.cli.lazy import lazy_group
 
-app = typer.Typer(help="List, fetch, prepare, verify and count data sets.", no_args_is_help=True)
-app.command("list")(list_command)
-app.command()(get)
-app.command()(prepare)
-app.command()(stats)
-app.command()(odds)
-app.command()(tail)
+_PLACES = {
+    "list": "aucseg.cli.data_sets:list_command",
+    "get": "aucseg.cli.data_sets:get",
+    "prepare": "aucseg.cli.data_sets:prepare",
+    "verify": "aucseg.cli.data_verify:verify",
+    "stats": "aucseg.cli.data_stats:stats",
+    "odds": "aucseg.cli.data_odds:odds",
+    "tail": "aucseg.cli.data_odds:tail",
+}
 
-Target = Annotated[str, typer.Argument(metavar="PATH", help="A folder, or the name of a known data set.")]
-As = Annotated[str | None, typer.Option("--as", help="The data set that PATH holds, if not found by itself.")]
+app = typer.Typer(name="data", cls=lazy_group(_PLACES), no_args_is_help=True, add_completion=False)
 
 
-@app.command()
-def verify(
-    path: Target,
-    split: Annotated[list[str] | None, typer.Option(help="Only this split; may be repeated.")] = None,
-    kind: As = None,
-    images: Images = None,
-    masks: Masks = None,
-    workers: Workers = None,
-    as_json: AsJson = False,
-) -> None:
-    """Open every file and print all problems; exit code 1 if there is one."""
-    with plain_errors(ValueError, OSError):
-        root, spec = resolve(path)
-        layout = None
-        if kind is not None or images is not None or masks is not None:
-            layout, root = named_layout(kind or "folder", root, images, masks)
-        report = verify_folder(root, split or None, spec=spec, layout=layout, workers=workers)
-    if as_json:
-        typer.echo(json.dumps(report.to_dict(), indent=1))
-    else:
-        print_report(report)
-    if not report.ok:
-        raise typer.Exit(1)
+@app.callback()
+def data() -> None:
+    """List, fetch, prepare, verify and count data sets."""

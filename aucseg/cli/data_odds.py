@@ -14,13 +14,13 @@ from aucseg.cli.odds_tables import print_odds, print_tail
 from aucseg.data.bank_size import recommend_bank
 from aucseg.data.classes import read_classes
 from aucseg.data.errors import DataError
-from aucseg.data.folder import resolve_spec
-from aucseg.data.layouts import detect, list_datasets, locate, open_dataset
+from aucseg.data.layouts import detect, list_datasets, locate
+from aucseg.data.longtail import layout_masks, scan_masks
 from aucseg.data.odds import BankModel, BatchOdds, batch_odds
 from aucseg.data.partitions import Partition, auto_partition, partition
 from aucseg.data.presence import load_counts, read_count_table, write_presence
+from aucseg.data.resolve import resolve_spec
 from aucseg.data.statistics import ClassStatistics, count_dataset, list_statistics, load_statistics
-from aucseg.data.streets import SyntheticStreets
 
 Target = Annotated[
     str,
@@ -129,6 +129,8 @@ def _statistics(data: str, split: str, table: Path | None, write: bool) -> Class
         if data in list_statistics():
             return load_statistics(data)
         if data == "streets":
+            from aucseg.data.streets import SyntheticStreets  # imports PyTorch
+
             streets = SyntheticStreets(_STREETS, size=(64, 128))
             counts = count_dataset((streets[i] for i in range(_STREETS)), streets.spec.num_classes)
             return replace(ClassStatistics.from_counts(counts, streets.spec), name="streets")
@@ -139,14 +141,19 @@ def _statistics(data: str, split: str, table: Path | None, write: bool) -> Class
     if layout is not None:  # counted in its own layout; only prepared folders keep what was counted
         if write:
             raise DataError(f"{layout.name!r} keeps no counts", remedy="see `aucseg data prepare`")
-        opened = open_dataset(layout.name, data if Path(data).exists() else None, split)
-        return ClassStatistics.from_counts(opened.count(), opened.spec)
+        place = Path(data) if Path(data).exists() else locate(data)
+        return scan_masks(layout_masks(layout, place, split)).statistics(layout.spec)
     named = not Path(data).exists()
     root = locate(data) if named else Path(data)
     classes = read_classes(root)
     counts = load_counts(root, split, classes)
     if write:
         typer.echo(f"wrote {write_presence(root, split, classes, counts)}", err=True)
-    spec = open_dataset(data, root, split).spec if named else resolve_spec(root, None)[1]
+    if named:
+        from aucseg.data.layouts import open_dataset  # imports PyTorch
+
+        spec = open_dataset(data, root, split).spec
+    else:
+        spec = resolve_spec(root, None)[1]
     order = [[r.name for r in classes.classes].index(name) for name in spec.names]
     return ClassStatistics.from_counts(counts.reorder(order), spec)

@@ -18,10 +18,10 @@ from aucseg.cli.stats_tables import print_stats, summarize
 from aucseg.data.classes import read_classes
 from aucseg.data.counts import read_pixel_share, write_stats
 from aucseg.data.errors import DataError
-from aucseg.data.folder import resolve_spec
 from aucseg.data.layout import list_splits
-from aucseg.data.layouts import Layout, detect, open_dataset
-from aucseg.data.longtail import MaskCounts, MaskSource, dataset_masks, folder_masks, join, scan_masks
+from aucseg.data.layouts import Layout, detect
+from aucseg.data.longtail import MaskCounts, MaskSource, folder_masks, join, layout_masks, scan_masks
+from aucseg.data.resolve import resolve_spec
 from aucseg.data.spec import ClassSpec, groups_by_pixel_share
 
 Target = Annotated[str, typer.Argument(metavar="PATH", help="A folder, or the name of a known data set.")]
@@ -80,7 +80,7 @@ def _source(root: Path, split: str, spec: ClassSpec | None, layout: Layout | Non
     """The masks of a split, in the package's own layout or a published one."""
     if layout is None:
         return folder_masks(root, split, spec)
-    return dataset_masks(open_dataset(layout.name, root, split))
+    return layout_masks(layout, root, split)
 
 
 def _scan(

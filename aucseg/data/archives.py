@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from torchvision.datasets.voc import DATASET_YEAR_DICT
-
 from aucseg import paths
-from aucseg.data.download import local_path
 from aucseg.data.errors import DataError
-from aucseg.data.fetch import Progress, extract_folder, fetch
+from aucseg.data.fetch import Progress
+from aucseg.data.install import in_the_way, install
 from aucseg.data.layouts import Layout, find_layout
-from aucseg.data.unzip import extract_zip_folder
+from aucseg.data.unpack import extract_folder
 
 
 @dataclass(frozen=True)
@@ -38,7 +34,13 @@ class Archive:
 
 
 ARCHIVES: dict[str, Archive] = {
-    "voc": Archive(DATASET_YEAR_DICT["2012"]["url"], "md5", DATASET_YEAR_DICT["2012"]["md5"], "VOC2012"),
+    # Address and checksum are those of torchvision.datasets.voc.
+    "voc": Archive(
+        "https://thor.robots.ox.ac.uk/pascal/VOC/voc2012/VOCtrainval_11-May-2012.tar",
+        "md5",
+        "6cd6e144f989b92b3379bac3b3de84fd",
+        "VOC2012",
+    ),
     # The checksum is the one of gluon-cv's scripts/datasets/ade20k.py.
     "ade20k": Archive(
         "http://data.csail.mit.edu/places/ADEchallenge/ADEChallengeData2016.zip",
@@ -77,45 +79,27 @@ def get_archive(
     """
     archive, layout = (ARCHIVES if archives is None else archives)[name], find_layout(name)
     target = paths.dataset(name) if dest is None else Path(dest)
-    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+    if in_the_way(target):
         if target.is_dir() and _holds(layout, target):
             return target
         raise DataError(
             f"is in the way and is no {name}", file=target, remedy="move it away or choose another --dest"
         )
-    address = url or archive.url
-    file = local_path(address)
-    fetched = file is None
-    downloads = target.parent / "downloads"
-    if file is None:
-        file = fetch(address, downloads / f"{name}-{address.rpartition('/')[2]}", progress=progress)
-    elif not file.is_file():
-        raise DataError("no such archive", file=file, remedy="give the path of the downloaded archive")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=target.parent))
-    try:
+
+    def make(file: Path, work: Path) -> Path:
         _check(file, archive)
-        extract = extract_zip_folder if file.suffix.lower() == ".zip" else extract_folder
-        extract(file, archive.folder, work / "data")
+        extract_folder(file, archive.folder, work / "data")
         if not _holds(layout, work / "data"):
             raise DataError(
                 f"is not in the layout of {name!r}",
                 file=file,
                 remedy=f"wanted: {', '.join(layout.access.wanted)}",
             )
-        if target.exists():  # an empty folder
-            target.rmdir()
-        (work / "data").replace(target)
-    except DataError:
-        if fetched:  # a bad archive would only be in the way of the next try
-            file.unlink(missing_ok=True)
-        raise
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
-    if fetched:
-        file.unlink(missing_ok=True)
-        if not any(downloads.iterdir()):
-            downloads.rmdir()
+        return work / "data"
+
+    address = url or archive.url
+    file_name = f"{name}-{address.rpartition('/')[2]}"
+    install(address, file_name, target, make, by_hand=instructions(layout, target), progress=progress)
     return target
 
 

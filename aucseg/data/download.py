@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlparse
-from urllib.request import url2pathname
 
 from aucseg import paths
 from aucseg.data.camvid_source import CAMVID_TERMS, CAMVID_URL, convert_camvid
 from aucseg.data.checksums import check_published
 from aucseg.data.errors import DataError
-from aucseg.data.fetch import Progress, extract_folder, fetch
+from aucseg.data.fetch import Progress
+from aucseg.data.install import in_the_way, install
+from aucseg.data.unpack import extract_folder
+
+_MAX_UNPACKED = 8 << 30
 
 
 @dataclass(frozen=True)
@@ -93,41 +92,18 @@ def get(
     """
     source = find_source(name, sources)
     target = paths.dataset(name) if dest is None else Path(dest)
-    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+    if in_the_way(target):
         _expect_complete(target, source)
         return target
-    downloads = target.parent / "downloads"
-    address = url or source.url
-    local = local_path(address)
-    if local is not None and not local.is_file():
-        raise DataError("no such archive", file=local, remedy="give the path of the downloaded .tar.gz")
-    if local is None:
-        try:
-            archive = fetch(address, downloads / f"{name}.tar.gz", progress=progress)
-        except DataError as error:
-            _remove_if_empty(downloads)
-            raise DataError(error.what, remedy=f"{error.remedy}\n{by_hand(source, target)}") from error
-    else:
-        archive = local
-    downloads.mkdir(parents=True, exist_ok=True)
-    try:
-        with _work_folder(downloads, name) as work:
-            extract_folder(archive, source.folder, work / "raw")
-            source.convert(work / "raw", work / "done")
-            _raise_first(check_published(work / "done", source.checksums), archive)
-            if target.exists():  # an empty folder
-                target.rmdir()
-            (work / "done").replace(target)
-    except DataError:
-        if local is None:  # a bad archive would only be in the way of the next try
-            archive.unlink(missing_ok=True)
-        raise
-    else:
-        if local is None:
-            archive.unlink(missing_ok=True)
-    finally:
-        # A full disk or Ctrl-C keeps the archive: the next call goes on from there.
-        _remove_if_empty(downloads)
+
+    def make(archive: Path, work: Path) -> Path:
+        extract_folder(archive, source.folder, work / "raw", limit=_MAX_UNPACKED)
+        source.convert(work / "raw", work / "done")
+        _raise_first(check_published(work / "done", source.checksums), archive)
+        return work / "done"
+
+    help_ = by_hand(source, target)
+    install(url or source.url, f"{name}.tar.gz", target, make, by_hand=help_, progress=progress)
     return target
 
 
@@ -140,18 +116,6 @@ def by_hand(source: Source, dest: Path) -> str:
         "images/<split>/NAME.png, annotations/<split>/NAME.png, splits/<split>.txt with a NAME on each "
         "line, and classes.csv with id,name,r,g,b,ignore."
     )
-
-
-def local_path(address: str) -> Path | None:
-    """The path behind a ``file:`` URL or a plain path; None for http and https."""
-    parsed = urlparse(address)
-    if parsed.scheme in ("http", "https"):
-        return None
-    if parsed.scheme == "file":
-        return Path(url2pathname(parsed.path))
-    if "://" in address:
-        raise DataError(f"cannot read from {address!r}", remedy="use http, https, file or a path")
-    return Path(address)
 
 
 def _expect_complete(target: Path, source: Source) -> None:
@@ -175,17 +139,3 @@ def _raise_first(problems: list[DataError], archive: Path) -> None:
             file=archive,
             remedy="nothing was installed; fetch it again, from its publisher if this was a mirror",
         )
-
-
-def _remove_if_empty(folder: Path) -> None:
-    if folder.is_dir() and not any(folder.iterdir()):
-        folder.rmdir()
-
-
-@contextmanager
-def _work_folder(parent: Path, name: str) -> Iterator[Path]:
-    work = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=parent))
-    try:
-        yield work
-    finally:
-        shutil.rmtree(work, ignore_errors=True)

@@ -1,24 +1,20 @@
-"""Download a file so that it can be taken up again, and unpack a folder of it safely."""
+"""Download a file so that it can be taken up again."""
 
 from __future__ import annotations
 
-import gzip
 import http.client
 import json
 import re
-import tarfile
 import time
 import urllib.error
 import urllib.request
-import zlib
 from collections.abc import Callable
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from aucseg.data.errors import DataError
 
 Progress = Callable[[int, int | None], None]
 _CHUNK = 1 << 18
-_MAX_UNPACKED = 8 << 30
 
 
 def fetch(
@@ -123,56 +119,3 @@ def _read_note(note: Path) -> dict[str, str]:
     except (OSError, ValueError):
         return {}  # without a readable note the download starts again
     return content if isinstance(content, dict) else {}
-
-
-def extract_folder(archive: Path, folder: str, into: Path) -> None:
-    """Unpack the regular files of one folder of a tar archive, and nothing else.
-
-    ``folder`` is looked for at the top of the archive and one level below it. A name that would lead
-    outside, or a link or device in the folder, refuses the whole archive.
-
-    Args:
-        archive: tar, plain or compressed.
-        folder: name of the folder wanted.
-        into: where its content goes.
-
-    Raises:
-        DataError: if the archive is damaged, dangerous, or lacks the folder.
-    """
-    unpacked = 0
-    into.mkdir(parents=True, exist_ok=True)
-    try:
-        with tarfile.open(archive) as tar:
-            for member in tar:
-                parts = PurePosixPath(member.name).parts
-                if member.name.startswith("/") or ".." in parts or "\\" in member.name:
-                    raise DataError(
-                        f"refused: the archive holds {member.name!r}, which leads outside its folder",
-                        file=archive,
-                        remedy="fetch it again from its publisher",
-                    )
-                if folder not in parts[:2] or member.isdir():
-                    continue
-                if not member.isreg():
-                    raise DataError(
-                        f"refused: {member.name!r} is a link or a device",
-                        file=archive,
-                        remedy="fetch it again from its publisher",
-                    )
-                unpacked += member.size
-                if unpacked > _MAX_UNPACKED:
-                    raise DataError(
-                        f"refused: {folder}/ unpacks to more than {_MAX_UNPACKED >> 30} GiB",
-                        file=archive,
-                        remedy="fetch it again from its publisher",
-                    )
-                member.name = "/".join(parts[parts.index(folder) + 1 :])
-                tar.extract(member, into, filter="data")
-    except (tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise DataError(
-            f"cannot unpack ({type(error).__name__}: {error})",
-            file=archive,
-            remedy="delete it and fetch it again",
-        ) from error
-    if not unpacked:
-        raise DataError(f"holds no folder {folder}/", file=archive, remedy="check the address it came from")

@@ -15,7 +15,7 @@ from torchvision.transforms.v2 import functional as F
 
 from aucseg.data.counts import LabelCounts, default_workers, sum_histograms
 from aucseg.data.fingerprint import fingerprint_files
-from aucseg.data.reading import check_same_size, read_image, to_train_ids
+from aucseg.data.reading import check_same_size, check_size, read_image, to_train_ids
 from aucseg.data.spec import ClassSpec
 from aucseg.data.threads import bounded_map
 
@@ -147,12 +147,6 @@ class PairDataset(Dataset[Item]):
         image = torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
         mask = torch.from_numpy(to_train_ids(ids, self.lookup, mask_file))
         return (image, mask) if self.size is None else resize_pair(image, mask, self.size)
-
-
-def check_size(size: tuple[int, int] | None) -> None:
-    """Raise ValueError unless ``size`` is None or two positive integers."""
-    if size is not None and (len(size) != 2 or min(size) < 1):
-        raise ValueError(f"size is (height, width) in pixels, both positive, got {size!r}")
 
 
 def resize_pair(

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
+import numpy as np
 from PIL import Image
 
 from aucseg.data.atomic import publish, publish_text
@@ -22,8 +22,7 @@ from aucseg.data.errors import DataError
 from aucseg.data.layout import list_splits
 from aucseg.data.layouts import Layout
 from aucseg.data.listing import Pair, unreadable
-from aucseg.data.pairs import check_size, resize_pair
-from aucseg.data.reading import check_same_size, read_image, to_train_ids
+from aucseg.data.reading import check_same_size, check_size, read_image, to_train_ids
 from aucseg.data.spec import ClassSpec, groups_by_pixel_share
 from aucseg.data.threads import bounded_map
 
@@ -174,10 +173,7 @@ def _prepare_item(
         if size is None:
             publish(out, image_path, lambda part: shutil.copyfile(image_file, part))
         else:
-            image, mask = resize_pair(
-                torch.from_numpy(pixels).permute(2, 0, 1), torch.from_numpy(labels), size
-            )
-            pixels, labels = image.permute(1, 2, 0).contiguous().numpy(), mask.numpy()
+            pixels, labels = _resize(pixels, labels, size)
             kind: dict[str, Any] = (
                 {"format": "PNG"} if kept_suffix == ".png" else {"format": "JPEG", "quality": _JPEG_QUALITY}
             )
@@ -190,6 +186,16 @@ def _prepare_item(
     except OSError as error:
         return unreadable(error, image_file)
     return True
+
+
+def _resize(pixels: np.ndarray, labels: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """Image (H, W, 3) and labels (H, W), uint8, to a size, as a data set with that size does it."""
+    import torch  # seconds, for those who keep the size, too
+
+    from aucseg.data.pairs import resize_pair
+
+    image, mask = resize_pair(torch.from_numpy(pixels).permute(2, 0, 1), torch.from_numpy(labels), size)
+    return image.permute(1, 2, 0).contiguous().numpy(), mask.numpy()
 
 
 def _write_classes(out: Path, spec: ClassSpec, groups: Sequence[str] | None) -> None:

@@ -44,8 +44,10 @@ def read_ids(path: Path, table: ClassTable | None) -> np.ndarray:
 
 
 def _ids_of(mask: Image.Image, path: Path) -> np.ndarray:
-    if mask.mode in ("L", "P", "1"):
-        return np.array(mask).astype(np.uint8)
+    if mask.mode in ("L", "P"):
+        return np.asarray(mask)
+    if mask.mode == "1":
+        return np.asarray(mask).astype(np.uint8)
     if mask.mode.startswith("I"):
         wide = np.array(mask)
         if wide.max() > 255 or wide.min() < 0:
@@ -108,7 +110,7 @@ def read_luminance(path: Path) -> np.ndarray:
         raise DataError(f"mask of mode {mask.mode!r}", file=path, remedy="save it as 8-bit gray")
     if mask.mode == "1":
         return np.array(mask).astype(np.uint8) * 255
-    return np.array(mask.convert("L"))
+    return np.asarray(mask if mask.mode == "L" else mask.convert("L"))
 
 
 def to_train_ids(ids: np.ndarray, lookup: np.ndarray, path: Path) -> np.ndarray:
@@ -144,6 +146,12 @@ def check_same_size(image: np.ndarray, mask: np.ndarray, image_file: Path, mask_
             file=mask_file,
             remedy="export both at the same size",
         )
+
+
+def check_size(size: tuple[int, int] | None) -> None:
+    """Raise ValueError unless ``size`` is None or two positive integers."""
+    if size is not None and (len(size) != 2 or min(size) < 1):
+        raise ValueError(f"size is (height, width) in pixels, both positive, got {size!r}")
 
 
 def open_picture(path: Path, kind: str) -> Image.Image:

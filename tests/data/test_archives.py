@@ -14,7 +14,7 @@ import pytest
 from aucseg.data import DataError, open_dataset
 from aucseg.data.archives import ARCHIVES, Archive, get_archive, instructions
 from aucseg.data.layouts.registry import LAYOUTS
-from aucseg.data.unzip import extract_zip_folder
+from aucseg.data.unpack import extract_folder
 from tests.data.layouts.writers import WRITERS
 
 
@@ -89,7 +89,7 @@ def test_dangerous_zip_members(tmp_path: Path, add: Callable[[zipfile.ZipFile], 
         pack.writestr("other/a.txt", "a")
         add(pack)
     with pytest.raises(DataError, match=message):
-        extract_zip_folder(file, "set", tmp_path / "out")
+        extract_folder(file, "set", tmp_path / "out")
     assert {p.name for p in tmp_path.rglob("*")} == {"in", "x.zip", "out"}
 
 
@@ -98,16 +98,16 @@ def test_damaged_and_huge_zips(tmp_path: Path) -> None:
     with zipfile.ZipFile(file, "w") as pack:
         pack.writestr("top/set/a/b.txt", "a" * 1000)
         pack.writestr("top/set/", "")
-    extract_zip_folder(file, "set", tmp_path / "out")
+    extract_folder(file, "set", tmp_path / "out")
     assert (tmp_path / "out/a/b.txt").read_text() == "a" * 1000
     with pytest.raises(DataError, match="unpacks to more than 999 bytes"):
-        extract_zip_folder(file, "set", tmp_path / "out2", limit=999)
+        extract_folder(file, "set", tmp_path / "out2", limit=999)
     content = bytearray(file.read_bytes())
     content[60] ^= 1
     for bad in (b"junk", bytes(content), bytes(content[:200])):
         file.write_bytes(bad)
         with pytest.raises(DataError, match="cannot unpack"):
-            extract_zip_folder(file, "set", tmp_path / "out3")
+            extract_folder(file, "set", tmp_path / "out3")
 
 
 def test_every_set_can_be_got_or_says_how(tmp_path: Path) -> None:

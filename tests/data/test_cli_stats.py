@@ -14,8 +14,10 @@ from aucseg.cli import data_stats
 from aucseg.cli.data import app
 from aucseg.data.classes import read_classes
 from aucseg.data.counts import count_labels
-from aucseg.data.folder import resolve_spec
-from aucseg.data.longtail import MaskCounts, folder_masks, scan_masks
+from aucseg.data.layouts import find_layout, open_dataset
+from aucseg.data.longtail import MaskCounts, dataset_masks, folder_masks, layout_masks, scan_masks
+from aucseg.data.resolve import resolve_spec
+from tests.data.layouts.writers import EXPECTED, HEIGHT, WIDTH, WRITERS
 
 
 @pytest.fixture(autouse=True)
@@ -111,3 +113,29 @@ def test_no_scheduler_there(tiny_camvid: Path) -> None:
     result = run(tiny_camvid, "--scheduler", "nowhere")
     assert result.exit_code == 1
     assert "error: no Dask scheduler at 'nowhere'" in result.stderr
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_published_layouts(tmp_path: Path, name: str) -> None:
+    root = WRITERS[name](tmp_path / name)
+    split, images, columns = EXPECTED[name]
+    dataset = open_dataset(name, root, split)
+    counts = dataset.count()
+    assert scan_masks(dataset_masks(dataset)).same(scan_masks(layout_masks(find_layout(name), root, split)))
+    # by its path, where the folder's own name tells sets apart that look alike
+    found = json.loads(run(root, "--split", split, "--json").stdout)
+    assert [c["name"] for c in found["classes"]] == list(dataset.spec.names)
+    assert [c["pixels"] for c in found["classes"]] == counts.pixels.tolist()
+    assert [c["images"] for c in found["classes"]] == counts.images.tolist()
+    assert (found["images"], found["void_pixels"]) == (images, counts.void)
+    # by hand: each column of a mask is as wide as the others, and the last one takes what is left
+    width = -(-WIDTH // len(columns))
+    expected = np.bincount(np.repeat(columns, width)[:WIDTH], minlength=256) * HEIGHT * images
+    assert counts.pixels.tolist() == expected[: len(counts.pixels)].tolist()
+    assert counts.void == expected[255]
+
+
+def test_published_layouts_keep_no_counts(tmp_path: Path) -> None:
+    result = run(WRITERS["ade20k"](tmp_path / "ade20k"), "--write")
+    assert result.exit_code == 1
+    assert "error: 'ade20k' keeps no counts; see `aucseg data prepare`" in result.stderr

@@ -22,8 +22,9 @@ from aucseg.data.camvid import CamVid
 from aucseg.data.checksums import checksum_row
 from aucseg.data.download import Source, get
 from aucseg.data.errors import DataError
-from aucseg.data.fetch import extract_folder, fetch
+from aucseg.data.fetch import fetch
 from aucseg.data.layout import read_split
+from aucseg.data.unpack import extract_folder
 
 SPLITS = ("train", "val", "test")
 Change = Callable[[dict[str, bytes]], None]

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from matplotlib.colors import to_hex
@@ -10,12 +9,6 @@ from aucseg import plots
 from aucseg.data import load_spec
 
 SPEC = load_spec("cityscapes")
-
-
-@pytest.fixture(autouse=True)
-def _close():
-    yield
-    plt.close("all")
 
 
 def test_roc_curve_is_scikit_learns_with_ties():

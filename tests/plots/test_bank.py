@@ -15,12 +15,6 @@ from aucseg.plots.bank import PASTED_COLOR
 SPEC = load_spec("cityscapes")
 
 
-@pytest.fixture(autouse=True)
-def _close():
-    yield
-    plt.close("all")
-
-
 @pytest.fixture
 def batch():
     """Two images: the first holds a truck and a bus, the second neither."""

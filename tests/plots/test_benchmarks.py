@@ -1,18 +1,11 @@
 from __future__ import annotations
 
-import matplotlib.pyplot as plt
 import pandas as pd
 import pytest
 
 from aucseg import plots
 
 CE, AUC, LOOP, COPY = "cross entropy", "AUC", "one-hot class loop", "copy of the logits"
-
-
-@pytest.fixture(autouse=True)
-def _close():
-    yield
-    plt.close("all")
 
 
 @pytest.fixture

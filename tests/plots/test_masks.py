@@ -11,12 +11,6 @@ from aucseg.data import load_spec
 SPEC = load_spec("cityscapes")
 
 
-@pytest.fixture(autouse=True)
-def _close():
-    yield
-    plt.close("all")
-
-
 def test_colorize_is_the_colour_of_each_class():
     mask = torch.tensor([[0, 13], [255, 200]], dtype=torch.uint8)
     expected = [[SPEC.colors[0], SPEC.colors[13]], [(0, 0, 0), (0, 0, 0)]]

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import matplotlib.pyplot as plt
 import pandas as pd
 import pytest
 
@@ -9,12 +8,6 @@ from aucseg.experiments import get_experiment, published_datasets, side_by_side
 
 EXPERIMENT = get_experiment("surrogates")
 LABELS = {arm.name: arm.label for arm in EXPERIMENT.arms}
-
-
-@pytest.fixture(autouse=True)
-def _close():
-    yield
-    plt.close("all")
 
 
 def tables(**arms: float) -> dict[str, pd.DataFrame]:

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import math
 
-import matplotlib.pyplot as plt
 import pandas as pd
 import pytest
 
@@ -11,12 +10,6 @@ from aucseg.experiments import get_experiment, side_by_side
 
 EXPERIMENT = get_experiment("ablation_components")
 LABELS = {arm.name: arm.label for arm in EXPERIMENT.arms}
-
-
-@pytest.fixture(autouse=True)
-def _close():
-    yield
-    plt.close("all")
 
 
 @pytest.fixture

@@ -8,22 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aucseg.cli import app
 from aucseg.cli.bound import read_gaps
 from aucseg.cli.bound_tables import print_fits
 from aucseg.theory import exact_batch_size, fit_gaps, generalization_bound, imbalance
-
-
-@pytest.fixture
-def run(monkeypatch, capsys):
-    def call(*arguments: object):
-        monkeypatch.setattr("sys.argv", ["aucseg", *map(str, arguments)])
-        with pytest.raises(SystemExit) as exit_:
-            app()
-        out, err = capsys.readouterr()
-        return exit_.value.code or 0, out, err
-
-    return call
 
 
 @pytest.fixture

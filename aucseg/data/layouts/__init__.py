@@ -21,10 +21,14 @@ The package's own layout, into which ``aucseg data prepare`` turns any of these,
 ``aucseg.data.layout`` and `aucseg.data.FolderDataset`; CamVid lies in it.
 """
 
+from typing import TYPE_CHECKING
+
 from aucseg.data.layouts.base import Access, Layout
-from aucseg.data.layouts.opening import open_dataset
 from aucseg.data.layouts.patterns import pattern_layout
 from aucseg.data.layouts.registry import detect, find_layout, list_datasets, locate, named_layout
+
+if TYPE_CHECKING:
+    from aucseg.data.layouts.opening import open_dataset
 
 __all__ = [
     "Access",
@@ -37,3 +41,12 @@ __all__ = [
     "open_dataset",
     "pattern_layout",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """Data sets want PyTorch, whose import takes seconds; whoever looks for files does not."""
+    if name != "open_dataset":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from aucseg.data.layouts import opening
+
+    return opening.open_dataset

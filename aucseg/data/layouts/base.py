@@ -100,6 +100,24 @@ class Layout:
             )
         return self.list_split(root, split)
 
+    def items(self, root: Path, split: str) -> tuple[list[str], list[tuple[Path, Path]]]:
+        """Names of the items of a split, and image and mask of each.
+
+        Args:
+            root: the folder that `locate` found.
+            split: its name.
+
+        Raises:
+            DataError: if there is no such split, nothing in it, or a file is missing.
+        """
+        listing = self.listing(root, split)
+        files = listing.files()
+        if not files:
+            raise DataError(
+                f"no item in split {split!r}", file=root, remedy="check that the files are unpacked"
+            )
+        return [pair.name for pair in listing.pairs], files
+
 
 def value_table(train_ids: dict[int, int]) -> np.ndarray:
     """Table (256,) int16 from a mask's value to its train id, -1 where a value has no meaning.

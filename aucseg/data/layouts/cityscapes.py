@@ -1,7 +1,8 @@
 """Cityscapes: ``leftImg8bit/<split>/CITY/*.png`` and ``gtFine/<split>/CITY/*_labelIds.png``.
 
-The label table is torchvision's (``torchvision.datasets.Cityscapes.classes``). Its data set class is not
-used: it lists files in the order of the file system, which differs between machines, gives ids instead of
+The label table is that of torchvision (``torchvision.datasets.Cityscapes.classes``), with which the tests
+compare it; importing torchvision takes longer than most commands that want the table. Its data set class is
+not used: it lists files in the order of the file system, which differs between machines, gives ids instead of
 train ids, and says nothing of a missing mask before that item is read.
 """
 
@@ -10,8 +11,6 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-from torchvision.datasets import Cityscapes
-
 from aucseg.data.layouts.base import VOID, Access, Layout, holding, value_table
 from aucseg.data.listing import Listing, by_stem, pair_up
 from aucseg.data.reading import read_gray_ids
@@ -19,6 +18,8 @@ from aucseg.data.spec import load_spec
 
 _IMAGE, _MASK = "_leftimg8bit.png", "_gtfine_labelids.png"
 _SPLITS = ("train", "val", "test")
+# The ids of the 19 classes, in the order of the train ids. "license plate" has id -1 and is never drawn.
+_IDS = (7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33)
 
 
 def _splits(root: Path) -> tuple[str, ...]:
@@ -58,8 +59,5 @@ CITYSCAPES = Layout(
     splits=_splits,
     list_split=_list,
     read_ids=read_gray_ids,
-    # Ids 0 to 33; "license plate" has id -1 and is never drawn.
-    lookup=value_table(
-        {c.id: c.train_id if c.train_id < VOID else VOID for c in Cityscapes.classes if c.id >= 0}
-    ),
+    lookup=value_table({**dict.fromkeys(range(34), VOID), **{v: k for k, v in enumerate(_IDS)}}),
 )

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from scipy.io import loadmat
 
 from aucseg.data.errors import DataError
 
@@ -20,6 +19,8 @@ def read_matrix(path: Path, key: str) -> np.ndarray:
     Raises:
         DataError: if the file cannot be read, lacks the matrix, or holds values outside 0 to 255.
     """
+    from scipy.io import loadmat  # for the two data sets that come so
+
     try:
         content = loadmat(path, variable_names=[key])
     except Exception as error:  # on a damaged file the reader raises whatever it stumbles over

@@ -7,11 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from aucseg.data.classes import read_classes
-from aucseg.data.errors import DataError
-from aucseg.data.folder import FolderDataset, resolve_spec
+from aucseg.data.folder import FolderDataset
 from aucseg.data.layouts.base import Layout
 from aucseg.data.layouts.registry import LAYOUTS, named_layout
 from aucseg.data.pairs import PairDataset
+from aucseg.data.resolve import resolve_spec
 from aucseg.data.spec import ClassSpec, groups_by_pixel_share, load_spec
 
 
@@ -65,11 +65,7 @@ def open_dataset(
 def _open(
     layout: Layout, root: Path, split: str, spec: ClassSpec, size: tuple[int, int] | None, cache: bool
 ) -> PairDataset:
-    listing = layout.listing(root, split)
-    files = listing.files()
-    if not files:
-        raise DataError(f"no item in split {split!r}", file=root, remedy="check that the files are unpacked")
-    names = [pair.name for pair in listing.pairs]
+    names, files = layout.items(root, split)
     return PairDataset(split, names, files, spec, layout.read_ids, layout.lookup, size=size, cache=cache)
 
 

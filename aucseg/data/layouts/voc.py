@@ -1,8 +1,8 @@
 """PASCAL VOC segmentation: ``JPEGImages``, palette masks in ``SegmentationClass``, lists of names.
 
-torchvision supplies the address and checksum of the archive (``torchvision.datasets.voc``) and, in the
-tests, the items to compare with. Its class is not used for reading: it makes no train ids, stops at the first
-missing file, and knows no lists but its own, where the usual "trainaug" is a list of the user's.
+In the tests, torchvision supplies the items to compare with. Its class is not used for reading: it makes no
+train ids, stops at the first missing file, and knows no lists but its own, where the usual "trainaug" is a
+list of the user's.
 """
 
 from __future__ import annotations

@@ -19,7 +19,14 @@ from aucseg.data.longtail.measures import (
     pixels_where_present,
 )
 from aucseg.data.longtail.scan import ScanError, scan_masks
-from aucseg.data.longtail.source import MaskSource, dataset_masks, file_state, folder_masks, train_id_lookup
+from aucseg.data.longtail.source import (
+    MaskSource,
+    dataset_masks,
+    file_state,
+    folder_masks,
+    layout_masks,
+    train_id_lookup,
+)
 from aucseg.data.longtail.tables import (
     class_table,
     co_occurrence_table,
@@ -46,6 +53,7 @@ __all__ = [
     "imbalance_factor",
     "imbalance_table",
     "join",
+    "layout_masks",
     "lorenz_curve",
     "pearson",
     "pixels_where_present",

@@ -103,47 +103,45 @@ def count_chunk(chunk: Chunk) -> ChunkResult:
         chunk: the chunk.
     """
     k = len(chunk.class_names)
-    sizes, classes, pixels, void, regions = [0], [], [], [], []
+    neither = np.flatnonzero(chunk.lookup == NOT_A_LABEL)
+    histograms, regions = [], []
     failures = []
     for place in chunk.places:
         try:
             ids = chunk.read(place)
-            held = _fold(value_histogram(ids), ids, chunk.lookup, place)
+            histogram = value_histogram(ids)
+            if histogram[neither].any():
+                to_train_ids(ids, chunk.lookup, Path(str(place)))  # raises, with every wrong value
         except DataError as error:
             failures.append(str(error))
             continue
         except OSError as error:
             failures.append(f"{place}: {error.strerror or error}; make the file readable")
             continue
-        present = np.flatnonzero(held[:k])
-        sizes.append(len(present))
-        classes.append(present.astype(np.uint8))
-        pixels.append(held[present])
-        void.append(held[VOID])
+        histograms.append(histogram)
         if chunk.regions:
-            found = region_classes(encode_runs(ids, chunk.lookup, k))
-            regions.append(np.bincount(found, minlength=k)[present].astype(np.int32))
+            regions.append(np.bincount(region_classes(encode_runs(ids, chunk.lookup, k)), minlength=k))
     if failures:
         return ChunkResult(None, tuple(failures))
+    pixels = _fold(np.stack(histograms), chunk.lookup)
+    image, class_ = np.nonzero(pixels[:, :k])
     counts = MaskCounts(
         chunk.class_names,
         chunk.names,
-        np.cumsum(sizes, dtype=np.int64),
-        np.concatenate(classes),
-        np.concatenate(pixels),
-        np.array(void, np.int64),
-        np.concatenate(regions) if chunk.regions else None,
+        np.searchsorted(image, np.arange(len(histograms) + 1)),
+        class_.astype(np.uint8),
+        pixels[image, class_],
+        pixels[:, VOID],
+        np.stack(regions)[image, class_].astype(np.int32) if chunk.regions else None,
     )
     return ChunkResult(counts, ())
 
 
-def _fold(histogram: np.ndarray, ids: np.ndarray, lookup: np.ndarray, place: Any) -> np.ndarray:
-    """Pixels of each train id, (256,) int64: 256 values are mapped instead of every pixel."""
-    values = np.flatnonzero(histogram)
-    labels = lookup[values]
-    if (labels == NOT_A_LABEL).any():
-        to_train_ids(ids, lookup, Path(str(place)))  # raises, with every wrong value in the message
-    return np.bincount(labels, weights=histogram[values], minlength=256).astype(np.int64)
+def _fold(histograms: np.ndarray, lookup: np.ndarray) -> np.ndarray:
+    """Pixels of each train id in each image, (N, 256) int64: 256 values are mapped instead of every pixel."""
+    labels = np.where(lookup == NOT_A_LABEL, VOID, lookup)  # of which no image has any
+    keys = np.arange(len(histograms))[:, None] * 256 + labels
+    return np.bincount(keys.ravel(), histograms.ravel(), histograms.size).reshape(-1, 256).astype(np.int64)
 
 
 def _name(read: Callable[[Any], np.ndarray]) -> str:

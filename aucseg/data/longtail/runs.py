@@ -38,16 +38,11 @@ def value_histogram(ids: np.ndarray) -> np.ndarray:
     flat = np.ascontiguousarray(ids).reshape(-1)
     if not flat.size:
         return np.zeros(256, np.int64)
-    last = _changes(flat)
-    lengths = np.empty(len(last) + 1)  # float64, as bincount adds them; exact up to 2^53 pixels
-    lengths[0] = last[0] + 1 if len(last) else flat.size
-    np.subtract(last[1:], last[:-1], out=lengths[1:-1])
-    values = np.empty(len(last) + 1, np.intp)
-    values[:-1] = flat[last]
-    if len(last):
-        lengths[-1] = flat.size - 1 - last[-1]
-    values[-1] = flat[-1]
-    return np.bincount(values, weights=lengths, minlength=256).astype(np.int64)
+    last = _last_of_runs(flat)
+    lengths = last.astype(np.float64)  # as bincount adds them; exact up to 2^53 pixels
+    lengths[1:] -= lengths[:-1].copy()
+    lengths[0] += 1
+    return np.bincount(flat.take(last), lengths, 256).astype(np.int64)
 
 
 def encode_runs(ids: np.ndarray, lookup: np.ndarray, num_classes: int) -> Runs:
@@ -61,7 +56,7 @@ def encode_runs(ids: np.ndarray, lookup: np.ndarray, num_classes: int) -> Runs:
     width = ids.shape[1]
     flat = np.ascontiguousarray(ids).reshape(-1)
     breaks = np.zeros(flat.size, bool)
-    breaks[_changes(flat) + 1] = True
+    breaks[_last_of_runs(flat)[:-1] + 1] = True
     breaks[::width] = True
     starts = np.flatnonzero(breaks)
     ends = np.append(starts[1:], flat.size)
@@ -107,14 +102,17 @@ def region_classes(runs: Runs, *, connectivity: int = 8) -> np.ndarray:
     return found
 
 
-def _changes(flat: np.ndarray) -> np.ndarray:
-    """Ascending positions i with ``flat[i] != flat[i + 1]``."""
-    padded = np.empty((flat.size + 7) // 8 * 8, bool)
-    padded[flat.size - 1 :] = False
-    np.not_equal(flat[1:], flat[:-1], out=padded[: flat.size - 1])
-    eights = padded.view(np.uint64)
-    words = np.flatnonzero(eights != 0)  # most words are smooth: look into the others only
-    inside = np.flatnonzero(eights[words].view(bool))
-    places = (words << 3)[inside >> 3]  # shifts: NumPy divides integers ten times as slowly
-    places += inside & 7
+def _last_of_runs(flat: np.ndarray) -> np.ndarray:
+    """Ascending positions after which the value changes, and the last position; at least one pixel."""
+    ends = np.empty(-(-flat.size // 8) * 8, bool)
+    np.not_equal(flat[1:], flat[:-1], out=ends[: flat.size - 1])
+    ends[flat.size - 1] = True
+    ends[flat.size :] = False
+    eights = ends.view(np.uint64)
+    words = (eights != 0).nonzero()[0]  # most words are smooth: look into the others only
+    inside = eights.take(words).view(bool).nonzero()[0]
+    words <<= 3  # shifts: NumPy divides integers ten times as slowly
+    places = words.take(inside >> 3)
+    inside &= 7
+    places += inside
     return places

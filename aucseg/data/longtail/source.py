@@ -7,15 +7,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from aucseg.data.classes import VOID, read_classes
 from aucseg.data.layout import mask_path, read_split
-from aucseg.data.pairs import PairDataset
+from aucseg.data.layouts.base import Layout
 from aucseg.data.reading import read_ids
 from aucseg.data.spec import ClassSpec
+
+if TYPE_CHECKING:
+    from aucseg.data.pairs import PairDataset
 
 
 def file_state(path: Any) -> str:
@@ -88,6 +91,21 @@ def folder_masks(root: str | os.PathLike[str], split: str, spec: ClassSpec | Non
     items = read_split(folder, split)
     places = [mask_path(folder, split, name) for name in items]
     return MaskSource(items, places, partial(read_ids, table=table), table.lookup(names), names)
+
+
+def layout_masks(layout: Layout, root: str | os.PathLike[str], split: str) -> MaskSource:
+    """The masks of a folder in a published layout; images are not looked at, and PyTorch is not imported.
+
+    Args:
+        layout: the layout.
+        root: the folder, or the one that it lies in.
+        split: name of the split.
+
+    Raises:
+        DataError: if the folder is not in the layout, has no such split, or a file is missing.
+    """
+    names, files = layout.items(layout.locate(Path(root)), split)
+    return MaskSource(names, [mask for _, mask in files], layout.read_ids, layout.lookup, layout.spec.names)
 
 
 def dataset_masks(dataset: PairDataset) -> MaskSource:

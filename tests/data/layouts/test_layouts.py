@@ -94,6 +94,8 @@ def test_cityscapes_has_the_items_of_torchvision(tmp_path: Path) -> None:
     lookup = find_layout("cityscapes").lookup
     for name in load_spec("cityscapes").names:
         assert lookup[ids[name][0]] == ids[name][1] == load_spec("cityscapes").index(name)
+    for c in Cityscapes.classes:
+        assert c.id < 0 or lookup[c.id] == (255 if c.train_id < 0 else c.train_id)
     assert sorted(set(lookup.tolist())) == [-1, *range(19), 255]
     assert lookup[255] == lookup[34] == -1
 
