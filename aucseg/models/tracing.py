@@ -22,14 +22,15 @@ _BATCH = 2
 
 @dataclass(frozen=True)
 class Operation:
-    """One operation on tensors.
+    """One operation on what an image became.
 
     Attributes:
-        name: as ATen calls it, such as ``"convolution"``; ``"image"`` for the first, which has no module.
+        name: as ATen calls it, such as ``"convolution"``; ``"image"`` for the first one and ``"logits"`` for
+            the last, which are no operations but the ends.
         scope: paths of the modules that are being called, the outermost first, the network itself left out.
         inputs: number of the operation that each tensor comes from, and the shape of the tensor. Parameters,
             buffers and constants are none of them.
-        parameters: names of the parameters that it reads.
+        parameters: names of the parameters that it reads, themselves or something made of them alone.
         shape: of its first result.
         multiply_adds: for one image.
     """
@@ -47,15 +48,14 @@ class Trace:
     """One call of a network.
 
     Attributes:
-        operations: in the order of the call; the first is the image.
+        operations: in the order of the call, from the image to the logits. What does not depend on the image
+            is left out.
         features: numbers of the operations whose results the encoder returns.
-        logits: number of the operation that ends in the main logits.
         auxiliary: numbers of the operations behind each auxiliary output, empty in evaluation mode.
     """
 
     operations: tuple[Operation, ...]
     features: frozenset[int]
-    logits: int
     auxiliary: dict[str, frozenset[int]]
 
 
@@ -84,11 +84,13 @@ def trace(network: nn.Module, size: tuple[int, int], *, training: bool) -> Trace
         with recorder.following(network), recorder:
             result = torch.func.functional_call(network, fakes, (image,))
         auxiliary = result.auxiliary if isinstance(result, TrainingOutput) else {}
+        logits = tree_leaves(result)[0]
+        (number,), shape = recorder.numbers(logits), tuple(logits.shape)
+        end = Operation("logits", (), ((number, shape),), (), shape, 0)
         return Trace(
-            tuple(recorder.operations),
+            (*recorder.operations, end),
             recorder.features,
-            recorder.number(tree_leaves(result)[0]),
-            {name: frozenset(map(recorder.number, tree_leaves(out))) for name, out in auxiliary.items()},
+            {name: recorder.numbers(outputs) for name, outputs in auxiliary.items()},
         )
 
 
@@ -101,13 +103,13 @@ class _Recorder(TorchDispatchMode):
         self.features: frozenset[int] = frozenset()
         self._scope: list[str] = []
         self._numbers = {id(image): 0}
-        self._names = {id(tensor): name for name, tensor in parameters.items()}
+        self._names = {id(tensor): (name,) for name, tensor in parameters.items()}
         # a tensor that is freed could pass its id on
         self._kept: list[Any] = [image, parameters]
 
-    def number(self, tensor: Tensor) -> int:
-        """Number of the operation that a tensor comes from."""
-        return self._numbers[id(tensor)]
+    def numbers(self, tensors: Any) -> frozenset[int]:
+        """Numbers of the operations that tensors come from, of those that depend on the image."""
+        return frozenset(self._numbers[id(t)] for t in tree_leaves(tensors) if id(t) in self._numbers)
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
@@ -117,15 +119,19 @@ class _Recorder(TorchDispatchMode):
         read = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
         made = [leaf for leaf in tree_leaves(result) if isinstance(leaf, Tensor)]
         self._kept += made
-        if not made:
+        inputs = tuple((self._numbers[id(t)], tuple(t.shape)) for t in read if id(t) in self._numbers)
+        names = tuple(dict.fromkeys(name for t in read for name in self._names.get(id(t), ())))
+        if not inputs:
+            self._names |= {id(tensor): names for tensor in made}
+        if not inputs or not made:
             return result
         flops = flop_registry.get(func._overloadpacket)
         self.operations.append(
             Operation(
                 func._overloadpacket.__name__,
                 tuple(self._scope),
-                tuple((self._numbers[id(t)], tuple(t.shape)) for t in read if id(t) in self._numbers),
-                tuple(self._names[id(t)] for t in read if id(t) in self._names),
+                inputs,
+                names,
                 tuple(made[0].shape),
                 flops(*args, **kwargs, out_val=result) // (2 * _BATCH) if flops else 0,
             )
@@ -152,7 +158,7 @@ class _Recorder(TorchDispatchMode):
         self._scope.pop()
 
     def _encoded(self, module: nn.Module, args: Any, result: Any) -> None:
-        self.features = frozenset(map(self.number, tree_leaves(result)))
+        self.features = self.numbers(result)
 
 
 @contextmanager
