@@ -6,12 +6,12 @@ from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import NamedTuple, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 
-from aucseg.models.tracing import Operation, Trace
+from aucseg.models.structure.tracing import Operation, Trace
 
 # Operations that move, join and gate what modules made, and make nothing new of it.
 ROUTING = frozenset(
@@ -69,7 +69,7 @@ def partition(network: nn.Module, traces: Sequence[Trace], size: tuple[int, int]
     opened = _opened(calls)
     parts = [_parts(calls, opened, trace, size) for trace in traces]
     kept = {part: part for found in parts for part in found if part is not None}
-    groups = _Groups(kept, lambda of: flows(traces, parts, of))
+    groups = _Groups(kept, list(zip(traces, parts, strict=True)))
     groups.merge_cycles()
     features = {part for t, found in zip(traces, parts, strict=True) for i in t.features if (part := found[i])}
     groups.merge_chains(features)
@@ -94,26 +94,61 @@ def stride_of(shape: Sequence[int], size: tuple[int, int]) -> int | None:
     return None
 
 
-def flows(
-    traces: Sequence[Trace], keys: Sequence[Sequence[Key | None]], of: Callable[[Key], Key] = lambda key: key
-) -> set[tuple[Key, Key]]:
-    """From which key to which other data flows, through operations without a key.
+class Flow(NamedTuple, Generic[Key]):
+    """What one gives another.
+
+    Attributes:
+        source: key of the operation that made it.
+        target: key of the one that it goes to.
+        shape: of the tensor, as the source hands it over.
+    """
+
+    source: Key
+    target: Key
+    shape: tuple[int, ...]
+
+
+def flows(operations: Sequence[Operation], keys: Sequence[Key | None]) -> set[Flow[Key]]:
+    """How data flows between operations of different keys, through those without one.
 
     Args:
-        traces: calls of a network.
-        keys: of the operations of each.
-        of: what stands for a key.
+        operations: of one call.
+        keys: of each, or None.
     """
     found = set()
-    for trace, names in zip(traces, keys, strict=True):
-        carried: list[frozenset[Key]] = []
-        for operation, name in zip(trace.operations, names, strict=True):
-            incoming = frozenset().union(*(carried[i] for i, _ in operation.inputs))
-            if name is None:
-                carried.append(incoming)
-            else:
-                found |= {(source, of(name)) for source in incoming if source != of(name)}
-                carried.append(frozenset({of(name)}))
+    for target, sources in zip(keys, origins(operations, keys), strict=True):
+        if target is not None:
+            found |= {Flow(source, target, shape) for source, shape in sources if source != target}
+    return found
+
+
+def origins(
+    operations: Sequence[Operation], keys: Sequence[Key | None]
+) -> list[frozenset[tuple[Key, tuple[int, ...]]]]:
+    """Where what each operation gets comes from: keys, and the shape of the tensor that they handed over.
+
+    Args:
+        operations: of one call.
+        keys: of each; what comes from one without is what that one got.
+    """
+    found: list[frozenset[tuple[Key, tuple[int, ...]]]] = []
+    for operation in operations:
+        came: set[tuple[Key, tuple[int, ...]]] = set()
+        for number, shape in operation.inputs:
+            source = keys[number]
+            came |= found[number] if source is None else {(source, shape)}
+        found.append(frozenset(came))
+    return found
+
+
+def reachable(start: Key, targets: Mapping[Key, set[Key]]) -> set[Key]:
+    """What can be reached from a key in one step or more."""
+    found: set[Key] = set()
+    ahead = [start]
+    while ahead:
+        new = targets.get(ahead.pop(), set()) - found
+        found |= new
+        ahead += new
     return found
 
 
@@ -155,8 +190,11 @@ class _Calls:
         """Whether a module is openable and two in it, or in one of its own, do not read from each other."""
         if not self.openable(path):
             return False
-        keys = [[_below(path, operation.scope) for operation in t.operations] for t in self.traces]
-        later = {target for _, target in flows(self.traces, keys)}
+        later = {
+            flow.target
+            for t in self.traces
+            for flow in flows(t.operations, [_below(path, operation.scope) for operation in t.operations])
+        }
         first = [c for c in self.children[path] if c in self.reading and c not in later]
         return len(first) > 1 or any(self.branches(child) for child in self.children[path])
 
@@ -247,11 +285,13 @@ class _Groups:
     """Parts, and which of them are one block by now."""
 
     def __init__(
-        self, parts: Mapping[Part, Part], flows: Callable[[Callable[[Part], Part]], set[tuple[Part, Part]]]
+        self, parts: Mapping[Part, Part], calls: Sequence[tuple[Trace, Sequence[Part | None]]]
     ) -> None:
         self._leader = dict(parts)
         self._order = {part: i for i, part in enumerate(parts)}
-        self._flows = flows
+        self._flows = {
+            (flow.source, flow.target) for trace, found in calls for flow in flows(trace.operations, found)
+        }
 
     def of(self, part: Part) -> Part:
         """The first part of the block that a part is in."""
@@ -274,15 +314,16 @@ class _Groups:
         """Sources and targets of each block."""
         sources: dict[Part, set[Part]] = defaultdict(set)
         targets: dict[Part, set[Part]] = defaultdict(set)
-        for source, target in self._flows(self.of):
-            sources[target].add(source)
-            targets[source].add(target)
+        for source, target in ((self.of(a), self.of(b)) for a, b in self._flows):
+            if source != target:
+                sources[target].add(source)
+                targets[source].add(target)
         return sources, targets
 
     def merge_cycles(self) -> None:
         """Make one block of those that feed each other."""
         _, targets = self._neighbours()
-        ahead = {part: _reachable(part, targets) for part in list(targets)}
+        ahead = {part: reachable(part, targets) for part in list(targets)}
         for one in ahead:
             for other in ahead[one]:
                 if one in ahead.get(other, ()):
@@ -318,13 +359,3 @@ class _Groups:
             sources, _ = self._neighbours()
             if isinstance(network.get_submodule(part.path), norms) and len(sources[part]) == 1:
                 self._merge(part, *sources[part])
-
-
-def _reachable(start: Part, targets: Mapping[Part, set[Part]]) -> set[Part]:
-    found: set[Part] = set()
-    ahead = [start]
-    while ahead:
-        new = targets.get(ahead.pop(), set()) - found
-        found |= new
-        ahead += new
-    return found
