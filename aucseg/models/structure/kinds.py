@@ -8,16 +8,7 @@ from itertools import groupby
 
 from torch import nn
 
-# Layers that say little beside the one that they follow.
-_BESIDE = (
-    nn.Dropout,
-    nn.Dropout2d,
-    nn.Identity,
-    nn.ReLU,
-    nn.modules.batchnorm._NormBase,
-    nn.LayerNorm,
-    nn.GroupNorm,
-)
+_NORMS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm)
 
 
 def describe(module: nn.Module) -> str:
@@ -58,8 +49,8 @@ def _layers(module: nn.Module) -> list[tuple[str, int]]:
 
 
 def _words(module: nn.Module) -> list[str]:
-    if isinstance(module, nn.Sequential) and type(module).forward is nn.Sequential.forward:
-        telling = [child for child in module if not isinstance(child, _BESIDE)] or list(module)[:1]
+    if isinstance(module, nn.Sequential):
+        telling = [child for child in module if _tells(child)] or list(module)[:1]
         return [word for child in telling for word in _words(child)]
     if isinstance(module, nn.Conv1d | nn.Conv2d):
         size = "×".join(map(str, module.kernel_size))
@@ -69,9 +60,17 @@ def _words(module: nn.Module) -> list[str]:
     if isinstance(module, nn.AdaptiveAvgPool2d):
         bins = module.output_size
         return ["mean" if bins in (1, (1, 1)) else f"mean in {bins} × {bins} bins"]
+    if isinstance(module, nn.AvgPool2d | nn.MaxPool2d):
+        return ["average pool" if isinstance(module, nn.AvgPool2d) else "max pool"]
     if isinstance(module, nn.Linear):
         return ["linear layer"]
     return [_spaced(type(module).__name__)]
+
+
+def _tells(module: nn.Module) -> bool:
+    """Whether a layer says what a row of layers does: one with weights that is no norm, or one that pools."""
+    pools = isinstance(module, nn.AdaptiveAvgPool2d | nn.AvgPool2d | nn.MaxPool2d)
+    return pools or (any(True for _ in module.parameters()) and not isinstance(module, _NORMS))
 
 
 def _spaced(name: str) -> str:
