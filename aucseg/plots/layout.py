@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from aucseg.models.structure.blocks import Block, Structure
@@ -89,30 +90,36 @@ def _depth(stride: int | None) -> tuple[bool, int]:
     return stride is None, stride or 0
 
 
-def _columns(structure: Structure, sources: dict[str, list[str]]) -> dict[str, int]:
+def _columns(structure: Structure, sources: Mapping[str, Sequence[str]]) -> dict[str, int]:
+    """The column of each block."""
     columns: dict[str, int] = {}
-    foot: dict[int, Block] = {}
+    foot: list[Block] = []
+    blocks = {block.name: block for block in structure.blocks}
     for block in structure.blocks:
-        before = [structure.block(name) for name in sources[block.name]]
-        column = 1 + max((columns[source.name] for source in before), default=-1)
+        before = [blocks[name] for name in sources[block.name]]
         if block.role in ("image", "encoder"):
-            above = column - 1
-            coarser = _depth(_strides(block)[0]) >= max(map(_depth, (s for b in before for s in _strides(b))), default=(False, 0))
-            if before and foot[above] in before and coarser:
-                column = above
-            while column in foot and column != above:
-                column += 1
-            foot[column] = block
+            columns[block.name] = len(foot)
+            for column in {columns[source.name] for source in before}:
+                above = foot[column]
+                if above in before and len(_strides(block)) == 1 and _ends(above) <= _depth(block.stride):
+                    columns[block.name] = column
+            foot[columns[block.name] :] = [block, *foot[columns[block.name] + 1 :]]
         elif block.role == "logits":
-            column = max(columns.values())
-            if any(
-                columns[other.name] == column and other not in before and _depth(_strides(other)[0]) < max(_depth(_strides(b)[0]) for b in before)
-                for other in structure.blocks
-                if other.name in columns
-            ) or any(columns[b.name] == column and b.stride == 1 for b in before):
-                column += 1
-        columns[block.name] = column
+            last = max(columns.values())
+            above = [other for other in structure.blocks if columns.get(other.name) == last]
+            # the last box of the network can send its arrow straight up if none is in the way
+            clear = len(above) == 1 or max(above, key=_ends) in before and all(
+                _ends(other) >= max(map(_ends, before)) for other in above if other not in before
+            )
+            columns[block.name] = last + (not clear or any(source.stride == 1 for source in before))
+        else:
+            columns[block.name] = max(len(foot), *(1 + columns[source.name] for source in before))
     return columns
+
+
+def _ends(block: Block) -> tuple[bool, int]:
+    """The coarsest resolution of a block."""
+    return _depth(_strides(block)[-1])
 
 
 def _wished(
@@ -137,4 +144,4 @@ def _spread(wish: dict[str, float], first: int, count: int) -> dict[str, int]:
     middle = sum(wish.values()) / len(wish)
     start = round(middle - (len(wish) - 1) / 2)
     start = min(max(start, first), first + count - len(wish))
-    return {name: start + i for i, name in enumerate(wish)}
+    return {name: start + i for i, name in enumerate(sorted(wish, key=wish.__getitem__))}

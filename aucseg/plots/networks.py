@@ -33,6 +33,7 @@ _FONT = 7.0
 # Inches: height of a line of text, margin inside a box, room between boxes, between arrows, for labels of rows.
 _LINE, _MARGIN, _ROOM, _BETWEEN, _LEFT = 0.118, 0.05, 0.13, 0.055, 0.42
 _WRAP = 13
+_CENTRED = {"fontsize": _FONT, "ha": "center", "va": "center"}
 _SYMBOLS = {"sum": "+", "product": "×", "concatenation": "concat"}
 
 
@@ -93,14 +94,18 @@ def _short(block: Block, structure: Structure) -> str:
     others = [b.name.split(" ")[0] for b in structure.blocks if b.name != block.name and b.role == block.role]
     while start > 0 and any(other.endswith("." + ".".join(pieces[start:])) for other in others):
         start -= 1
-    return ".".join(pieces[start:])
+    return ".".join(pieces[start:]) if not pieces[-1] == pieces[start] or not pieces[start].isdigit() else path
 
 
 def _said(block: Block) -> list[str]:
     """Kind and channels of a block, a line each."""
-    channels = [" × ".join(map(str, output.shape if output.stride is None else output.shape[:1])) for output in block.outputs]
-    kind = block.kind.replace("convolution", "conv") if block.role not in ("image", "logits") else ""
-    return [*filter(None, [kind]), *dict.fromkeys(channels)]
+    channels = [
+        " × ".join(map(str, output.shape if output.stride is None else output.shape[:1]))
+        for output in block.outputs
+    ]
+    kind = block.kind.replace("depthwise convolution", "depthwise").replace("convolution", "conv")
+    repeated = kind in block.name.replace("_", " ")
+    return [*([] if repeated else kind.split(", ")), *channels]
 
 
 def _label(block: Block, structure: Structure) -> _Label:
@@ -111,8 +116,9 @@ def _label(block: Block, structure: Structure) -> _Label:
         name = _short(block, structure)
         heads = textwrap.wrap(name.replace("_", "_ "), _WRAP) or [name]
         heads = [head.replace("_ ", "_") for head in heads]
-        several = len([o for o in block.outputs if o.stride is not None]) > 1
-        rest = said[: 1 if several else None]
+        # a box of several resolutions says the channels of each at its height
+        coarser = len({output.stride for output in block.outputs} - {None, block.stride})
+        rest = said[: len(said) - coarser]
         lines = [*heads, *(line for text in rest for line in textwrap.wrap(text, _WRAP + 1))]
         bold = len(heads)
     width = max(_width(line, i < bold) for i, line in enumerate(lines))
@@ -191,7 +197,7 @@ class _Drawing:
             single = [
                 self.labels[name].height
                 for name, place in places.items()
-                if place.first <= lane <= place.last and place.first == place.last
+                if place.first == lane
             ]
             self.top.append(at)
             self.heights.append(max([0.26, *single]))
@@ -211,9 +217,10 @@ class _Drawing:
         place, label = self.grid.places[name], self.labels[name]
         x, half = self.x[place.column], label.width / 2
         upper, lower = self.top[place.first], self.top[place.last] + self.heights[place.last]
+        middle = self.top[place.first] + self.heights[place.first] / 2
+        upper = middle - label.height / 2
         if place.first == place.last:
-            middle = (upper + lower) / 2
-            upper, lower = middle - label.height / 2, middle + label.height / 2
+            lower = middle + label.height / 2
         return x - half, x + half, upper, lower
 
     def _rows(self, ax: Axes) -> None:
@@ -270,18 +277,15 @@ class _Drawing:
             )
         )
         label, place = self.labels[block.name], self.grid.places[block.name]
-        several = place.first != place.last
-        y = upper + _MARGIN if several else (upper + lower) / 2 - _LINE * len(label.lines) / 2
-        if several:
-            y = upper + _MARGIN
+        x, y = (left + right) / 2, upper + _MARGIN + _LINE / 2
         for number, text in enumerate(label.lines):
             weight = "bold" if number < label.bold else "normal"
-            ax.text((left + right) / 2, y + _LINE * (number + 0.5), text, fontsize=_FONT, weight=weight, ha="center", va="center", zorder=4)
-        if several:
-            for output in block.outputs:
-                if output.stride in place.rows:
-                    at = self._y(place.rows[output.stride] + 0.5, (block.name, None))
-                    ax.text((left + right) / 2, at, str(output.channels), fontsize=_FONT, ha="center", va="center", zorder=4)
+            ax.text(x, y + _LINE * number, text, weight=weight, zorder=4, **_CENTRED)
+        for output in block.outputs:
+            lane = place.rows.get(output.stride, place.first)
+            if lane != place.first:
+                middle = self.top[lane] + self.heights[lane] / 2
+                ax.text(x, middle, str(output.channels), zorder=4, **_CENTRED)
 
     def _legend(self, ax: Axes) -> None:
         roles = [role for role in ("encoder", "decoder", "head", "auxiliary") if role in {b.role for b in self.structure.blocks}]

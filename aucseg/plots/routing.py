@@ -15,7 +15,7 @@ Net = tuple[str, int | None]
 # All orders of so many are tried.
 _TRIED = 6
 #: Distance of the ports of a box in parts of a lane.
-PORT = 0.17
+PORT = 0.05
 
 
 @dataclass

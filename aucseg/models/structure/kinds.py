@@ -19,7 +19,7 @@ def describe(module: nn.Module) -> str:
     >>> describe(nn.MultiheadAttention(8, 2))
     'multihead attention'
     """
-    return ", ".join(f"{count} × {word}" if count > 1 else word for word, count in _layers(module))
+    return ", ".join(_times(len(list(same)), word) for word, same in groupby(_words(module)))
 
 
 def describe_all(modules: Sequence[nn.Module]) -> str:
@@ -36,16 +36,16 @@ def describe_all(modules: Sequence[nn.Module]) -> str:
         sizes[word] = sizes.get(word, 0) + sum(p.numel() for p in module.parameters())
     most = max(sizes.values())
     return ", ".join(
-        f"{count} × {word}" if count > 1 else word
+        _times(count, word)
         for word, count in words.items()
         if 4 * sizes[word] >= most and word
     )
 
 
-def _layers(module: nn.Module) -> list[tuple[str, int]]:
-    """Words for the layers of a module, and how often in a row they come."""
-    words = _words(module)
-    return [(word, len(list(same))) for word, same in groupby(words)]
+def _times(count: int, word: str) -> str:
+    if count == 1:
+        return word
+    return f"{count} × ({word})" if word[0].isdigit() else f"{count} × {word}"
 
 
 def _words(module: nn.Module) -> list[str]:
@@ -55,7 +55,7 @@ def _words(module: nn.Module) -> list[str]:
     if isinstance(module, nn.Conv1d | nn.Conv2d):
         size = "×".join(map(str, module.kernel_size))
         depthwise = "depthwise " if 1 < module.groups == module.in_channels else ""
-        dilation = f", dilation {module.dilation[0]}" if max(module.dilation) > 1 else ""
+        dilation = f" (dilation {module.dilation[0]})" if max(module.dilation) > 1 else ""
         return [f"{size} {depthwise}convolution{dilation}"]
     if isinstance(module, nn.AdaptiveAvgPool2d):
         bins = module.output_size
