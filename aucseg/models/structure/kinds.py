@@ -35,11 +35,7 @@ def describe_all(modules: Sequence[nn.Module]) -> str:
         words[word] = words.get(word, 0) + 1
         sizes[word] = sizes.get(word, 0) + sum(p.numel() for p in module.parameters())
     most = max(sizes.values())
-    return ", ".join(
-        _times(count, word)
-        for word, count in words.items()
-        if 4 * sizes[word] >= most and word
-    )
+    return ", ".join(_times(count, word) for word, count in words.items() if 4 * sizes[word] >= most and word)
 
 
 def _times(count: int, word: str) -> str:

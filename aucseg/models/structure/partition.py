@@ -71,7 +71,9 @@ def partition(network: nn.Module, traces: Sequence[Trace], size: tuple[int, int]
     kept = {part: part for found in parts for part in found if part is not None}
     groups = _Groups(kept, list(zip(traces, parts, strict=True)))
     groups.merge_cycles()
-    features = {part for t, found in zip(traces, parts, strict=True) for i in t.features if (part := found[i])}
+    features = {
+        part for t, found in zip(traces, parts, strict=True) for i in t.features if (part := found[i])
+    }
     groups.merge_chains(features)
     groups.merge_norms(network)
     return Partition(
@@ -213,7 +215,9 @@ def _below(path: str, scope: Iterable[str]) -> str | None:
 
 def _opened(calls: _Calls) -> set[str]:
     """Modules whose insides are shown, beside the network itself."""
-    opened = {"", "decoder"} if not any(calls.network.get_submodule("decoder").parameters(recurse=False)) else {""}
+    opened = (
+        {"", "decoder"} if not any(calls.network.get_submodule("decoder").parameters(recurse=False)) else {""}
+    )
 
     def shown() -> list[str]:
         return [
@@ -234,9 +238,7 @@ def _opened(calls: _Calls) -> set[str]:
     return opened
 
 
-def _parts(
-    calls: _Calls, opened: set[str], trace: Trace, size: tuple[int, int]
-) -> list[Part | None]:
+def _parts(calls: _Calls, opened: set[str], trace: Trace, size: tuple[int, int]) -> list[Part | None]:
     """The part that each operation is in."""
     encoder = _encoder_parts(calls, trace, size)
     parts: list[Part | None] = [IMAGE]

@@ -109,7 +109,9 @@ def _container(network: nn.Module, parts: Sequence[Part]) -> str:
     for path in paths:
         outer, _, last = path.rpartition(".")
         inside[outer if last.isdigit() else path].append(path)
-    sizes = {outer: sum(_size(network.get_submodule(path)) for path in found) for outer, found in inside.items()}
+    sizes = {
+        outer: sum(_size(network.get_submodule(path)) for path in found) for outer, found in inside.items()
+    }
     largest = max(sizes, key=sizes.__getitem__)
     return inside[largest][0] if len(inside[largest]) == 1 else largest
 
@@ -252,9 +254,7 @@ def _parameters(network: nn.Module, calls: Sequence[Trace], keys: Sequence[Names
 
 def _multiply_adds(calls: Sequence[Trace], keys: Sequence[Names]) -> Counter[str]:
     """Multiply-adds of each block in evaluation, and of those that only training has."""
-    training, evaluation = (
-        _work(call.operations, names) for call, names in zip(calls, keys, strict=True)
-    )
+    training, evaluation = (_work(call.operations, names) for call, names in zip(calls, keys, strict=True))
     there = {name for name in keys[1] if name}
     return evaluation + Counter({name: work for name, work in training.items() if name not in there})
 

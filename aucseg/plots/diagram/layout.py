@@ -106,12 +106,11 @@ def _columns(structure: Structure, sources: Mapping[str, Sequence[str]]) -> dict
             foot[columns[block.name] :] = [block, *foot[columns[block.name] + 1 :]]
         elif block.role == "logits":
             last = max(columns.values())
-            above = [other for other in structure.blocks if columns.get(other.name) == last]
-            # the last box of the network can send its arrow straight up if none is in the way
-            clear = len(above) == 1 or max(above, key=_ends) in before and all(
-                _ends(other) >= max(map(_ends, before)) for other in above if other not in before
-            )
-            columns[block.name] = last + (not clear or any(source.stride == 1 for source in before))
+            others = [other for other in structure.blocks if columns.get(other.name) == last]
+            # with nothing between it and a source in the last column, an arrow can go straight up
+            highest = min(others, key=lambda other: _depth(other.stride))
+            alone = all(_depth(other.stride) > _depth(highest.stride) for other in others if other != highest)
+            columns[block.name] = last if highest in before and alone and highest.stride != 1 else last + 1
         else:
             columns[block.name] = max(len(foot), *(1 + columns[source.name] for source in before))
     return columns

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from itertools import permutations
 
 from aucseg.models.structure.blocks import Structure
-from aucseg.plots.layout import Grid, Place
+from aucseg.plots.diagram.layout import Grid, Place
 
 # What one source hands on at one stride goes one way as far as it can.
 Net = tuple[str, int | None]
@@ -28,7 +28,7 @@ class Route:
         net: what it carries.
         start: height at which it leaves, in lanes from the top; the middle of a lane is at one half.
         end: height at which it comes in.
-        down: whether it goes straight down or up a column; the rest is empty then.
+        upright: whether it goes straight down or up a column, from box to box.
         bends: where it turns in between, as (channel left of which column, height).
     """
 
@@ -37,7 +37,7 @@ class Route:
     net: Net
     start: float
     end: float
-    down: bool = False
+    upright: bool = False
     bends: list[tuple[int, float]] = field(default_factory=list)
 
 
@@ -103,14 +103,15 @@ class _Router:
         """Whether no box is in a lane between two."""
         left, right = self._places[source].column, self._places[target].column
         return not any(
-            left < place.column < right and place.first <= lane <= place.last for place in self._places.values()
+            left < place.column < right and place.first <= lane <= place.last
+            for place in self._places.values()
         )
 
     def _route(self, net: Net, target: str) -> None:
         source, place = self._places[net[0]], self._places[target]
         start = self._start(net)
         if self._below(net, target):
-            self.found.append(Route(net[0], target, net, start, place.first + 0.5, down=True))
+            self.found.append(Route(net[0], target, net, start, place.first + 0.5, upright=True))
             return
         end = self._ends[net, target]
         out, into = source.column + 1, place.column
@@ -127,7 +128,8 @@ class _Router:
             [(out, start), (out, float(t)), (into, float(t)), (into, end)]
             for t in tracks
             if not any(
-                out <= other.column < into and other.first < t <= other.last for other in self._places.values()
+                out <= other.column < into and other.first < t <= other.last
+                for other in self._places.values()
             )
         ]
         for bends in choices:
@@ -146,7 +148,11 @@ class _Router:
             *((channel - 0.5, height) for channel, height in bends),
             (self._places[target].column + 0.0, end),
         ]
-        return [(a[1], a[0], b[0]) for a, b in zip(stops, stops[1:], strict=False) if a[1] == b[1] and a[0] != b[0]]
+        return [
+            (a[1], a[0], b[0])
+            for a, b in zip(stops, stops[1:], strict=False)
+            if a[1] == b[1] and a[0] != b[0]
+        ]
 
     def _meets(self, height: float, left: float, right: float, net: Net) -> bool:
         """Whether a level piece lies on another's; in a track there is room for several."""
