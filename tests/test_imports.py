@@ -25,7 +25,7 @@ ALLOWED: dict[str, set[str]] = {
     "models": {"losses", "hints"},
     "training": {"functional", "losses", "memory", "metrics", "data", "models", "paths", "hints"},
     "experiments": {"functional", "metrics", "data", "models", "training", "paths", "hints"},
-    "plots": {"data", "training", "experiments"},
+    "plots": {"data", "models", "training", "experiments"},
     "book": {"paths"},
 }
 PACKAGE = ROOT / "aucseg"

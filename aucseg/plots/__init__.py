@@ -7,6 +7,7 @@ from aucseg.plots.class_change import change_bars, frequency_accuracy_plot, publ
 from aucseg.plots.longtail import co_occurrence_heatmap, frequency_bars, lorenz_figure, presence_plot
 from aucseg.plots.masks import class_legend, colorize, image_grid, overlay, to_rgb
 from aucseg.plots.memory import bank_memory_bars, batch_memory_curve
+from aucseg.plots.networks import network_alt_text, network_diagram
 from aucseg.plots.published import effect_plot_by_dataset, effects_by_dataset
 from aucseg.plots.results import (
     GROUP_SUFFIXES,
@@ -48,6 +49,8 @@ __all__ = [
     "learning_curves",
     "lorenz_figure",
     "measured_table",
+    "network_alt_text",
+    "network_diagram",
     "outlined",
     "overlay",
     "pair_heatmaps",

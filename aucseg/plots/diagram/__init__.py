@@ -1,0 +1,1 @@
+"""Boxes and arrows of :func:`aucseg.plots.network_diagram`: where they stand, and what is in them."""
