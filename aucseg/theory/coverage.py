@@ -11,7 +11,7 @@ from scipy.stats import binom
 
 from aucseg.theory.batches import MAX_CLASSES, absence_counts, missing_from_counts
 from aucseg.theory.checks import check_delta, check_presence, check_whole
-from aucseg.theory.sampling import BatchSizes, batch_sizes, batch_sizes_of_set
+from aucseg.theory.sizes import BatchSizes, batch_sizes, batch_sizes_of_set
 
 
 @dataclass(frozen=True)
