@@ -1,7 +1,13 @@
 """What the papers prove, as calculators on plain numbers and arrays."""
 
 from aucseg.theory.contrastive import Theorem2, logistic_auc, theorem2, weighted_contrastive
-from aucseg.theory.coverage import CoverageTimes, SimulatedBatchSize, exact_batch_size, simulate_coverage
+from aucseg.theory.coverage import (
+    CoverageTimes,
+    SimulatedBatchSize,
+    coverage_probability,
+    exact_batch_size,
+    simulate_coverage,
+)
 from aucseg.theory.covering import Contraction, DudleyBound, covering_number, dudley_bound, loss_contraction
 from aucseg.theory.crops import crop_hit_probability, crop_presence, crop_probabilities
 from aucseg.theory.decomposition import PairSplit, split_pairs
@@ -70,6 +76,7 @@ __all__ = [
     "batch_sizes",
     "batch_sizes_of_set",
     "constant_ratio_test",
+    "coverage_probability",
     "covering_number",
     "crop_hit_probability",
     "crop_presence",

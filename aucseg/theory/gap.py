@@ -1,7 +1,7 @@
 r"""Does Theorem 1 say anything? The gap that it bounds, measured where everything can be computed exactly.
 
-Scores are :math:`f^{(c)}(x) = \tfrac12 + w_c \cdot x` with :math:`\|w_c\| \le \tfrac12`, so in [0, 1], for the
-images of :class:`GapDesign`. The square AUC risk is then a quadratic function of the weights, made of
+Scores are :math:`f^{(c)}(x) = \tfrac12 + w_c \cdot x` with :math:`\|w_c\| \le \tfrac12`, so in [0, 1], for
+images drawn by a ``GapDesign``. The square AUC risk is then a quadratic function of the weights, made of
 class-wise means and covariances, and
 
 * its minimum (training), and

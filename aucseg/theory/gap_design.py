@@ -2,9 +2,9 @@
 
 An image is a set of pixels with a feature vector in the unit ball of d dimensions, of three classes (head,
 middle, tail). A pixel's feature is its class centre plus a shift that the pixels of the class in one image
-share plus its own noise: pixels of an image depend on each other, as in the first layer of the proof. The head
-and the middle have the same number of pixels in every image. The tail has the same *mean* in every design;
-some images hold a burst of it and the others one pixel, which sets tau = (burst / mean)^2.
+share plus its own noise: pixels of an image depend on each other, as in the first layer of the proof. The
+head and the middle have the same number of pixels in every image. The tail has the same *mean* in every
+design; some images hold a burst of it and the others one pixel, which sets tau = (burst / mean)^2.
 """
 
 from __future__ import annotations

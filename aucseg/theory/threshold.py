@@ -118,8 +118,8 @@ def first_useful_size(
         low, high = high, 2 * high
         if 2 * high > _MOST:
             raise ValueError(
-                f"target is {target:g}; no number of images up to {_MOST:.1e}, about the largest that floating "
-                "point holds, gets the bound below it"
+                f"target is {target:g}; no number of images up to {_MOST:.1e}, about the largest that "
+                "floating point holds, gets the bound below it"
             )
     while high - low > 1:
         middle = (low + high) // 2
