@@ -1,6 +1,6 @@
 """The numeric claims of errata.csv about the theory: AUCSeg 4.2, 4.3, A to C; Region Rebalance 3.1.
 
-Each test recomputes what a row says, by its own arithmetic or by the library. The toy figures of "Lemma 4" and
+Each test recomputes what a row says, by its own arithmetic or the library. The toy figures of "Lemma 4" and
 "Theorem 1, Eq. 29, Eq. 36" are those of ``toy(0)``, the runs of "Lemma 8 proof" those of the seeds 0 to 499.
 """
 
