@@ -180,10 +180,12 @@ def _batch_sizes(
     }
     if source.presence is not None:
         presence = source.presence[:, occurring]
-        if (~presence.all(0)).sum() <= MAX_CLASSES:
-            found["exact"] = exact_batch_size(presence, delta)
-        else:
-            found["simulated"] = asdict(simulate_coverage(presence, draws=draws, seed=seed).batch_size(delta))
+        for suffix, twice in (("", False), ("_with_replacement", True)):
+            if (~presence.all(0)).sum() <= MAX_CLASSES:
+                found[f"exact{suffix}"] = exact_batch_size(presence, delta, replacement=twice)
+            else:
+                times = simulate_coverage(presence, draws=draws, seed=seed, replacement=twice)
+                found[f"simulated{suffix}"] = asdict(times.batch_size(delta))
     if crop is not None:
         shares, model = _crop_shares(source, occurring, crop)
         found["crops"] = {"size": crop, "model": model, **asdict(batch_sizes(shares, delta))}
@@ -198,12 +200,20 @@ def _crop_shares(source: Source, occurring: np.ndarray, crop: tuple[int, int]) -
     if source.image_size is None:
         raise ValueError(f"the images of {source.name!r} differ in size: crops need a folder of masks")
     pixels, images = source.pixels[occurring], source.images[occurring]
-    sides = np.maximum(1, np.round(np.sqrt(pixels / images))).astype(int)
     hits = [
-        crop_hit_probability(source.image_size, crop, (min(side, source.image_size[0]),) * 2)
-        for side in sides.tolist()
+        crop_hit_probability(source.image_size, crop, _object_size(area, source.image_size))
+        for area in (pixels / images).tolist()
     ]
     return crop_presence(images / source.num_images, hits), "one square object of the mean area, anywhere"
+
+
+def _object_size(area: float, image: tuple[int, int]) -> tuple[int, int]:
+    """A square of the area, or a band across the image where no such square fits into it."""
+    side, short = max(1, round(area**0.5)), min(image)
+    if side <= short:
+        return side, side
+    long = min(max(image), round(area / short))
+    return (short, long) if image[0] == short else (long, short)
 
 
 def _bounds(

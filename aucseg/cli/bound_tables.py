@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from aucseg.theory import GapFit, GapRow, Slope
 
@@ -48,18 +48,18 @@ def print_bound(content: dict[str, Any]) -> None:
     table = Table(heading, *(label for _, label in columns))
     for key, label in _SIZES.items():
         table.add_row(label, *(f"{sizes[column][key]:,}" for column, _ in columns))
-    exact = str(sizes["exact"]) if "exact" in sizes else ""
-    if "simulated" in sizes:
-        found = sizes["simulated"]
-        exact = f"{found['value']} ({found['low']} to {found['high']}, simulated)"
-    if exact:
-        table.add_row("as classes really occur", "", exact, *([""] * (len(columns) - 2)))
+    really = [_really(sizes, suffix) for suffix in ("_with_replacement", "")]
+    if any(really):
+        table.add_row("as classes really occur", *really, *([""] * (len(columns) - 2)))
     console.print(table)
     if "crops" in sizes:
         console.print(f"crops: {sizes['crops']['model']}", markup=False)
 
     rows = content["bound"]
-    table = Table("bound, term by term", *(f"{row['variant']}, tau {row['tau']:,.4g}" for row in rows))
+    # 80 columns must do: the names of the terms stay whole, the headings of the numbers are broken
+    table = Table(Column("bound, term by term", no_wrap=True))
+    for row in rows:
+        table.add_column(f"{row['variant']}\ntau {row['tau']:,.4g}")
     for key, label in _TERMS.items():
         table.add_row(label, *(f"{row[key]:,.4g}" for row in rows))
     useful = (row["below_one_from"] for row in rows)
@@ -69,6 +69,14 @@ def print_bound(content: dict[str, Any]) -> None:
     console.print(f"constants (the paper does not give A, B, C): {given}", markup=False)
     for name in content["absent"]:
         console.print(f"left out, in no image: {name}", style="yellow", markup=False)
+
+
+def _really(sizes: dict[str, Any], suffix: str) -> str:
+    """The size that the presence matrix gives, if there is one."""
+    if f"exact{suffix}" in sizes:
+        return f"{sizes[f'exact{suffix}']:,}"
+    found = sizes.get(f"simulated{suffix}")
+    return f"{found['value']:,} ({found['low']:,} to {found['high']:,}, simulated)" if found else ""
 
 
 def print_fits(rows: Sequence[GapRow], fits: Sequence[GapFit]) -> None:

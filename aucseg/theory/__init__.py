@@ -1,25 +1,26 @@
 """What the papers prove, as calculators on plain numbers and arrays."""
 
 from aucseg.theory.contrastive import Theorem2, logistic_auc, theorem2, weighted_contrastive
-from aucseg.theory.coverage import CoverageTimes, SimulatedBatchSize, exact_batch_size, simulate_coverage
+from aucseg.theory.coverage import (
+    CoverageTimes,
+    SimulatedBatchSize,
+    coverage_probability,
+    exact_batch_size,
+    simulate_coverage,
+)
 from aucseg.theory.covering import Contraction, DudleyBound, covering_number, dudley_bound, loss_contraction
 from aucseg.theory.crops import crop_hit_probability, crop_presence, crop_probabilities
 from aucseg.theory.decomposition import PairSplit, split_pairs
-from aucseg.theory.gap import GapDesign, GapRow, measure_gaps
+from aucseg.theory.gap import GapRow, measure_gaps
+from aucseg.theory.gap_design import GapDesign
 from aucseg.theory.gap_fit import GapFit, Slope, fit_gaps
-from aucseg.theory.generalization import (
-    BoundTerms,
-    BoundThreshold,
-    first_useful_size,
-    generalization_bound,
-)
+from aucseg.theory.generalization import BoundTerms, generalization_bound
 from aucseg.theory.graphs import FractionalColouring, fractional_chromatic_number
 from aucseg.theory.imbalance import Imbalance, ImbalanceRange, imbalance, imbalance_range
+from aucseg.theory.janson import JansonSum, janson_sum
 from aucseg.theory.overlap import (
     Overlap,
-    RatioTest,
     Remark1,
-    constant_ratio_test,
     false_ratio,
     iou_from_accuracy,
     iou_slope,
@@ -28,9 +29,7 @@ from aucseg.theory.overlap import (
 )
 from aucseg.theory.pair_cover import (
     GreedyGroups,
-    JansonSum,
     greedy_groups,
-    janson_sum,
     ordered_pairs,
     pair_chromatic_number,
     pair_dependency_graph,
@@ -43,14 +42,10 @@ from aucseg.theory.rademacher import (
     linear_rademacher,
     linear_rademacher_bound,
 )
-from aucseg.theory.sampling import (
-    BatchSizes,
-    all_present_probability,
-    batch_sizes,
-    batch_sizes_of_set,
-    minimum_batch_size,
-    necessary_batch_size,
-)
+from aucseg.theory.ratio_test import RatioTest, constant_ratio_test
+from aucseg.theory.sampling import all_present_probability, minimum_batch_size, necessary_batch_size
+from aucseg.theory.sizes import BatchSizes, batch_sizes, batch_sizes_of_set
+from aucseg.theory.threshold import BoundThreshold, first_useful_size
 from aucseg.theory.trust_region import BallMinimum, minimise_in_ball
 
 __all__ = [
@@ -81,6 +76,7 @@ __all__ = [
     "batch_sizes",
     "batch_sizes_of_set",
     "constant_ratio_test",
+    "coverage_probability",
     "covering_number",
     "crop_hit_probability",
     "crop_presence",

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import binom
 
-from aucseg.theory.batches import MAX_CLASSES, absence_counts, missing_from_counts
+from aucseg.theory.batches import MAX_CLASSES, AbsenceCounts, absence_counts, missing_from_counts
 from aucseg.theory.checks import check_delta, check_presence, check_whole
-from aucseg.theory.sampling import BatchSizes, batch_sizes, batch_sizes_of_set
+from aucseg.theory.sizes import BatchSizes, batch_sizes, batch_sizes_of_set
 
 
 @dataclass(frozen=True)
@@ -98,13 +98,7 @@ def exact_batch_size(presence: ArrayLike, delta: float, *, replacement: bool = F
         2
     """
     matrix, sizes = _bracket(presence, delta, replacement)
-    unsure = matrix[:, ~matrix.all(0)]
-    if unsure.shape[1] > MAX_CLASSES:
-        raise ValueError(
-            f"inclusion-exclusion is for at most {MAX_CLASSES} classes, got {unsure.shape[1]}; use "
-            "simulate_coverage"
-        )
-    counts, limit = absence_counts(unsure), 1 - Fraction(repr(float(delta)))
+    counts, limit = _unsure(matrix), 1 - Fraction(repr(float(delta)))
     # the bracket is made in floating point: one more on both sides, lest rounding exclude the answer
     low, high = max(1, sizes.necessary - 1), sizes.union + 1
     high = high if replacement else min(high, len(matrix))
@@ -113,6 +107,34 @@ def exact_batch_size(presence: ArrayLike, delta: float, *, replacement: bool = F
         enough = missing_from_counts(counts, middle, replacement=replacement)[0] >= limit
         low, high = (low, middle) if enough else (middle + 1, high)
     return high
+
+
+def coverage_probability(presence: ArrayLike, batch_size: int, *, replacement: bool = False) -> float:
+    """Probability that a batch holds every class, with real co-occurrence: exact, by inclusion-exclusion.
+
+    Args:
+        presence: which image or crop holds which class, (N, K), at most 20 classes not in all of them.
+        batch_size: images in the batch, at least 1; at most N without replacement.
+        replacement: whether an image may be drawn twice; without, the terms are hypergeometric.
+
+    Returns:
+        The probability, the nearest double of an exact fraction.
+
+    Raises:
+        ValueError: for more than 20 classes, see :func:`simulate_coverage`; for a class in no image; or for
+            values outside their ranges.
+
+    Example:
+        >>> coverage_probability([[1, 0], [0, 1], [1, 1], [1, 0]], 2)
+        0.8333333333333334
+    """
+    matrix = check_presence(presence)
+    size = int(check_whole("batch_size", batch_size, 1, "an empty batch holds no class"))
+    if size > len(matrix) and not replacement:
+        raise ValueError(
+            f"batch_size is {size}; without replacement a batch has at most {len(matrix)} images"
+        )
+    return float(missing_from_counts(_unsure(matrix), size, replacement=replacement)[0])
 
 
 def simulate_coverage(
@@ -150,6 +172,17 @@ def simulate_coverage(
             missing[np.flatnonzero(missing)[came]] = False
             start += block
     return CoverageTimes(np.sort(times), len(matrix), replacement)
+
+
+def _unsure(matrix: NDArray[np.bool_]) -> AbsenceCounts:
+    """Counts of the classes that a batch can miss."""
+    unsure = matrix[:, ~matrix.all(0)]
+    if unsure.shape[1] > MAX_CLASSES:
+        raise ValueError(
+            f"inclusion-exclusion is for at most {MAX_CLASSES} classes, got {unsure.shape[1]}; use "
+            "simulate_coverage"
+        )
+    return absence_counts(unsure)
 
 
 def _bracket(presence: ArrayLike, delta: float, replacement: bool) -> tuple[NDArray[np.bool_], BatchSizes]:

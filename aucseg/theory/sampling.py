@@ -18,44 +18,14 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
 from decimal import Decimal, localcontext
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from aucseg.theory.batches import miss_probabilities
 from aucseg.theory.checks import Floats, check_delta, check_probabilities, check_whole
 
 _WHY_TWO = "a single class needs no batch that holds them all"
-
-
-@dataclass(frozen=True)
-class BatchSizes:
-    """Batch sizes that make a missing class rarer than delta, under four assumptions.
-
-    Always ``necessary <= independent <= union <= sufficient``.
-
-    Attributes:
-        delta: accepted probability that a class is missing.
-        num_classes: number of classes K.
-        min_probability: smallest share of images that holds a class, min p.
-        num_images: images N, drawn without replacement; None if drawn independently from probabilities.
-        necessary: images; no smaller batch does it, however classes occur together.
-        independent: images; the smallest batch if classes occur independently of each other.
-        union: images; sufficient however classes occur together, by the union bound with each p_i.
-        sufficient: images; Proposition 1, the union bound with the smallest p_i for all.
-    """
-
-    delta: float
-    num_classes: int
-    min_probability: float
-    num_images: int | None
-    necessary: int
-    independent: int
-    union: int
-    sufficient: int
 
 
 def minimum_batch_size(num_classes: int, delta: float, min_probability: float) -> int:
@@ -124,7 +94,7 @@ def all_present_probability(probabilities: ArrayLike, batch_size: int, *, method
         >>> all_present_probability([0.5, 0.5], 1)
         0.25
     """
-    values = _check_classes(probabilities)
+    values = check_classes(probabilities)
     size = int(check_whole("batch_size", batch_size, 1, "an empty batch holds no class"))
     missing = (1 - values) ** size
     if method == "product":
@@ -139,73 +109,6 @@ def all_present_probability(probabilities: ArrayLike, batch_size: int, *, method
         for chosen in itertools.combinations(missing.tolist(), count)
     )
     return math.fsum(terms)
-
-
-def batch_sizes(probabilities: ArrayLike, delta: float) -> BatchSizes:
-    """Batch sizes for images drawn independently, from the probability of each class.
-
-    Args:
-        probabilities: p_i that an image holds each class, (K,), in (0, 1].
-        delta: accepted probability that a class is missing, in (0, 1).
-
-    Returns:
-        The batch sizes.
-
-    Raises:
-        ValueError: for a value outside its range or fewer than two classes.
-
-    Example:
-        >>> batch_sizes([0.9, 0.5, 0.01], 0.01).necessary
-        459
-    """
-    values = _check_classes(probabilities)
-    least = float(values.min())
-    low, high = necessary_batch_size(delta, least), minimum_batch_size(len(values), delta, least)
-    # log1p(-1) is -inf, and exp(-inf * B) the 0 that a class in every image is missed with
-    with np.errstate(divide="ignore"):
-        logs = np.log1p(-values)
-    union = _first(lambda size: bool(np.exp(logs * size).sum() <= delta), low, high)
-    whole = math.log1p(-delta)
-    independent = _first(lambda size: bool(np.log1p(-np.exp(logs * size)).sum() >= whole), low, union)
-    return BatchSizes(delta, len(values), least, None, low, independent, union, high)
-
-
-def batch_sizes_of_set(images: ArrayLike, num_images: int, delta: float) -> BatchSizes:
-    """Batch sizes for images drawn without replacement from a set, from the images that hold each class.
-
-    Args:
-        images: images that hold each class, (K,), at least 1 each (AUCSeg, Tables 5 to 7).
-        num_images: images N in the set, at least 2.
-        delta: accepted probability that a class is missing, in (0, 1).
-
-    Returns:
-        The batch sizes, none above N.
-
-    Raises:
-        ValueError: for a value outside its range or fewer than two classes.
-
-    Example:
-        >>> batch_sizes_of_set([10, 5, 1], 10, 0.15).necessary
-        9
-    """
-    total = int(check_whole("num_images", num_images, 2, "a batch is drawn from several images"))
-    held = np.atleast_1d(check_whole("images", images, 0, "it counts images"))
-    if held.max(initial=0) > total:
-        raise ValueError(f"a class is said to be in {held.max():g} of {total} images")
-    shares = _check_classes(held / total)
-    limit = float(check_delta(delta))
-    found: dict[str, int] = {}
-    for size, missing in enumerate(miss_probabilities(held, total)):
-        reached = {
-            "necessary": missing.max() <= limit,
-            "independent": np.prod(1 - missing) >= 1 - limit,
-            "union": missing.sum() <= limit,
-            "sufficient": len(held) * missing.max() <= limit,
-        }
-        found |= {name: size for name, yes in reached.items() if yes and name not in found}
-        if len(found) == len(reached):
-            break
-    return BatchSizes(limit, len(held), float(shares.min()), total, **found)
 
 
 def _smallest_power(factor: int, delta: float, probability: float) -> int:
@@ -224,17 +127,17 @@ def _smallest_power(factor: int, delta: float, probability: float) -> int:
         return math.ceil(size)
 
 
-def _check_classes(probabilities: ArrayLike) -> Floats:
+def check_classes(probabilities: ArrayLike) -> Floats:
+    """Probabilities of at least two classes.
+
+    Args:
+        probabilities: p_i that an image holds each class, (K,), in (0, 1].
+
+    Raises:
+        ValueError: for another shape, a value outside its range or fewer than two classes.
+    """
     values = np.atleast_1d(check_probabilities(probabilities))
     if values.ndim != 1:
         raise ValueError(f"probabilities must have shape (classes,), got {values.shape}")
     check_whole("number of classes", len(values), 2, _WHY_TWO)
     return values
-
-
-def _first(enough: Callable[[int], bool], low: int, high: int) -> int:
-    """Smallest whole number in [low, high] that is enough; high is known to be."""
-    while low < high:
-        middle = (low + high) // 2
-        low, high = (low, middle) if enough(middle) else (middle + 1, high)
-    return high

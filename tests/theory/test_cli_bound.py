@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aucseg.cli.bound import read_gaps
+from aucseg.cli.bound import _object_size, read_gaps
 from aucseg.cli.bound_tables import print_fits
 from aucseg.theory import exact_batch_size, fit_gaps, generalization_bound, imbalance
 
@@ -34,6 +34,7 @@ def test_named_statistics_as_json(run) -> None:
     assert code == 0, err
     content = json.loads(out)
     assert content["batch_sizes"]["exact"] == 93
+    assert content["batch_sizes"]["exact_with_replacement"] == 95
     assert content["batch_sizes"]["with_replacement"]["sufficient"] == 155
     assert content["batch_sizes"]["crops"]["necessary"] > 95
     assert content["tau"]["class"] == "train"
@@ -50,6 +51,27 @@ def test_named_statistics_as_tables(run) -> None:
         assert code == 0, err
         assert "Proposition 1" in out
         assert "never" in out
+        # nothing is cut off at 80 columns
+        assert "…" not in out
+        assert "discretisation" in out
+        assert max(map(len, out.splitlines())) <= 80
+
+
+@pytest.mark.parametrize(
+    ("area", "image", "size"),
+    [
+        (0.2, (10, 20), (1, 1)),
+        (49.0, (10, 20), (7, 7)),
+        (150.0, (10, 20), (10, 15)),
+        (150.0, (20, 10), (15, 10)),
+        (200.0, (10, 20), (10, 20)),
+        (400.0, (20, 20), (20, 20)),
+    ],
+)
+def test_object_of_the_crop_model_keeps_its_area(
+    area: float, image: tuple[int, int], size: tuple[int, int]
+) -> None:
+    assert _object_size(area, image) == size
 
 
 def test_folder_of_masks(run, folder) -> None:

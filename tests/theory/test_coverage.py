@@ -10,7 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aucseg.data import load_statistics
-from aucseg.theory import CoverageTimes, batch_sizes_of_set, exact_batch_size, simulate_coverage
+from aucseg.theory import (
+    CoverageTimes,
+    batch_sizes_of_set,
+    coverage_probability,
+    exact_batch_size,
+    simulate_coverage,
+)
 from aucseg.theory.batches import absence_counts, miss_probability, missing_from_counts
 
 
@@ -59,6 +65,31 @@ def test_distribution_with_replacement(seed: int, images: int, classes: int, siz
         (~presence[list(batch)].any(0)).sum() for batch in itertools.product(range(images), repeat=size)
     ]
     assert found == pytest.approx(np.bincount(missing, minlength=classes + 1) / len(missing))
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    seed=st.integers(0, 999),
+    images=st.integers(3, 5),
+    classes=st.integers(2, 4),
+    size=st.integers(1, 3),
+    replacement=st.booleans(),
+)
+def test_probability_against_all_batches(
+    seed: int, images: int, classes: int, size: int, replacement: bool
+) -> None:
+    presence = draw_matrix(seed, images, classes)
+    found = coverage_probability(presence, size, replacement=replacement)
+    assert found == pytest.approx(complete(presence, size, replacement), abs=1e-15)
+
+
+def test_probability_at_the_exact_size() -> None:
+    presence = load_statistics("cityscapes").presence
+    assert presence is not None
+    assert coverage_probability(presence, 93) >= 0.99 > coverage_probability(presence, 92)
+    assert coverage_probability(presence, 95, replacement=True) >= 0.99
+    assert coverage_probability(presence, 94, replacement=True) < 0.99
+    assert coverage_probability(presence, len(presence)) == 1
 
 
 @pytest.mark.parametrize("replacement", [False, True])
@@ -128,6 +159,14 @@ def test_bad_input_is_refused_in_words() -> None:
         exact_batch_size(np.eye(21), 0.01)
     with pytest.raises(ValueError, match="delta is 0"):
         exact_batch_size(np.eye(2), 0)
+    with pytest.raises(ValueError, match="batch_size is 3; without replacement a batch has at most 2"):
+        coverage_probability(np.eye(2), 3)
+    with pytest.raises(ValueError, match="batch_size is 0"):
+        coverage_probability(np.eye(2), 0)
+    with pytest.raises(ValueError, match="got 21; use simulate_coverage"):
+        coverage_probability(np.eye(21), 2)
+    with pytest.raises(ValueError, match=r"classes \[1\] are in no image"):
+        coverage_probability([[1, 0], [1, 0]], 1)
     with pytest.raises(ValueError, match="draws is 0"):
         simulate_coverage(np.eye(2), draws=0)
     with pytest.raises(ValueError, match="10 draws are too few"):

@@ -11,7 +11,8 @@ from sklearn.metrics import roc_auc_score
 
 from aucseg.cli.bound import read_gaps, write_gaps
 from aucseg.theory import GapDesign, GapRow, fit_gaps, measure_gaps
-from aucseg.theory.gap import RADIUS, _draw, _moments_of, pixel_auc, risk_quadratic
+from aucseg.theory.gap import RADIUS, _moments_of, pixel_auc, risk_quadratic
+from aucseg.theory.gap_design import draw_images
 from tests.repository import ROOT
 
 SMALL = GapDesign(sizes=(8, 32), bursts=(4, 16), test_images=4096, ranked_images=64)
@@ -53,7 +54,7 @@ def test_auc_against_scikit_learn() -> None:
 
 def test_design_sets_tau_and_keeps_the_mean() -> None:
     for burst in (4, 8, 64):
-        images = _draw(GapDesign(), burst, 20_000, 0)
+        images = draw_images(GapDesign(), burst, 20_000, 0)
         counts = np.diff(images.starts[2])
         assert counts.mean() == pytest.approx(4, rel=0.1)
         assert set(counts) <= {1, burst}
@@ -63,7 +64,7 @@ def test_design_sets_tau_and_keeps_the_mean() -> None:
 
 
 def test_more_images_only_append() -> None:
-    few, many = _draw(SMALL, 16, 5, 3), _draw(SMALL, 16, 9, 3)
+    few, many = draw_images(SMALL, 16, 5, 3), draw_images(SMALL, 16, 9, 3)
     for a, b in zip(few.pixels, many.first(5), strict=True):
         assert np.array_equal(a, b)
 
@@ -83,8 +84,8 @@ def test_largest_gap_against_random_scores() -> None:
     """No weights in the ball have a larger difference of the two risks than the one reported."""
     design = replace(SMALL, bursts=(16,), sizes=(8,))
     row = measure_gaps(design, [0])[0]
-    train = risk_quadratic(*_moments_of(_draw(design, 16, 8, 0).pixels))
-    blocks = [_draw(design, 16, 4096, 2**31 + 2).pixels]
+    train = risk_quadratic(*_moments_of(draw_images(design, 16, 8, 0).pixels))
+    blocks = [draw_images(design, 16, 4096, 2**31 + 2).pixels]
     test = risk_quadratic(*_moments_of(blocks[0]))
     rng = np.random.default_rng(0)
     weights = rng.normal(size=(5000, 3, 6))

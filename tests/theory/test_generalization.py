@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 
 import numpy as np
@@ -105,6 +106,31 @@ def test_useful_size_by_trying_all() -> None:
         assert first_useful_size(1.0, 2, 0.5, target=target, pixels=10, cover_a=1e-6).num_images == expected
 
 
+@pytest.mark.parametrize("tau", [1e6, 2.2e9, 1e30])
+def test_useful_size_beyond_64_bits_is_a_whole_number_of_python(tau: float) -> None:
+    found = first_useful_size(tau, 171, 0.01)
+    n = found.num_images
+    assert type(n) is int
+    assert n > 2**63
+    assert found.value is not None
+    assert found.value < 1
+    # the double before does not do, and nothing has wrapped round on the way
+    assert generalization_bound(np.nextafter(float(n), 0), tau, 171, 0.01).total >= 1
+    assert n + n - n == n == json.loads(json.dumps(n))
+
+
+@pytest.mark.parametrize("target", [1e-20, 1e-70, 1e-120])
+def test_useful_size_for_tiny_targets(target: float) -> None:
+    """N squared inside the logarithm is beyond what a double holds; the bound is not."""
+    found = first_useful_size(439, 19, 0.01, target=target)
+    assert found.num_images is not None
+    assert found.value == pytest.approx(target, rel=1e-9)
+    assert found.value < target
+    root = 48 * math.sqrt(2) * 4 * 439 * math.log(found.num_images) / math.sqrt(found.num_images)
+    inside = math.log(2 * 512 * 512) + 2 * math.log(found.num_images)
+    assert found.value == pytest.approx(root * math.sqrt(inside), rel=0.01)  # all but the confidence
+
+
 def test_printed_bound_has_a_limit_and_no_useful_size() -> None:
     found = first_useful_size(439, 19, 0.01, variant="printed")
     assert (found.num_images, found.value) == (None, None)
@@ -166,5 +192,7 @@ def test_bad_input_is_refused_in_words(change: dict[str, object], message: str) 
 def test_solver_says_what_it_cannot_tell() -> None:
     with pytest.raises(ValueError, match=r"below 0\.001"):
         first_useful_size(100, 19, 0.01, cover_b=1e-12, pixels=1)
+    with pytest.raises(ValueError, match="target is 1e-300; no number of images up to"):
+        first_useful_size(100, 19, 0.01, target=1e-300)
     with pytest.raises(ValueError, match="target is 0"):
         first_useful_size(100, 19, 0.01, target=0)

@@ -85,7 +85,7 @@ def test_independent_classes_by_listing_all_batches(probabilities: list[float], 
 def test_without_replacement_by_exact_arithmetic(data: st.DataObject) -> None:
     total = data.draw(st.integers(2, 30))
     images = data.draw(st.lists(st.integers(1, total), min_size=2, max_size=5))
-    delta = data.draw(st.integers(1, 98)) / 100 + 0.005  # no share of whole numbers that small equals it
+    delta = data.draw(st.integers(1, 99)) / 100  # many are the probability itself: ties count as reached
     sizes = batch_sizes_of_set(images, total, delta)
 
     def miss(size: int) -> list[Fraction]:
@@ -101,6 +101,37 @@ def test_without_replacement_by_exact_arithmetic(data: st.DataObject) -> None:
     for name, enough in reached.items():
         expected = next(size for size in range(total + 1) if enough(miss(size)))
         assert getattr(sizes, name) == expected, name
+
+
+@pytest.mark.parametrize(
+    ("images", "total", "delta", "size"),
+    [(1, 200, 0.005, 199), (1, 10, 0.1, 9), (1, 5, 0.6, 2), (2, 5, 0.3, 2), (1, 100, 0.01, 99)],
+)
+def test_ties_without_replacement(images: int, total: int, delta: float, size: int) -> None:
+    """(N - B) / N equals delta for one image; floating point alone would ask for one image more."""
+    found = batch_sizes_of_set([images, total], total, delta)
+    assert (found.necessary, found.independent, found.union) == (size, size, size)
+
+
+@few
+@given(
+    tenths=st.lists(st.integers(1, 10), min_size=2, max_size=4),
+    percent=st.integers(1, 99),
+    scale=st.booleans(),
+)
+def test_independent_draws_by_exact_arithmetic(tenths: list[int], percent: int, scale: bool) -> None:
+    """Decimals whose sums and products equal delta now and then; with ``scale`` all are a tenth as large."""
+    base = 100 if scale else 10
+    sizes = batch_sizes([t / base for t in tenths], percent / 100)
+    misses, limit = [1 - Fraction(t, base) for t in tenths], Fraction(percent, 100)
+    reached = {
+        "necessary": lambda b: max(misses) ** b <= limit,
+        "independent": lambda b: math.prod(1 - m**b for m in misses) >= 1 - limit,
+        "union": lambda b: sum(m**b for m in misses) <= limit,
+        "sufficient": lambda b: len(misses) * max(misses) ** b <= limit,
+    }
+    for name, enough in reached.items():
+        assert getattr(sizes, name) == next(b for b in itertools.count(1) if enough(b)), name
 
 
 def test_a_batch_of_all_images_is_always_enough() -> None:
