@@ -23,7 +23,7 @@ from aucseg.plots.diagram.labels import (
     short_name,
 )
 from aucseg.plots.diagram.layout import Grid, arrange
-from aucseg.plots.diagram.routing import Route, routes
+from aucseg.plots.diagram.routing import routes
 
 # Fill and outline, after the palette of Okabe and Ito, whose colours are told apart without red or green.
 _COLORS = {

@@ -40,8 +40,9 @@ class Block:
     """A part of a network that a picture shows as one.
 
     Attributes:
-        name: path of its module; in the encoder with the resolution, as ``"encoder.layer3 1/16"``. ``"image"``
-            and ``"logits"`` are the ends, and a concatenation or sum has the path of the module that does it.
+        name: path of its module; in the encoder with the resolution, as ``"encoder.layer3 1/16"``. A sum,
+            product or concatenation has the path of the module that does it. The ends are ``"image"`` and
+            ``"logits"``.
         kind: what it is, in words.
         role: ``"head"`` is what is neither encoder nor decoder, ``"auxiliary"`` what evaluation does without.
         outputs: what it hands on, the finest resolution first; most blocks have one.

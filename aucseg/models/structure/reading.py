@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import heapq
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
 from torch import nn
 
 from aucseg.models.structure.blocks import JOINS, Block, Edge, Output, Role, Structure
+from aucseg.models.structure.costs import count_parameters, multiply_adds
+from aucseg.models.structure.flow import Flow, origins, reachable
+from aucseg.models.structure.groups import Part
 from aucseg.models.structure.kinds import describe_all
-from aucseg.models.structure.partition import (
-    Flow,
-    Part,
-    flows,
-    origins,
-    partition,
-    reachable,
-    stride_of,
-)
-from aucseg.models.structure.tracing import Operation, Trace, trace
-
-Names = Sequence[str | None]
+from aucseg.models.structure.partition import partition, stride_of
+from aucseg.models.structure.tracing import Trace, trace
+from aucseg.models.structure.wiring import Names, all_wires, in_order, join_names, targets_of
 
 
 def network_structure(network: nn.Module, size: tuple[int, int] = (96, 160)) -> Structure:
@@ -48,18 +41,18 @@ def network_structure(network: nn.Module, size: tuple[int, int] = (96, 160)) -> 
     found = partition(network, calls, size)
     names = _names(network, found.members)
     keys: list[list[str | None]] = [[part and names[part] for part in blocks] for blocks in found.blocks]
-    parameters = _parameters(network, calls, keys)
-    work = _multiply_adds(calls, keys)
-    joins = _joins(calls[0].operations, keys[0])
-    for number, name in joins.items():
-        keys[0][number] = name
-    wires = _wires(calls, keys)
+    parameters = count_parameters(network, calls, keys)
+    work = multiply_adds(calls, keys)
     kinds = {names[part]: _kind(network, members) for part, members in found.members.items()}
-    kinds |= {name: JOINS[calls[0].operations[number].name] for number, name in joins.items()}
-    targets = _targets(wires)
+    for number, name in join_names(calls[0].operations, keys[0]).items():
+        keys[0][number] = name
+        kinds[name] = JOINS[calls[0].operations[number].name]
+    wires = all_wires(calls, keys)
+    targets = targets_of(wires)
     shapes = _handed_over(calls, keys, wires)
     losses = _losses(calls[0], keys[0])
-    order = _in_order(dict.fromkeys(name for blocks in keys for name in blocks if name), targets)
+    order = in_order(dict.fromkeys(name for blocks in keys for name in blocks if name), targets)
+    rank = {name: number for number, name in enumerate(order)}
     return Structure(
         type(network).__name__,
         size,
@@ -68,7 +61,7 @@ def network_structure(network: nn.Module, size: tuple[int, int] = (96, 160)) -> 
                 name,
                 kinds[name],
                 _role(name, targets),
-                tuple(sorted((_output(s, size) for s in shapes[name]), key=_finest)),
+                tuple(sorted((_output(shape, size) for shape in shapes[name]), key=_finest)),
                 parameters[name],
                 work[name],
                 tuple(losses[name]),
@@ -77,12 +70,9 @@ def network_structure(network: nn.Module, size: tuple[int, int] = (96, 160)) -> 
         ),
         tuple(
             Edge(wire.source, wire.target, _output(wire.shape, size))
-            for wire in sorted(wires, key=lambda wire: (order.index(wire.source), order.index(wire.target)))
+            for wire in sorted(wires, key=lambda w: (rank[w.source], rank[w.target], w.shape))
         ),
     )
-
-
-# Names and kinds
 
 
 def _names(network: nn.Module, members: Mapping[Part, list[Part]]) -> dict[Part, str]:
@@ -127,67 +117,6 @@ def _kind(network: nn.Module, parts: Sequence[Part]) -> str:
     return describe_all([network.get_submodule(path) for path in paths])
 
 
-# Wires
-
-
-def _joins(operations: Sequence[Operation], names: Names) -> dict[int, str]:
-    """Operations between blocks that join what several made for several to read, and names for them."""
-    sources = [{name for name, _ in found} for found in origins(operations, names)]
-    readers: list[set[int | str]] = [set() for _ in operations]
-    joins: dict[int, str] = {}
-    for number, operation in reversed(list(enumerate(operations))):
-        name, inputs = names[number], [i for i, _ in operation.inputs]
-        ready = [{names[i]} if names[i] else sources[i] for i in inputs]
-        joining = name is None and operation.name in JOINS and sources[number] not in ready
-        if joining and len(readers[number]) > 1:
-            joins[number] = f"{operation.scope[-1]} " if operation.scope else ""
-        for i in inputs:
-            readers[i] |= {name or number} if name or number in joins else readers[number]
-    named: dict[int, str] = {}
-    counts: Counter[str] = Counter()
-    for number in sorted(joins):
-        name = joins[number] + JOINS[operations[number].name]
-        counts[name] += 1
-        named[number] = f"{name} ({counts[name]})" if counts[name] > 1 else name
-    return named
-
-
-def _wires(calls: Sequence[Trace], keys: Sequence[Names]) -> set[Flow[str]]:
-    """Flows of training, and those of evaluation that lead where training's do not."""
-    wires = flows(calls[0].operations, keys[0])
-    before = _targets(wires)
-    for wire in flows(calls[1].operations, keys[1]):
-        if wire.target not in reachable(wire.source, before):
-            wires.add(wire)
-    return wires
-
-
-def _targets(wires: Iterable[Flow[str]]) -> dict[str, set[str]]:
-    targets: dict[str, set[str]] = defaultdict(set)
-    for wire in wires:
-        targets[wire.source].add(wire.target)
-    return targets
-
-
-def _in_order(names: Iterable[str], targets: Mapping[str, set[str]]) -> list[str]:
-    """Names in the order that they came in, but none before what it gets data from."""
-    rank = {name: number for number, name in enumerate(names)}
-    waits = Counter(target for found in targets.values() for target in found)
-    ready = [(rank[name], name) for name in rank if not waits[name]]
-    order = []
-    while ready:
-        _, name = heapq.heappop(ready)
-        order.append(name)
-        for target in targets.get(name, ()):
-            waits[target] -= 1
-            if not waits[target]:
-                heapq.heappush(ready, (rank[target], target))
-    return order
-
-
-# What a block is and has
-
-
 def _role(name: str, targets: Mapping[str, set[str]]) -> Role:
     if name in ("image", "logits"):
         return "image" if name == "image" else "logits"
@@ -204,8 +133,8 @@ def _output(shape: tuple[int, ...], size: tuple[int, int]) -> Output:
     return Output(own[:1] if set(own[1:]) == {1} else own, stride_of(shape, size))
 
 
-def _finest(output: Output) -> tuple[bool, int]:
-    return output.stride is None, output.stride or 0
+def _finest(output: Output) -> tuple[bool, int, tuple[int, ...]]:
+    return output.stride is None, output.stride or 0, output.shape
 
 
 def _handed_over(
@@ -231,42 +160,3 @@ def _losses(call: Trace, names: Names) -> dict[str, list[str]]:
         for name in direct or {name for number in numbers for name, _ in before[number]}:
             losses[name].append(term)
     return losses
-
-
-def _parameters(network: nn.Module, calls: Sequence[Trace], keys: Sequence[Names]) -> Counter[str]:
-    """Number of parameters of each block, each counted where it is read first."""
-    owner: dict[str, str] = {}
-    for call, names in zip(calls, keys, strict=True):
-        for operation, name in zip(call.operations, names, strict=True):
-            for parameter in operation.parameters:
-                if name is not None:
-                    owner.setdefault(parameter, name)
-    counts: Counter[str] = Counter()
-    for parameter, tensor in network.named_parameters():
-        if parameter not in owner:
-            raise ValueError(
-                f"parameter {parameter!r} of {type(network).__name__} is read by no module of its encoder, "
-                "decoder or heads; a picture without it would not be one of the network"
-            )
-        counts[owner[parameter]] += tensor.numel()
-    return counts
-
-
-def _multiply_adds(calls: Sequence[Trace], keys: Sequence[Names]) -> Counter[str]:
-    """Multiply-adds of each block in evaluation, and of those that only training has."""
-    training, evaluation = (_work(call.operations, names) for call, names in zip(calls, keys, strict=True))
-    there = {name for name in keys[1] if name}
-    return evaluation + Counter({name: work for name, work in training.items() if name not in there})
-
-
-def _work(operations: Sequence[Operation], names: Names) -> Counter[str]:
-    work: Counter[str] = Counter()
-    reader: list[str | None] = [None] * len(operations)
-    for number, operation in reversed(list(enumerate(operations))):
-        # what happens between blocks is the work of the first that reads it
-        name = names[number] or reader[number]
-        if name is not None:
-            work[name] += operation.multiply_adds
-            for i, _ in operation.inputs:
-                reader[i] = name
-    return work

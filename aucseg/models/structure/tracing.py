@@ -103,7 +103,7 @@ class _Recorder(TorchDispatchMode):
         self.features: frozenset[int] = frozenset()
         self._scope: list[str] = []
         self._numbers = {id(image): 0}
-        self._names = {id(tensor): (name,) for name, tensor in parameters.items()}
+        self._names: dict[int, tuple[str, ...]] = {id(tensor): (name,) for name, tensor in parameters.items()}
         # a tensor that is freed could pass its id on
         self._kept: list[Any] = [image, parameters]
 
@@ -175,4 +175,4 @@ def _mode(network: nn.Module, training: bool) -> Iterator[None]:
 
 def _image_channels(network: nn.Module) -> int:
     """Channels of the images: of the first features of an encoder as smp has them, which are the image."""
-    return int(network.get_submodule("encoder").out_channels[0])  # type: ignore[index, arg-type]
+    return int(network.get_submodule("encoder").out_channels[0])  # type: ignore[index]

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from itertools import permutations
+from itertools import pairwise, permutations
 
 from aucseg.models.structure.blocks import Structure
-from aucseg.plots.diagram.layout import Grid, Place
+from aucseg.plots.diagram.layout import Grid
 
 # What one source hands on at one stride goes one way as far as it can.
 Net = tuple[str, int | None]
@@ -63,8 +63,7 @@ class _Router:
             stride = edge.output.stride if edge.output.stride in place.rows else next(iter(place.rows))
             wanted[(edge.source, stride), edge.target] = None
         self._ends = self._ports(list(wanted))
-        short = sorted(wanted, key=lambda item: self._reach(*item))
-        for net, target in short:
+        for net, target in sorted(wanted, key=lambda item: self._reach(*item)):
             self._route(net, target)
 
     def _reach(self, net: Net, target: str) -> tuple[int, int]:
@@ -148,17 +147,13 @@ class _Router:
             *((channel - 0.5, height) for channel, height in bends),
             (self._places[target].column + 0.0, end),
         ]
-        return [
-            (a[1], a[0], b[0])
-            for a, b in zip(stops, stops[1:], strict=False)
-            if a[1] == b[1] and a[0] != b[0]
-        ]
+        return [(a[1], a[0], b[0]) for a, b in pairwise(stops) if a[1] == b[1] and a[0] != b[0]]
 
     def _meets(self, height: float, left: float, right: float, net: Net) -> bool:
         """Whether a level piece lies on another's; in a track there is room for several."""
         return height % 1 != 0 and any(
-            other != net and abs(height - h) < PORT / 2 and left < r and l < right
-            for h, l, r, other in self._taken
+            other != net and abs(height - h) < PORT / 2 and left < end and start < right
+            for h, start, end, other in self._taken
         )
 
 
