@@ -8,10 +8,10 @@ from safetensors.torch import save_file
 from torch.utils.flop_counter import FlopCounterMode
 
 from aucseg.models import create_model
-from aucseg.models.encoders.stdc import DenseConcatenation, STDCEncoder, stdc_encoders
+from aucseg.models.encoders.stdc import STDC_ENCODERS, DenseConcatenation, STDCEncoder
 from tests.models.formulas import convolved, shaken
 
-NAMES = sorted(stdc_encoders)
+NAMES = sorted(STDC_ENCODERS)
 
 
 def _images(batch=1, height=64, width=96, channels=3):
