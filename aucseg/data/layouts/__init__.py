@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING
 from aucseg.data.layouts.base import Access, Layout
 from aucseg.data.layouts.patterns import pattern_layout
 from aucseg.data.layouts.registry import detect, find_layout, list_datasets, locate, named_layout
+from aucseg.data.listing import Listing, Pair
 
 if TYPE_CHECKING:
     from aucseg.data.layouts.opening import open_dataset
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 __all__ = [
     "Access",
     "Layout",
+    "Listing",
+    "Pair",
     "detect",
     "find_layout",
     "list_datasets",
