@@ -98,12 +98,15 @@ class Structure:
         size: height and width of the image that it was read off.
         blocks: in the order of the call, from the image to the logits; no block gets data from a later one.
         edges: with evaluation's own, if it takes another way than training.
+        unread: number of parameters that neither mode reads, such as those of a layer that an encoder has for
+            classification. With those of the blocks they are all.
     """
 
     network: str
     size: tuple[int, int]
     blocks: tuple[Block, ...]
     edges: tuple[Edge, ...]
+    unread: int = 0
 
     def block(self, name: str) -> Block:
         """The block of a name.

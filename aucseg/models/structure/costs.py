@@ -3,40 +3,45 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-
-from torch import nn
+from collections.abc import Mapping, Sequence
 
 from aucseg.models.structure.tracing import Operation, Trace
 from aucseg.models.structure.wiring import Names
 
 
-def count_parameters(network: nn.Module, calls: Sequence[Trace], keys: Sequence[Names]) -> Counter[str]:
-    """Number of parameters of each block, each counted where it is read first.
+def count_parameters(calls: Sequence[Trace], keys: Sequence[Names], sizes: Mapping[str, int]) -> Counter[str]:
+    """Number of parameters of each block, each parameter where it is read first.
 
     Args:
-        network: the network.
-        calls: of it.
+        calls: of a network.
         keys: names of the blocks of their operations.
-
-    Raises:
-        ValueError: if a parameter is read in no block.
+        sizes: of all parameters by name.
     """
     owner: dict[str, str] = {}
     for call, names in zip(calls, keys, strict=True):
-        for operation, name in zip(call.operations, names, strict=True):
+        for operation, name in zip(call.operations, readers(call.operations, names), strict=True):
             for parameter in operation.parameters:
                 if name is not None:
                     owner.setdefault(parameter, name)
     counts: Counter[str] = Counter()
-    for parameter, tensor in network.named_parameters():
-        if parameter not in owner:
-            raise ValueError(
-                f"parameter {parameter!r} of {type(network).__name__} is read by no module of its encoder, "
-                "decoder or heads; a picture without it would not be one of the network"
-            )
-        counts[owner[parameter]] += tensor.numel()
+    for parameter, name in owner.items():
+        counts[name] += sizes[parameter]
     return counts
+
+
+def readers(operations: Sequence[Operation], names: Names) -> list[str | None]:
+    """The block of each operation; of one between blocks, the first that reads its result.
+
+    Args:
+        operations: of one call.
+        names: of the block of each, None between blocks.
+    """
+    found = list(names)
+    for number, operation in reversed(list(enumerate(operations))):
+        for i, _ in operation.inputs:
+            if names[i] is None:
+                found[i] = found[number]
+    return found
 
 
 def multiply_adds(calls: Sequence[Trace], keys: Sequence[Names]) -> Counter[str]:
@@ -53,12 +58,7 @@ def multiply_adds(calls: Sequence[Trace], keys: Sequence[Names]) -> Counter[str]
 
 def _work(operations: Sequence[Operation], names: Names) -> Counter[str]:
     work: Counter[str] = Counter()
-    reader: list[str | None] = [None] * len(operations)
-    for number, operation in reversed(list(enumerate(operations))):
-        # what happens between blocks is the work of the first that reads it
-        name = names[number] or reader[number]
+    for operation, name in zip(operations, readers(operations, names), strict=True):
         if name is not None:
             work[name] += operation.multiply_adds
-            for i, _ in operation.inputs:
-                reader[i] = name
     return work

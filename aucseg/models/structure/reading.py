@@ -33,7 +33,7 @@ def network_structure(network: nn.Module, size: tuple[int, int] = (96, 160)) -> 
             map of it, and are multiples of the network's stride.
 
     Raises:
-        ValueError: if height and width are equal, or a parameter belongs to no block.
+        ValueError: if height and width are equal.
     """
     if size[0] == size[1]:
         raise ValueError(f"height and width must differ, got {size}; take (96, 160) for example")
@@ -41,7 +41,8 @@ def network_structure(network: nn.Module, size: tuple[int, int] = (96, 160)) -> 
     found = partition(network, calls, size)
     names = _names(network, found.members)
     keys: list[list[str | None]] = [[part and names[part] for part in blocks] for blocks in found.blocks]
-    parameters = count_parameters(network, calls, keys)
+    sizes = {name: parameter.numel() for name, parameter in network.named_parameters()}
+    parameters = count_parameters(calls, keys, sizes)
     work = multiply_adds(calls, keys)
     kinds = {names[part]: _kind(network, members) for part, members in found.members.items()}
     for number, name in join_names(calls[0].operations, keys[0]).items():
@@ -72,6 +73,7 @@ def network_structure(network: nn.Module, size: tuple[int, int] = (96, 160)) -> 
             Edge(wire.source, wire.target, _output(wire.shape, size))
             for wire in sorted(wires, key=lambda w: (rank[w.source], rank[w.target], w.shape))
         ),
+        sum(sizes.values()) - sum(parameters.values()),
     )
 
 
