@@ -14,6 +14,7 @@ from rich.progress import (
     DownloadColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
     TextColumn,
     TransferSpeedColumn,
 )
@@ -24,13 +25,14 @@ from aucseg.cli.errors import plain_errors
 from aucseg.data import download
 from aucseg.data.archives import ARCHIVES, get_archive, instructions
 from aucseg.data.errors import DataError
-from aucseg.data.layouts import find_layout, list_datasets, locate, named_layout
+from aucseg.data.layouts import Layout, find_layout, list_datasets, locate, named_layout
 from aucseg.data.prepare import prepare as prepare_folder
 from aucseg.data.spec import ClassSpec, load_spec
 from aucseg.hints import did_you_mean
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Workers = Annotated[int | None, typer.Option(min=1, help="Threads that read files.")]
+As = Annotated[str | None, typer.Option("--as", help="The data set that PATH holds, if not found by itself.")]
 Images = Annotated[str | None, typer.Option(help="Where images lie, for example imgs/{name}_img.jpg.")]
 Masks = Annotated[str | None, typer.Option(help="Where masks lie, for example gts/{name}_gt.png.")]
 
@@ -49,6 +51,34 @@ def resolve(target: str) -> tuple[Path, ClassSpec | None]:
     if Path(target).exists() or target not in list_datasets() or target == "folder":
         return Path(target), None
     return locate(target), load_spec(target) if target in download.SOURCES else None
+
+
+def resolve_layout(
+    target: str, kind: str | None, images: str | None, masks: str | None
+) -> tuple[Path, ClassSpec | None, Layout | None]:
+    """The folder, its label set as `resolve` gives it, and its layout as far as the user named one.
+
+    Args:
+        target: a folder, or the name of a data set.
+        kind: the data set that it holds, if the user says so.
+        images: pattern of the images, if the user gives one.
+        masks: pattern of the masks.
+
+    Raises:
+        DataError: if a named data set is nowhere, or the folder not in the layout.
+        ValueError: for an unknown kind, or patterns that do not fit.
+    """
+    root, spec = resolve(target)
+    if kind is None and images is None and masks is None:
+        return root, spec, None
+    layout, root = named_layout(kind or "folder", root, images, masks)
+    return root, spec, layout
+
+
+def progress_bar(*columns: ProgressColumn) -> Progress:
+    """A progress bar on standard error that leaves nothing behind, and is silent where nobody looks."""
+    console = Console(stderr=True)
+    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
 
 
 def list_command(as_json: AsJson = False) -> None:
@@ -107,7 +137,7 @@ def get(
         terms = download.SOURCES[name].terms if name in download.SOURCES else find_layout(name).access.terms
         typer.echo(terms)
         columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-        with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        with progress_bar(*columns) as bar:
             task = bar.add_task(name, total=None)
 
             def show(done: int, total: int | None) -> None:
@@ -136,7 +166,7 @@ def prepare(
         layout, place = named_layout(name, root, images, masks)
         target = dest or paths.dataset(f"{name}-prepared" if size is None else f"{name}-{size[0]}x{size[1]}")
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-        with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        with progress_bar(*columns) as bar:
             tasks: dict[str, Any] = {}
 
             def show(its: str, done: int, total: int) -> None:

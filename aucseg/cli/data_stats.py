@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 
 from aucseg import paths
-from aucseg.cli.data_sets import resolve
+from aucseg.cli.data_sets import As, AsJson, Images, Masks, Workers, progress_bar, resolve_layout
 from aucseg.cli.errors import plain_errors
 from aucseg.cli.stats_tables import print_stats, summarize
 from aucseg.data.classes import read_classes
@@ -31,8 +31,11 @@ _LONG = 2000  # masks from which on a killed scan is worth going on with
 def stats(
     path: Target,
     split: Annotated[str, typer.Option(help="The split to count; all for all together.")] = "train",
+    kind: As = None,
+    images: Images = None,
+    masks: Masks = None,
     regions: Annotated[bool, typer.Option("--regions", help="Count connected regions too.")] = False,
-    workers: Annotated[int | None, typer.Option(min=1, help="Threads that read files.")] = None,
+    workers: Workers = None,
     scheduler: Annotated[
         str | None, typer.Option(help="Address of a Dask cluster, for example tcp://10.0.0.1:8786.")
     ] = None,
@@ -45,28 +48,33 @@ def stats(
     write: Annotated[
         bool, typer.Option("--write", help="Write class_stats.csv of all splits, and mask_counts_SPLIT.npz.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """The long tail in numbers: shares of pixels and images, groups, imbalance factors."""
     with plain_errors(ValueError, OSError):
-        root, spec = resolve(path)
-        layout = detect(root)
+        root, spec, layout = resolve_layout(path, kind, images, masks)
+        layout = layout or detect(root)
         if layout is not None and write:
             raise DataError(f"{layout.name!r} keeps no counts", remedy="see `aucseg data prepare`")
         splits = list_splits(root) if layout is None else layout.splits(layout.locate(root))
         whole = split == "all" and split not in splits
         # a split that is not there is asked for last, so that its error names those that are
         names = splits if whole else dict.fromkeys((*splits, split)) if write else (split,)
-        scanned = {
-            name: _scan(_source(root, name, spec, layout), root, name, regions, workers, scheduler, partial)
-            for name in names
-        }
+
+        def scan(name: str) -> MaskCounts:
+            source = _source(root, name, spec, layout)
+            return _scan(source, root, name, regions, workers, scheduler, partial)
+
+        scanned = {name: scan(name) for name in names}
         if write:
             for file in _write(root, scanned, spec):
                 typer.echo(f"wrote {file}", err=True)
         counts = join(list(scanned.values())) if whole else scanned[split]
         if layout is not None:
             spec = layout.spec
+            if layout.name == "folder" and not layout.grouped:  # by what a training would see, as everywhere
+                base = "train" if "train" in splits else splits[0]
+                spec = _grouped_by(scanned.get(base) or scan(base), spec)
         elif spec is None:
             spec = _named_groups(root, scanned.get("train"))
         result = summarize(str(root), split, counts.statistics(spec), counts)
@@ -96,8 +104,7 @@ def _scan(
     key = hashlib.sha256(f"{root.resolve()}\n{split}\n{regions}".encode()).hexdigest()[:16]
     folder = paths.runs() / "scans" if partial is None and len(source) >= _LONG else partial
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+    with progress_bar(*columns) as bar:
         task = bar.add_task(f"{split} masks", total=len(source))
         return scan_masks(
             source,
@@ -124,9 +131,13 @@ def _named_groups(root: Path, train: MaskCounts | None) -> ClassSpec:
     table = read_classes(root)
     if train is None or table.groups() is not None or read_pixel_share(root, table) is not None:
         return resolve_spec(root, None)[1]
-    counts = train.label_counts()
+    names, colors = zip(*((row.name, row.color) for row in table.classes), strict=True)
+    return _grouped_by(train, ClassSpec(root.resolve().name, names, colors, ("middle",) * len(names)))
+
+
+def _grouped_by(counted: MaskCounts, spec: ClassSpec) -> ClassSpec:
+    """A label set with the groups that follow from counted masks."""
+    counts = counted.label_counts()
     shares = tuple(float(share) for share in counts.pixel_share)
     images = tuple(float(share) for share in counts.image_share)
-    colors = tuple(row.color for row in table.classes)
-    groups = groups_by_pixel_share(shares)
-    return ClassSpec(root.resolve().name, train.class_names, colors, groups, images, shares)
+    return replace(spec, groups=groups_by_pixel_share(shares), pixel_share=shares, image_share=images)

@@ -7,14 +7,12 @@ from typing import Annotated
 
 import typer
 
-from aucseg.cli.data_sets import AsJson, Images, Masks, Workers, resolve
+from aucseg.cli.data_sets import As, AsJson, Images, Masks, Workers, resolve_layout
 from aucseg.cli.data_tables import print_report
 from aucseg.cli.errors import plain_errors
-from aucseg.data.layouts import named_layout
 from aucseg.data.verify import verify as verify_folder
 
 Target = Annotated[str, typer.Argument(metavar="PATH", help="A folder, or the name of a known data set.")]
-As = Annotated[str | None, typer.Option("--as", help="The data set that PATH holds, if not found by itself.")]
 
 
 def verify(
@@ -28,10 +26,7 @@ def verify(
 ) -> None:
     """Open every file and print all problems; exit code 1 if there is one."""
     with plain_errors(ValueError, OSError):
-        root, spec = resolve(path)
-        layout = None
-        if kind is not None or images is not None or masks is not None:
-            layout, root = named_layout(kind or "folder", root, images, masks)
+        root, spec, layout = resolve_layout(path, kind, images, masks)
         report = verify_folder(root, split or None, spec=spec, layout=layout, workers=workers)
     if as_json:
         typer.echo(json.dumps(report.to_dict(), indent=1))

@@ -139,3 +139,20 @@ def test_published_layouts_keep_no_counts(tmp_path: Path) -> None:
     result = run(WRITERS["ade20k"](tmp_path / "ade20k"), "--write")
     assert result.exit_code == 1
     assert "error: 'ade20k' keeps no counts; see `aucseg data prepare`" in result.stderr
+
+
+def test_own_names_of_files(tiny_camvid: Path) -> None:
+    """A folder that is not in the package's layout is counted by patterns, with the same groups."""
+    expected = json.loads(run(tiny_camvid, "--split", "val", "--json").stdout)
+    (tiny_camvid / "images").rename(tiny_camvid / "imgs")
+    (tiny_camvid / "annotations").rename(tiny_camvid / "gts")
+    where = ("--images", "imgs/{split}/{name}.jpg", "--masks", "gts/{split}/{name}.png")
+    found = json.loads(run(tiny_camvid, *where, "--split", "val", "--json").stdout)
+    assert found == expected
+    result = run(tiny_camvid, *where, "--write")
+    assert result.exit_code == 1
+    assert "'folder' keeps no counts" in result.stderr
+    result = run(tiny_camvid, "--images", "imgs/{name}.jpg")
+    assert result.exit_code == 1
+    assert "images and masks are patterns for 'folder', given both or not at all" in result.stderr
+    assert run(tiny_camvid, "--as", "ade20k").exit_code == 1
