@@ -22,7 +22,7 @@ _RESIZE = (
     *("upsample_bicubic2d", "upsample_bilinear2d", "upsample_nearest2d"),
 )
 _JOIN = ("add", "add_", "mul", "mul_", "sum", "relu", "relu_", "sigmoid")
-_DROP = ("bernoulli_", "div_", "native_dropout", "empty_like")
+_DROP = ("bernoulli_", "div_", "empty_like", "native_dropout", "new_empty")
 _ROUTING = frozenset((*_MOVE, *_RESIZE, *_JOIN, *_DROP))
 # A decoder of so few modules is looked into; what branches in it too, up to so many blocks.
 _FEW, _MANY = 3, 12

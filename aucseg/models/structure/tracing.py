@@ -104,6 +104,7 @@ class _Recorder(TorchDispatchMode):
         self._scope: list[str] = []
         self._numbers = {id(image): 0}
         self._names: dict[int, tuple[str, ...]] = {id(tensor): (name,) for name, tensor in parameters.items()}
+        self._owed: dict[int, int] = {}
         # a tensor that is freed could pass its id on
         self._kept: list[Any] = [image, parameters]
 
@@ -121,21 +122,17 @@ class _Recorder(TorchDispatchMode):
         self._kept += made
         inputs = tuple((self._numbers[id(t)], tuple(t.shape)) for t in read if id(t) in self._numbers)
         names = tuple(dict.fromkeys(name for t in read for name in self._names.get(id(t), ())))
-        if not inputs:
+        flops = flop_registry.get(func._overloadpacket)
+        work = flops(*args, **kwargs, out_val=result) // 2 if flops else 0
+        # what is done to weights alone is done for the first operation that reads it
+        work += sum(self._owed.pop(id(tensor), 0) for tensor in read)
+        if not inputs and made:
             self._names |= {id(tensor): names for tensor in made}
+            self._owed[id(made[0])] = work
         if not inputs or not made:
             return result
-        flops = flop_registry.get(func._overloadpacket)
-        self.operations.append(
-            Operation(
-                func._overloadpacket.__name__,
-                tuple(self._scope),
-                inputs,
-                names,
-                tuple(made[0].shape),
-                flops(*args, **kwargs, out_val=result) // (2 * _BATCH) if flops else 0,
-            )
-        )
+        name, shape = func._overloadpacket.__name__, tuple(made[0].shape)
+        self.operations.append(Operation(name, tuple(self._scope), inputs, names, shape, work // _BATCH))
         # an operation in place gives back the tensor that it got: from here on it is this one's
         self._numbers |= {id(tensor): len(self.operations) - 1 for tensor in made}
         return result
