@@ -103,6 +103,14 @@ def places(slider: Any) -> list[float]:
     return [low, middle, high]
 
 
+def steps_from_its_end(slider: Any) -> float:
+    """How many steps a slider stands from its lower end."""
+    at = slider.value
+    if isinstance(slider, ipywidgets.FloatLogSlider):
+        at = np.log(at) / np.log(slider.base)
+    return float((at - slider.min) / slider.step)
+
+
 def test_some_notebooks_have_sliders() -> None:
     assert {path.stem for path in WITH_SLIDERS} >= {"generalization_bound", "memory_bank", "sampling_bound"}
 
@@ -119,6 +127,11 @@ def test_every_slider_changes_what_is_shown(path: Path, monkeypatch: pytest.Monk
         sliders = notebook.widget.kwargs_widgets
         assert len(sliders) >= 3
         for slider in sliders:
+            # JupyterLab moves a slider to its nearest step when it is shown, and what is drawn with it
+            steps = steps_from_its_end(slider)
+            assert steps == pytest.approx(round(steps), abs=1e-6), (
+                f"{slider.description} starts off its steps"
+            )
             start = slider.value
             put_out = []
             for value in places(slider):
