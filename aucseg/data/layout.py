@@ -24,6 +24,18 @@ def read_split(root: Path, split: str) -> tuple[str, ...]:
         DataError: if the folder or the split file is missing, the split is empty, a name repeats or
             would lead outside the folder.
     """
+    names, problems = list_names(root, split)
+    if problems:
+        raise problems[0]
+    return names
+
+
+def list_names(root: Path, split: str) -> tuple[tuple[str, ...], list[DataError]]:
+    """Names of a split's items that can be used, in their order, each once; and what is wrong with others.
+
+    Raises:
+        DataError: if the folder or the split file is missing, or the split is empty.
+    """
     if not root.is_dir():
         raise DataError("no such folder", file=root, remedy="check the path of the data set")
     path = root / "splits" / f"{split}.txt"
@@ -32,14 +44,17 @@ def read_split(root: Path, split: str) -> tuple[str, ...]:
         raise DataError(
             "no such split file", file=path, remedy=f"splits found: {there}; a split file holds a name a line"
         )
-    names = read_names(path)
-    name, times = Counter(names).most_common(1)[0]
-    if times > 1:
-        raise DataError(f"{name!r} stands there {times} times", file=path, remedy="keep one")
-    for name in names:
+    names, problems = [], []
+    for name, times in Counter(read_names(path)).items():
+        if times > 1:
+            problems.append(DataError(f"{name!r} stands there {times} times", file=path, remedy="keep one"))
         if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
-            raise DataError(f"{name!r} leads outside the folder", file=path, remedy="use plain names")
-    return names
+            problems.append(
+                DataError(f"{name!r} leads outside the folder", file=path, remedy="use plain names")
+            )
+        else:
+            names.append(name)
+    return tuple(names), problems
 
 
 def read_names(path: Path) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from aucseg.data.errors import DataError
-from aucseg.data.layout import IMAGE_SUFFIXES, image_path, mask_path, read_split
+from aucseg.data.layout import IMAGE_SUFFIXES, image_path, list_names, mask_path
 
 
 @dataclass(frozen=True)
@@ -58,10 +58,10 @@ def list_folder(root: Path, split: str) -> Listing:
     """The items of a split in the layout of `FolderDataset`, by its list.
 
     Raises:
-        DataError: if the list is missing, empty, or names an item twice or outside the folder.
+        DataError: if the list is missing or empty.
     """
-    listing = Listing()
-    names = read_split(root, split)
+    names, problems = list_names(root, split)
+    listing = Listing(problems=problems)
     for name in names:
         found: list[Path | None] = []
         for find in (image_path, mask_path):

@@ -169,6 +169,9 @@ def open_picture(path: Path, kind: str) -> Image.Image:
             image.load()
             return image
     except _BROKEN as error:
+        if isinstance(error, FileNotFoundError) and not path.is_symlink():  # a link has lost its file
+            remedy = "add it or take its name out of the split's list"
+            raise DataError(f"missing {kind}", file=path, remedy=remedy) from error
         # Pillow's own message repeats the path, or is empty.
         reason = type(error).__name__ if str(path) in str(error) or not str(error) else str(error)
         size = _size(path)

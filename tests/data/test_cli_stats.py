@@ -94,9 +94,11 @@ def test_partial_results_of_many_masks(tiny_camvid: Path, monkeypatch: pytest.Mo
 def test_all_bad_masks_are_named(tiny_camvid: Path) -> None:
     for name in ("train_001", "train_003"):
         (tiny_camvid / f"annotations/train/{name}.png").write_bytes(b"x")
+    (tiny_camvid / "annotations/train/train_002.png").unlink()
     result = run(tiny_camvid)
     assert result.exit_code == 1
-    assert "2 of 4 masks could not be counted" in result.stderr
+    assert "train_002.png: missing mask; add it or take" in result.stderr
+    assert "3 of 4 masks could not be counted" in result.stderr
     assert "train_001.png: unreadable mask" in result.stderr
     assert "train_003.png: unreadable mask" in result.stderr
 

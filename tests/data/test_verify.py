@@ -116,3 +116,17 @@ def test_shared_pack_is_clean(camvid_pack: Path) -> None:
     assert report.sizes == {(360, 480): 101}
     # class_stats.csv of the pack was counted by another program
     assert report.counts["val"].pixels.tolist()[:2] == [1601620, 4531180]
+
+
+def test_a_bad_name_in_a_list_hides_no_other_item(tiny_camvid: Path) -> None:
+    (tiny_camvid / "splits/train.txt").write_text("train_000\n../../secret\ntrain_001\ntrain_000\n/abs\n")
+    (tiny_camvid / "annotations/train/train_001.png").write_bytes(b"x")
+    report = verify(tiny_camvid, ["train"])
+    assert report.splits == {"train": 2}
+    assert [p.what.partition(" (")[0] for p in report.problems] == [
+        "'train_000' stands there 2 times",
+        "'../../secret' leads outside the folder",
+        "'/abs' leads outside the folder",
+        "unreadable mask",
+    ]
+    assert report.counts["train"].num_images == 1

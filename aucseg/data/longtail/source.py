@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from aucseg.data.classes import VOID, read_classes
-from aucseg.data.layout import mask_path, read_split
+from aucseg.data.layout import read_split
 from aucseg.data.layouts.base import Layout
 from aucseg.data.reading import read_ids
 from aucseg.data.spec import ClassSpec
@@ -81,7 +81,8 @@ def folder_masks(root: str | os.PathLike[str], split: str, spec: ClassSpec | Non
         spec: the label set, whose order the train ids take; the order of ``classes.csv`` if None.
 
     Raises:
-        DataError: if the folder, its class table or the split is missing or wrong, or a mask is not there.
+        DataError: if the folder, its class table or the split is missing or wrong. A mask that is not there
+            is a matter of the scan, which reports all of them.
     """
     folder = Path(root)
     table = read_classes(folder)
@@ -89,7 +90,7 @@ def folder_masks(root: str | os.PathLike[str], split: str, spec: ClassSpec | Non
         table.check_names(spec)
     names = spec.names if spec is not None else tuple(row.name for row in table.classes)
     items = read_split(folder, split)
-    places = [mask_path(folder, split, name) for name in items]
+    places = [folder / "annotations" / split / f"{name}.png" for name in items]
     return MaskSource(items, places, partial(read_ids, table=table), table.lookup(names), names)
 
 
