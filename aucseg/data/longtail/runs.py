@@ -55,15 +55,18 @@ def encode_runs(ids: np.ndarray, lookup: np.ndarray, num_classes: int) -> Runs:
     """
     width = ids.shape[1]
     flat = np.ascontiguousarray(ids).reshape(-1)
-    breaks = np.zeros(flat.size, bool)
-    breaks[_last_of_runs(flat)[:-1] + 1] = True
-    breaks[::width] = True
-    starts = np.flatnonzero(breaks)
-    ends = np.append(starts[1:], flat.size)
-    classes = lookup[flat[starts]]
-    # neighbours whose values differ and whose class does not are one run
-    new = np.append(True, (classes[1:] != classes[:-1]) | (starts[1:] % width == 0))
-    classes, starts, ends = classes[new], starts[new], ends[np.append(new[1:], True)]
+    if not flat.size:
+        return Runs(np.zeros(0, np.uint8), np.zeros(0, np.int64), np.zeros(0, np.int64), width)
+    ends = _last_of_runs(flat, width)
+    classes = lookup.take(flat.take(ends))
+    ends += 1
+    starts = np.empty_like(ends)
+    starts[0], starts[1:] = 0, ends[:-1]
+    wanted = lookup[(lookup >= 0) & (lookup < num_classes)]
+    if len(set(wanted.tolist())) < len(wanted):
+        # neighbours whose values differ and whose class does not are one run
+        new = np.append(True, (classes[1:] != classes[:-1]) | (starts[1:] % width == 0))
+        classes, starts, ends = classes[new], starts[new], ends[np.append(new[1:], True)]
     held = (classes >= 0) & (classes < num_classes)
     return Runs(classes[held].astype(np.uint8), starts[held], ends[held], width)
 
@@ -85,15 +88,18 @@ def region_classes(runs: Runs, *, connectivity: int = 8) -> np.ndarray:
         raise ValueError(f"connectivity is 4 or 8, got {connectivity}")
     count = len(runs.starts)
     reach = connectivity == 8
-    row_start = runs.starts - runs.starts % runs.width + runs.width
-    low = np.maximum(runs.starts + runs.width - reach, row_start)
-    high = np.minimum(runs.ends + runs.width + reach, row_start + runs.width)
+    if not count:
+        return np.zeros(0, np.uint8)
+    rows = np.arange(0, int(runs.ends[-1]) + runs.width, runs.width)
+    next_row = np.repeat(rows[1:], np.diff(np.searchsorted(runs.starts, rows)))  # where it begins
+    low = np.maximum(runs.starts + (runs.width - reach), next_row)
+    high = np.minimum(runs.ends + (runs.width + reach), next_row + runs.width)
     first = np.searchsorted(runs.ends, low, side="right")  # the first run of the next row that ends after low
     after = np.searchsorted(runs.starts, high, side="left")
     touching = after - first
     upper = np.repeat(np.arange(count), touching)
     lower = np.arange(len(upper)) + np.repeat(first - (np.cumsum(touching) - touching), touching)
-    same = runs.classes[upper] == runs.classes[lower]
+    same = runs.classes.take(upper) == runs.classes.take(lower)
     edges = (upper[same], lower[same])
     graph = coo_array((np.ones(len(edges[0]), bool), edges), shape=(count, count))
     regions, label = connected_components(graph, directed=False)
@@ -102,10 +108,12 @@ def region_classes(runs: Runs, *, connectivity: int = 8) -> np.ndarray:
     return found
 
 
-def _last_of_runs(flat: np.ndarray) -> np.ndarray:
-    """Ascending positions after which the value changes, and the last position; at least one pixel."""
+def _last_of_runs(flat: np.ndarray, width: int | None = None) -> np.ndarray:
+    """Ascending positions after which the value changes, or a row of ``width`` ends; at least one pixel."""
     ends = np.empty(-(-flat.size // 8) * 8, bool)
     np.not_equal(flat[1:], flat[:-1], out=ends[: flat.size - 1])
+    if width is not None:
+        ends[width - 1 : flat.size : width] = True
     ends[flat.size - 1] = True
     ends[flat.size :] = False
     eights = ends.view(np.uint64)
