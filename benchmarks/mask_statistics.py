@@ -4,7 +4,8 @@ Parts of the table, each a ratio of candidates that took turns in one run:
 
 - ``throughput``: masks of CamVid where it is found, else generated ones, with as many threads for each
   candidate. ``decode`` is ``np.asarray(Image.open(file))`` and nothing else; ``speed`` is the candidate's
-  throughput divided by that of ``decode``.
+  throughput divided by that of ``decode``. The scan reads gray masks with OpenCV, an extra, where it is
+  installed; then there are rows for its bare decoding and for the scan without it, too.
 - ``classes``: the same shapes filled with 19 and with 171 classes; ``ratio`` is the time of the candidate
   divided by that of 19 classes.
 - ``growth``: 1,250 to 10,000 masks, each in a process of its own; ``cpu_microseconds_per_mask``, and
@@ -21,6 +22,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -34,6 +36,7 @@ from timing import quartiles, turns
 from aucseg.data.camvid import find_root
 from aucseg.data.counts import default_workers
 from aucseg.data.errors import DataError
+from aucseg.data.gray_png import decode_gray_png
 from aucseg.data.longtail import MaskSource, folder_masks, scan_masks, train_id_lookup
 from aucseg.data.reading import read_ids
 
@@ -91,12 +94,21 @@ def throughput(repetitions: int, number: int) -> Iterator[Row]:
                 for _ in pool.map(lambda place: np.bincount(source.read(place).ravel()), source.places):
                     pass
 
+        def by_opencv() -> None:
+            with ThreadPoolExecutor(workers) as pool:
+                for _ in pool.map(decode_gray_png, source.places):
+                    pass
+
+        by_pillow = replace(source, read=lambda place: np.asarray(Image.open(place)))
         candidates = {
             "decode": decode,
             "bincount of each mask": bincount,
             "scan": lambda: scan_masks(source, workers=workers),
             "scan with regions": lambda: scan_masks(source, workers=workers, regions=True),
         }
+        if decode_gray_png(source.places[0]) is not None:
+            candidates["decode by OpenCV"] = by_opencv
+            candidates["scan without OpenCV"] = lambda: scan_masks(by_pillow, workers=workers)
         pixels = sum(np.asarray(Image.open(place)).size for place in source.places)
         candidates, processor = clocked(candidates)
         times = turns(candidates, repetitions=repetitions, device="cpu")

@@ -11,6 +11,7 @@ from PIL import Image
 
 from aucseg.data.classes import NOT_A_LABEL, ClassTable
 from aucseg.data.errors import DataError
+from aucseg.data.gray_png import decode_gray_png
 
 # What Pillow raises for damaged files, over its formats.
 _BROKEN = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, Image.DecompressionBombError)
@@ -37,6 +38,8 @@ def read_ids(path: Path, table: ClassTable | None) -> np.ndarray:
     Raises:
         DataError: for a file that cannot be decoded, a colour that no row has, values over 255.
     """
+    if (gray := decode_gray_png(path)) is not None:
+        return gray
     mask = open_picture(path, "mask")
     if mask.mode in ("RGB", "RGBA"):
         return _ids_from_colors(np.array(mask.convert("RGB")), table, path)
@@ -67,7 +70,8 @@ def read_gray_ids(path: Path) -> np.ndarray:
     Raises:
         DataError: as :func:`read_ids`, and for a colour mask.
     """
-    return _ids_of(open_picture(path, "mask"), path)
+    gray = decode_gray_png(path)
+    return _ids_of(open_picture(path, "mask"), path) if gray is None else gray
 
 
 def read_indexed(path: Path, palette: np.ndarray) -> np.ndarray:
@@ -105,6 +109,8 @@ def read_luminance(path: Path) -> np.ndarray:
     Raises:
         DataError: if the file cannot be decoded, or has more than 8 bits a channel.
     """
+    if (gray := decode_gray_png(path)) is not None:
+        return gray
     mask = open_picture(path, "mask")
     if mask.mode.startswith(("I", "F")):
         raise DataError(f"mask of mode {mask.mode!r}", file=path, remedy="save it as 8-bit gray")

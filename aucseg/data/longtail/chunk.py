@@ -131,7 +131,7 @@ def count_chunk(chunk: Chunk) -> ChunkResult:
         np.searchsorted(image, np.arange(len(histograms) + 1)),
         class_.astype(np.uint8),
         pixels[image, class_],
-        pixels[:, VOID],
+        pixels[:, VOID].copy(),  # a view would keep all of it
         np.stack(regions)[image, class_].astype(np.int32) if chunk.regions else None,
     )
     return ChunkResult(counts, ())

@@ -1,0 +1,127 @@
+"""OpenCV gives the pixels that Pillow gives, or leaves the file to Pillow."""
+
+from __future__ import annotations
+
+import struct
+import sys
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from PIL import Image
+
+from aucseg.data import gray_png
+from aucseg.data.errors import DataError
+from aucseg.data.gray_png import decode_gray_png
+from aucseg.data.reading import read_gray_ids, read_ids, read_luminance
+
+pytest.importorskip("cv2", reason="OpenCV is an extra: pip install aucseg[fast]")
+READERS = (lambda path: read_ids(path, None), read_gray_ids, read_luminance)
+KEEP = [HealthCheck.function_scoped_fixture]
+
+
+@pytest.fixture
+def without_opencv(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setitem(sys.modules, "cv2", None)
+    gray_png._opencv.cache_clear()
+    yield
+    gray_png._opencv.cache_clear()
+
+
+def write(path: Path, seed: int = 0, size: tuple[int, int] = (24, 31)) -> np.ndarray:
+    """Smooth shapes and some noise, so that Pillow uses all five filters of PNG."""
+    rng = np.random.default_rng(seed)
+    y, x = np.ogrid[: size[0], : size[1]]
+    ids = ((x + 2 * y) // 7 + (x * y) // 40).astype(np.uint8)
+    ids[rng.random(size) < 0.05] = 255
+    Image.fromarray(ids).save(path)
+    return ids
+
+
+@settings(deadline=None, max_examples=25, suppress_health_check=KEEP)
+@given(
+    ids=arrays(np.uint8, st.tuples(st.integers(1, 9), st.integers(1, 17)), elements=st.integers(0, 255)),
+    level=st.integers(0, 9),
+)
+def test_pixels_of_pillow(tmp_path: Path, ids: np.ndarray, level: int) -> None:
+    path = tmp_path / "mask.png"
+    Image.fromarray(ids).save(path, compress_level=level)
+    decoded = decode_gray_png(path)
+    assert decoded is not None
+    for found in (decoded, *(read(path) for read in READERS)):
+        np.testing.assert_array_equal(found, np.asarray(Image.open(path)), strict=True)
+
+
+@pytest.mark.parametrize("mode", ["1", "P", "RGB", "LA", "I;16"])
+def test_other_files_are_left_to_pillow(tmp_path: Path, mode: str) -> None:
+    path = tmp_path / "mask.png"
+    Image.new(mode, (5, 4)).save(path)
+    assert decode_gray_png(path) is None
+    Image.new("L", (5, 4)).save(tmp_path / "mask.bmp")
+    assert decode_gray_png(tmp_path / "mask.bmp") is None
+    assert decode_gray_png(tmp_path / "missing.png") is None
+
+
+def test_a_transparent_value_is_a_value(tmp_path: Path) -> None:
+    path = tmp_path / "mask.png"
+    ids = np.arange(12, dtype=np.uint8).reshape(3, 4)
+    Image.fromarray(ids).save(path, transparency=3)
+    for read in READERS:
+        np.testing.assert_array_equal(read(path), ids, strict=True)
+
+
+@pytest.mark.usefixtures("without_opencv")
+def test_without_opencv(tmp_path: Path) -> None:
+    path = tmp_path / "mask.png"
+    ids = write(path)
+    assert decode_gray_png(path) is None
+    for read in READERS:
+        np.testing.assert_array_equal(read(path), ids, strict=True)
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_damaged_files(tmp_path: Path, seed: int) -> None:
+    """Cut off, a bit flipped, some bytes lost: what Pillow refuses is refused, what it reads is the same."""
+    path = tmp_path / "mask.png"
+    write(path, seed)
+    content = bytearray(path.read_bytes())
+    rng = np.random.default_rng(seed)
+    at = int(rng.integers(0, len(content)))
+    if seed % 3 == 0:
+        del content[at:]
+    elif seed % 3 == 1:
+        content[at] ^= 1 << int(rng.integers(0, 8))
+    else:
+        del content[at : at + 5]
+    path.write_bytes(content)
+    found = [_pixels(path)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(gray_png, "_opencv", lambda: None)
+        found.append(_pixels(path))
+    assert found[0] == found[1]
+
+
+def _pixels(path: Path) -> tuple[str, object]:
+    try:
+        ids = read_ids(path, None)
+    except DataError as error:
+        return "error", str(error)
+    return "pixels", ids.tolist()
+
+
+def test_a_header_that_promises_too_much(tmp_path: Path) -> None:
+    """A few bytes must not make the decoder ask for gigabytes."""
+    path = tmp_path / "mask.png"
+    Image.new("L", (1, 1)).save(path)
+    content = bytearray(path.read_bytes())
+    content[16:24] = struct.pack(">II", 60_000, 60_000)
+    content[29:33] = struct.pack(">I", zlib.crc32(content[12:29]))
+    path.write_bytes(content)
+    assert decode_gray_png(path) is None
+    with pytest.raises(DataError, match="unreadable mask"):
+        read_ids(path, None)
