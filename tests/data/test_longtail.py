@@ -28,6 +28,7 @@ from aucseg.data.longtail import (
     scan_masks,
     train_id_lookup,
 )
+from aucseg.data.longtail.chunk import count_chunk, cut
 from aucseg.data.longtail.runs import encode_runs, region_classes, value_histogram
 from aucseg.data.reading import read_ids
 from aucseg.data.spec import ClassSpec
@@ -268,3 +269,14 @@ def test_source_that_does_not_fit(files: MaskSource) -> None:
         replace(files, lookup=np.zeros(5, np.int16))
     with pytest.raises(ValueError, match="1 to 255 classes, got 0"):
         replace(files, class_names=())
+
+
+def test_what_a_task_leaves_holds_nothing_else(tiny_camvid: Path) -> None:
+    """A view into the table of a task would keep 2 KiB a mask: 200 MiB for the masks of COCO-Stuff."""
+    (chunk,) = cut(folder_masks(tiny_camvid, "train"), 64, regions=True)
+    counts = count_chunk(chunk).counts
+    assert counts is not None
+    for name in ("offsets", "entry_class", "entry_pixels", "image_void", "entry_regions"):
+        array = getattr(counts, name)
+        held = array if array.base is None else array.base
+        assert held.nbytes <= 2 * array.nbytes, name
