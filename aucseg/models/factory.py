@@ -90,11 +90,10 @@ def create_model(
 def _check_encoder(encoder: str) -> None:
     """Refuse an encoder that nobody has, with the nearest name."""
     if encoder.startswith("tu-"):
-        known = timm.list_models()
-        if not timm.is_model(encoder[3:]):
-            raise ValueError(
-                f"timm has no encoder {encoder[3:]!r}; {_nearest(encoder[3:].split('.')[0], known)}"
-            )
+        name = encoder[3:]
+        if not timm.is_model(name):
+            hint = _nearest(name.partition(".")[0], timm.list_models())
+            raise ValueError(f"timm has no encoder {name!r}; {hint}")
     elif encoder not in encoders:
         raise ValueError(f"unknown encoder {encoder!r}; {_nearest(encoder, encoders)}")
 

@@ -9,6 +9,7 @@ from torchvision.ops import Conv2dNormActivation
 
 from aucseg.models.networks.auxiliary import AuxiliaryTerm, Classifier, Outputs, resized_cross_entropy
 from aucseg.models.networks.dilated import DilatedNetwork
+from aucseg.models.networks.precision import full_precision, without_autocast
 
 # Queries and keys of the position attention have this part of the channels of the values.
 _REDUCTION = 8
@@ -67,8 +68,8 @@ class ChannelAttention(nn.Module):
         """(B,C,h,w) from (B,C,h,w)."""
         flat = x.flatten(2)
         # Energies are sums over all pixels: half precision would round them by more than their differences.
-        with torch.autocast(x.device.type, enabled=False):
-            exact = flat if flat.dtype == torch.float64 else flat.float()
+        with without_autocast(flat):
+            exact = full_precision(flat)
             energy = exact @ exact.transpose(1, 2)
             attention = (energy.amax(dim=-1, keepdim=True) - energy).softmax(dim=-1)
         gathered = attention.to(flat.dtype) @ flat

@@ -13,6 +13,7 @@ from torchvision.ops import Conv2dNormActivation
 
 from aucseg.models.networks.auxiliary import Classifier, resize
 from aucseg.models.networks.base import Network, build_encoder
+from aucseg.models.networks.precision import without_autocast
 
 _GROUPS = 32
 _EPS = 1e-6
@@ -80,7 +81,7 @@ class NonNegativeFactorisation(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B,C,H,W), not negative, to the same size."""
         # the updates divide small numbers by small numbers: half precision has not the range
-        with torch.autocast(x.device.type, enabled=False):
+        with without_autocast(x):
             columns = x.flatten(2).to(torch.promote_types(x.dtype, torch.float32))
             if self.training:
                 drawn = torch.rand(len(x), *self.bases.shape[1:], device=x.device, dtype=columns.dtype)
