@@ -28,7 +28,8 @@ def cutout(image: Any, mask: Any) -> np.ndarray:
         image: (3, h, w), uint8 or floating point in [0, 1].
         mask: (h, w), boolean.
     """
-    rgb = to_rgb(image)
+    # always channels first here: of an object three pixels wide the shape alone would not tell
+    rgb = np.moveaxis(np.asarray(image), 0, -1)
     if rgb.dtype != np.uint8:
         rgb = (255 * np.clip(rgb, 0, 1)).round().astype(np.uint8)
     return np.dstack((rgb, np.where(np.asarray(mask), 255, 0).astype(np.uint8)))

@@ -43,6 +43,13 @@ def test_a_cutout_is_the_object_and_nothing_else(batch, bank):
     assert half.ravel().tolist() == [128, 128, 128, 0]
 
 
+def test_a_cutout_may_be_three_pixels_wide():
+    image = torch.arange(3 * 8 * 3, dtype=torch.uint8).reshape(3, 8, 3)
+    picture = plots.cutout(image, torch.ones(8, 3, dtype=torch.bool))
+    assert picture.shape == (8, 3, 4)
+    assert (picture[..., :3] == image.permute(1, 2, 0).numpy()).all()
+
+
 def test_an_outline_surrounds_what_was_pasted(batch, bank):
     after_images, after = bank(*batch)
     _, ax = plt.subplots()
