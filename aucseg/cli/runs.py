@@ -37,6 +37,9 @@ class DatasetName(StrEnum):
 
     streets = "streets"
     camvid = "camvid"
+    cityscapes = "cityscapes"
+    ade20k = "ade20k"
+    coco_stuff = "coco_stuff"
     folder = "folder"
 
 
