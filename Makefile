@@ -20,7 +20,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 NBSTRIPOUT := $(BIN)/nbstripout --extra-keys "metadata.papermill cell.metadata.papermill"
 NOTEBOOKS := $(wildcard notebooks/*.ipynb)
-BENCHMARKS := auc_loss pixel_auc memory_bank bank_memory mask_statistics streets transforms
+BENCHMARKS := auc_loss pixel_auc memory_bank bank_memory mask_statistics networks streets transforms
 
 .PHONY: help venv book test lint types unit notebooks book-smoke rerun format lab bench clean distclean
 

@@ -123,6 +123,15 @@ def test_targets_in_the_prose_exist() -> None:
         assert named <= targets, f"{path.name}: {named - targets}"
 
 
+def test_make_bench_measures_what_is_committed() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    measured = re.search(r"^BENCHMARKS := (.+)$", makefile, re.MULTILINE)
+    assert measured is not None
+    files = {path.stem for path in (ROOT / "data" / "benchmarks").glob("*.csv")}
+    assert files == set(measured[1].split())
+    assert all((ROOT / "benchmarks" / f"{name}.py").is_file() for name in files)
+
+
 def test_version_is_one() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
