@@ -11,7 +11,14 @@ from aucseg.experiments.class_change import (
 )
 from aucseg.experiments.compare import class_iou, effects, interval, side_by_side, summarise, tidy
 from aucseg.experiments.findings import FINDINGS, Finding
-from aucseg.experiments.profiles import PROFILES, base_config, default_seeds, make_config, network_changes
+from aucseg.experiments.profiles import (
+    CHOSEN,
+    PROFILES,
+    base_config,
+    default_seeds,
+    make_config,
+    network_changes,
+)
 from aucseg.experiments.published import (
     PublishedError,
     published_datasets,
@@ -22,6 +29,7 @@ from aucseg.experiments.store import RecordStore
 from aucseg.experiments.wording import beside_published, differences_in_words, in_words, paired_difference
 
 __all__ = [
+    "CHOSEN",
     "EXPERIMENTS",
     "FINDINGS",
     "PROFILES",

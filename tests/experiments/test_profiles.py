@@ -7,8 +7,8 @@ import csv
 import pytest
 
 from aucseg import paths
-from aucseg.experiments import PROFILES, default_seeds, make_config
-from aucseg.training import ConfigError, train
+from aucseg.experiments import CHOSEN, EXPERIMENTS, PROFILES, default_seeds, get_experiment, make_config
+from aucseg.training import BankConfig, ConfigError, train
 from tests.data.layouts.writers import WRITERS
 
 PRINTED = {
@@ -63,3 +63,34 @@ def test_the_paper_profile_trains_on_the_published_layout(dataset, tmp_path):
     record = train(config, tmp_path / "run", progress=False)
     assert 0 <= record.metrics["mIoU"] <= 1
     assert len(record.history["step"]) == 2
+
+
+# The weights of the release, 4:1, 1:1 and 1:1, are those of half the square.
+@pytest.mark.parametrize(
+    ("dataset", "choice"),
+    [("cityscapes", (2.0, 1.0, 1.0)), ("ade20k", (0.5, 0.05, 0.4)), ("coco_stuff", (2.0, 0.05, 0.1))],
+)
+def test_weights_and_ratios_are_those_released_for_the_data_set(dataset, choice):
+    (run,) = (
+        r for r in get_experiment("ablation_components").runs(dataset, "paper", [0]) if r.arm.name == "both"
+    )
+    for config in (run.config, make_config(dataset, "paper")):
+        assert config.loss.name == "auc"
+        assert (config.loss.ce_weight, config.bank.sample_ratio, config.bank.resize_ratio) == choice
+        assert config.optim.decoder_factor == 10
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+@pytest.mark.parametrize("dataset", [*PRINTED, "folder"])
+def test_every_arm_is_a_valid_run_at_the_published_settings(name, dataset, tmp_path):
+    runs = get_experiment(name).runs(dataset, "paper", [0], root=str(tmp_path))
+    assert all(run.config.data.name == dataset for run in runs)
+
+
+def test_what_an_arm_names_is_not_replaced_by_the_choice():
+    config = make_config(
+        "ade20k", "paper", loss={"ce_weight": 3.0}, bank={"resize_ratio": CHOSEN, "sample_ratio": 0.3}
+    )
+    assert (config.loss.ce_weight, config.bank.sample_ratio, config.bank.resize_ratio) == (3.0, 0.3, 0.4)
+    other = make_config("cityscapes", "paper", bank={"kind": "fixed_pixels", "image_share": 0.1})
+    assert (other.bank.kind, other.bank.sample_ratio) == ("fixed_pixels", BankConfig().sample_ratio)

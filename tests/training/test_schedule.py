@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
-from aucseg.training import OptimConfig, learning_rate
+from aucseg.experiments import make_config
+from aucseg.training import OptimConfig, SegmentationDataModule, SegmentationModule, learning_rate
 
 
 @pytest.mark.parametrize(
@@ -27,8 +29,6 @@ def test_power_and_no_warmup():
 
 
 def test_agrees_with_torch_polynomial_decay():
-    import torch
-
     optim = OptimConfig(lr=0.1, steps=20, warmup_steps=0, power=0.9)
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.1)
     oracle = torch.optim.lr_scheduler.PolynomialLR(optimizer, total_iters=20, power=0.9)
@@ -36,3 +36,26 @@ def test_agrees_with_torch_polynomial_decay():
         assert learning_rate(step, optim) == pytest.approx(oracle.get_last_lr()[0], rel=1e-9)
         optimizer.step()
         oracle.step()
+
+
+@pytest.mark.parametrize("network", ["unet", "segnext"])
+def test_the_decoder_has_a_rate_of_its_own(network):
+    """One step of AdamW from fresh weights moves each of them by its rate, whatever the gradient."""
+    config = make_config(
+        "streets",
+        "smoke",
+        model={"name": network, "encoder": "resnet18", "options": {}},
+        optim={"lr": 1e-3, "weight_decay": 0, "warmup_steps": 0, "decoder_factor": 10},
+    )
+    module = SegmentationModule(config, SegmentationDataModule(config).spec)
+    before = {name: weight.detach().clone() for name, weight in module.model.named_parameters()}
+    optimizer = module.configure_optimizers()["optimizer"]
+    for weight in before:
+        module.model.get_parameter(weight).grad = torch.ones_like(before[weight])
+    optimizer.step()
+    inside = set(module.model.encoder.parameters())
+    moved = {True: [], False: []}
+    for name, weight in module.model.named_parameters():
+        moved[weight in inside].append((before[name] - weight.detach()).flatten())
+    assert torch.cat(moved[True]).numpy() == pytest.approx(1e-3, rel=1e-3)
+    assert torch.cat(moved[False]).numpy() == pytest.approx(1e-2, rel=1e-3)

@@ -19,6 +19,8 @@ ABLATION_COMPONENTS = Experiment(
     table="table_03",
 )
 
+_AUC_1 = AUC | {"ce_weight": 1.0}
+
 SENSITIVITY = Experiment(
     name="sensitivity",
     title="How much do the weight of the cross entropy, the bank's ratios and the learning rate matter?",
@@ -29,14 +31,14 @@ SENSITIVITY = Experiment(
                 f"{label}, rate {lr:g}",
                 {"loss": loss, "bank": None, "data": VAL, "optim": {"lr": lr}},
             )
-            for name, label, loss in (("baseline", "cross entropy", CE), ("auc", "+ AUC, λ = 1", AUC))
+            for name, label, loss in (("baseline", "cross entropy", CE), ("auc", "+ AUC, λ = 1", _AUC_1))
             for lr in (2e-3, 5e-3, 1e-2, 2e-2)
         ),
         *(
             Arm(
                 f"auc_lambda_{weight:g}",
                 f"+ AUC, λ = {weight:g}",
-                {"loss": AUC | {"ce_weight": weight}, "bank": None, "data": VAL},
+                {"loss": _AUC_1 | {"ce_weight": weight}, "bank": None, "data": VAL},
             )
             for weight in (0.25, 4.0)
         ),
@@ -45,7 +47,7 @@ SENSITIVITY = Experiment(
                 f"both_bank_{sample:g}_{resize:g}",
                 f"AUCSeg, λ = 1, R_S = {sample:g}, R_R = {resize:g}",
                 {
-                    "loss": AUC,
+                    "loss": _AUC_1,
                     "bank": {"sample_ratio": sample, "resize_ratio": resize},
                     "data": VAL,
                 },

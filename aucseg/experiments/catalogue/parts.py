@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from aucseg.experiments.profiles import CHOSEN
+
 CE: dict[str, Any] = {"name": "cross_entropy"}
-AUC: dict[str, Any] = {"name": "auc", "ce_weight": 1.0}
-# What the released code uses on Cityscapes (the paper names ratios for ADE20K only), and the best of the
-# three that SENSITIVITY tries on validation streets.
-BANK: dict[str, Any] = {"sample_ratio": 1.0, "resize_ratio": 1.0}
+AUC: dict[str, Any] = {"name": "auc", "ce_weight": CHOSEN}
+BANK: dict[str, Any] = {"sample_ratio": CHOSEN, "resize_ratio": CHOSEN}
 VAL: dict[str, Any] = {"eval_split": "val"}  # choices are made here, claims are made on test
