@@ -206,11 +206,11 @@ class SegmentationModule(LightningModule):
         """AdamW and the schedule of AUCSeg F.2."""
         optim = self.config.optim
         # The rate is the scheduler's alone: with a base of 1 its factor is the rate itself.
-        encoder, rest = [], []
+        encoder: dict[str, Any] = {"params": []}
+        rest: dict[str, Any] = {"params": [], "lr": optim.decoder_factor}
         for name, parameter in self.model.named_parameters():
-            (encoder if name.startswith("encoder.") else rest).append(parameter)
-        groups = [{"params": encoder}, {"params": rest, "lr": optim.decoder_factor}]
-        optimizer = torch.optim.AdamW(groups, lr=1.0, weight_decay=optim.weight_decay)
+            (encoder if name.startswith("encoder.") else rest)["params"].append(parameter)
+        optimizer = torch.optim.AdamW([encoder, rest], lr=1.0, weight_decay=optim.weight_decay)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: learning_rate(step, optim))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
