@@ -21,6 +21,7 @@ from aucseg.experiments.profiles import (
 )
 from aucseg.experiments.published import (
     PublishedError,
+    published_curve,
     published_datasets,
     published_effects,
     published_table,
@@ -59,6 +60,7 @@ __all__ = [
     "network_changes",
     "paired_difference",
     "published_change",
+    "published_curve",
     "published_datasets",
     "published_effects",
     "published_table",

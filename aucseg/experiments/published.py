@@ -9,6 +9,9 @@ import pandas as pd
 from aucseg import paths
 from aucseg.experiments.catalogue import Experiment
 
+# split of a published table: metric of a record
+_METRICS = {"overall": "mIoU"} | {group: f"mIoU_{group}" for group in ("head", "middle", "tail")}
+
 
 class PublishedError(ValueError):
     """A published table that cannot be read; the message names the file and the remedy."""
@@ -70,14 +73,38 @@ def published_effects(experiment: Experiment, dataset: str | None = None) -> pd.
         )
     rows = table[table["dataset"] == dataset]
     arms = _arms_of_rows(experiment, rows)
-    split_to_metric = {"overall": "mIoU"} | {g: f"mIoU_{g}" for g in ("head", "middle", "tail")}
-    frame = pd.DataFrame(
-        {"arm": arms, "metric": rows["split"].map(split_to_metric), "value": rows["value"]}
-    ).dropna(subset="arm")
+    frame = pd.DataFrame({"arm": arms, "metric": rows["split"].map(_METRICS), "value": rows["value"]}).dropna(
+        subset="arm"
+    )
     values = frame.set_index(["arm", "metric"])["value"]
     against = [(experiment.comparisons.get(arm, arm), metric) for arm, metric in values.index]
     frame["effect"] = frame["value"].to_numpy() - values.reindex(against).to_numpy()
     return frame.reset_index(drop=True)
+
+
+def published_curve(experiment: Experiment, dataset: str) -> pd.DataFrame:
+    """What the paper prints over the number that an experiment changes: ``value``, ``metric``, ``printed``.
+
+    Args:
+        experiment: the table.
+        dataset: which of the :func:`published_datasets`.
+
+    Raises:
+        PublishedError: if there is no such table or data set, or it is not one over a number.
+    """
+    if dataset not in published_datasets(experiment):
+        raise PublishedError(f"nothing is printed for {experiment.name!r} on {dataset!r}")
+    table = published_table(str(experiment.paper), str(experiment.table))
+    if "setting_numeric" not in table:
+        raise PublishedError(f"{experiment.table} of {experiment.paper} has no settings that are numbers")
+    rows = table[table["dataset"] == dataset]
+    return pd.DataFrame(
+        {
+            "value": rows["setting_numeric"],
+            "metric": rows["split"].map(_METRICS),
+            "printed": rows["value"],
+        }
+    )
 
 
 def _arms_of_rows(experiment: Experiment, rows: pd.DataFrame) -> pd.Series:

@@ -6,8 +6,10 @@ import pytest
 
 from aucseg.experiments import (
     EXPERIMENTS,
+    PublishedError,
     get_experiment,
     network_changes,
+    published_curve,
     published_effects,
     published_table,
 )
@@ -57,10 +59,20 @@ def test_what_an_arm_calls_published_is_in_the_table(name):
             assert arm.published is None or (printed == arm.published).any(axis=None), arm.name
 
 
-def test_sizes_of_table_20_and_ratios_of_table_22_are_all_there():
-    for name, key in (("memory_size", "table_20"), ("resize_ratio", "table_22")):
-        printed = set(published_table("aucseg", key)["setting_printed"])
-        assert {arm.published for arm in get_experiment(name).arms} == printed
+def test_settings_of_tables_20_22_and_23_are_all_there():
+    for name in ("memory_size", "resize_ratio", "ce_weight"):
+        experiment = get_experiment(name)
+        printed = set(published_table("aucseg", experiment.table)["setting_printed"])
+        assert {arm.published for arm in experiment.arms} - {None} == printed
+
+
+def test_weights_of_table_23_are_those_of_the_runs():
+    numbers = published_table("aucseg", "table_23").set_index("setting_printed")["setting_numeric"]
+    for run in get_experiment("ce_weight").runs("streets", "laptop", [0]):
+        weight = run.config.loss.ce_weight
+        assert weight == pytest.approx(
+            numbers[run.arm.published].iloc[0] if run.arm.published else int(run.arm.label[-1]), rel=1e-5
+        )
 
 
 def test_steps_are_parts_of_the_profiles():
@@ -105,3 +117,14 @@ def test_table_1_compares_with_segnext():
     table = published_effects(get_experiment("networks"), "ADE20K").set_index(["arm", "metric"])
     assert table.loc[("deeplabv3plus", "mIoU"), "value"] == 31.95
     assert table.loc[("segnext_aucseg", "mIoU"), "effect"] == pytest.approx(49.20 - 47.45)
+
+
+def test_the_published_curve_is_over_the_printed_numbers():
+    """Table 23: lambda 1/4 has 49.20 overall and 45.52 on the tail, read from the paper."""
+    curve = published_curve(get_experiment("ce_weight"), "ADE20K").set_index(["metric", "value"])["printed"]
+    assert (curve["mIoU", 0.25], curve["mIoU_tail", 0.25]) == (49.20, 45.52)
+    assert len(curve) == 12
+    with pytest.raises(PublishedError, match=r"'ce_weight' on 'Cityscapes'"):
+        published_curve(get_experiment("ce_weight"), "Cityscapes")
+    with pytest.raises(PublishedError, match="no settings that are numbers"):
+        published_curve(get_experiment("surrogates"), "ADE20K")

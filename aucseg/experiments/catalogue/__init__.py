@@ -4,7 +4,7 @@
 ``experiment.py``  what an experiment, an arm and a run are
 ``parts.py``       the pieces of configuration that experiments share
 ``components.py``  AUCSeg's parts (Table 3) and the choices made on validation images
-``losses.py``      surrogates, one-vs-all, the queue (Tables 15 and 16)
+``losses.py``      surrogates, one-vs-all, the weight, the queue (Tables 15, 16 and 23)
 ``bank.py``        the memory bank (Tables 14 and 18 to 22, Appendices E.1 and G.8)
 ``networks.py``    thirteen networks, AUCSeg on four and on four sizes of one (Tables 1, 2 and 12)
 =================  ==================================================================================
@@ -21,6 +21,7 @@ EXPERIMENTS = {
         components.ABLATION_COMPONENTS,
         losses.SURROGATES,
         losses.MULTICLASS,
+        losses.CE_WEIGHT,
         losses.QUEUE,
         bank.MEMORY_KIND,
         bank.REPLACEMENT,

@@ -1,6 +1,8 @@
-"""Variants of the AUC loss (AUCSeg, Appendix G.7)."""
+"""Variants of the AUC loss (AUCSeg, Appendix G.7), and the cross entropy beside it (Table 23)."""
 
 from __future__ import annotations
+
+from fractions import Fraction
 
 from aucseg.experiments.catalogue.experiment import Arm, Experiment
 from aucseg.experiments.catalogue.parts import AUC, BANK, CE
@@ -36,6 +38,24 @@ MULTICLASS = Experiment(
     baseline="ovo",
     paper="aucseg",
     table="table_16",
+)
+
+# The paper stops at 1, where the street's own choice begins: 2 and 4 are ours.
+CE_WEIGHT = Experiment(
+    name="ce_weight",
+    title="How much cross entropy beside the AUC? (AUCSeg, Table 23)",
+    arms=tuple(
+        Arm(
+            f"weight_{label.replace('/', '_')}",
+            f"λ = {label}",
+            {"loss": AUC | {"ce_weight": float(Fraction(label))}, "bank": BANK},
+            label if Fraction(label) <= 1 else None,
+        )
+        for label in ("1/6", "1/5", "1/4", "1/3", "1/2", "1", "2", "4")
+    ),
+    baseline="weight_1",
+    paper="aucseg",
+    table="table_23",
 )
 
 QUEUE = Experiment(
