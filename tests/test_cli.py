@@ -9,6 +9,7 @@ from PIL import Image
 
 import aucseg
 from aucseg.data import load_spec
+from aucseg.experiments import make_config
 from aucseg.training import Record, RunConfig, checkpoint_path
 
 
@@ -80,6 +81,10 @@ def test_sweep_reports_each_run(run, monkeypatch):
         (("evaluate", "nothing.ckpt"), "nothing.ckpt"),
         (("predict", "x.jpg", "--checkpoint", "nothing.ckpt"), "nothing.ckpt"),
         (("sweep", "ablation_component"), "ablation_components"),
+        (
+            ("sweep", "ablation_components", "--profile", "smoke", "--encoder-weights", "nothing.pth"),
+            "nothing.pth",
+        ),
         (("config", "--dataset", "streets", "--profile", "paper"), "streets/laptop"),
         (("config", "--experiment", "ablation_components", "--arm", "nope"), "baseline"),
         (("config", "--arm", "both"), "--experiment"),
@@ -90,6 +95,25 @@ def test_bad_input_is_one_line_without_a_traceback(run, arguments, words):
     assert code != 0
     assert words in err
     assert "Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        ("name", "unett", "did you mean 'unet'"),
+        ("encoder", "resnet19", "did you mean 'resnet18'"),
+        ("encoder_weights", "nothing.pth", "nothing.pth"),
+        ("options", {"decoder_channel": [8]}, "'decoder_channel'"),
+    ],
+)
+def test_a_network_that_nobody_has_is_one_line(run, home, key, value, words):
+    content = make_config("streets", "smoke").model_dump(mode="json")
+    content["model"][key] = value
+    (home / "wrong.yaml").write_text(yaml.safe_dump(content))
+    code, _, err = run("train", "wrong.yaml", "--quiet")
+    assert code == 1
+    assert words in err
+    assert len(err.strip().splitlines()) == 1
 
 
 def test_a_wrong_key_is_named(run, home):

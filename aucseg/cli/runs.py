@@ -153,13 +153,19 @@ def sweep(
     seeds: SeedsOption = None,
     compute: Annotated[ComputeMode, typer.Option(help="Which runs to train.")] = ComputeMode.missing,
     root: RootOption = None,
+    encoder_weights: Annotated[
+        str | None,
+        typer.Option(help="First weights of the encoders: a file, or 'imagenet'. Random if not given."),
+    ] = None,
     evaluate_again: Annotated[
         bool, typer.Option("--evaluate-again", help="Evaluate finished runs anew, from their checkpoints.")
     ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bars.")] = False,
 ) -> None:
     """Train the runs that a table needs and that have no record yet."""
-    runs = get_experiment(experiment).runs(dataset.value, profile.value, seeds or [0], root=root)
+    runs = get_experiment(experiment).runs(
+        dataset.value, profile.value, seeds or [0], root=root, encoder_weights=encoder_weights
+    )
     configs = [run.config for run in runs]
     store = RecordStore()
     if evaluate_again:

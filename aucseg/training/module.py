@@ -25,6 +25,7 @@ from aucseg.training.bank import make_bank
 from aucseg.training.config import RunConfig
 from aucseg.training.objective import Objective
 from aucseg.training.schedule import learning_rate
+from aucseg.training.sections import ConfigError
 
 _LOG_POINTS = 50  # how many points of each curve a record keeps
 
@@ -68,6 +69,9 @@ class SegmentationModule(LightningModule):
     Args:
         config: the run.
         spec: classes of the data set.
+
+    Raises:
+        ConfigError: if there is no such network, encoder, option or file of weights.
     """
 
     def __init__(self, config: RunConfig, spec: ClassSpec) -> None:
@@ -76,13 +80,16 @@ class SegmentationModule(LightningModule):
         self.spec = spec
         with torch.random.fork_rng(devices=[]):  # networks are initialised on the CPU
             torch.default_generator.manual_seed(mix_seed(config.seed, "weights"))
-            model = create_model(
-                config.model.name,
-                config.model.encoder,
-                num_classes=spec.num_classes,
-                encoder_weights=config.model.encoder_weights,
-                **config.model.options,
-            )
+            try:
+                model = create_model(
+                    config.model.name,
+                    config.model.encoder,
+                    num_classes=spec.num_classes,
+                    encoder_weights=config.model.encoder_weights,
+                    **config.model.options,
+                )
+            except (ValueError, OSError) as error:
+                raise ConfigError(f"model: {error}") from error
         # Convolutions run faster this way on CUDA and no slower on a CPU.
         self.model = model.to(memory_format=torch.channels_last)
         self.objective = Objective(config.loss, spec.num_classes, spec.ignore_index, spec.tail)

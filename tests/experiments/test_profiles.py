@@ -5,10 +5,12 @@ from __future__ import annotations
 import csv
 
 import pytest
+import torch
 
 from aucseg import paths
 from aucseg.experiments import CHOSEN, EXPERIMENTS, PROFILES, default_seeds, get_experiment, make_config
-from aucseg.training import BankConfig, ConfigError, train
+from aucseg.models import create_model
+from aucseg.training import BankConfig, ConfigError, SegmentationDataModule, SegmentationModule, train
 from tests.data.layouts.writers import WRITERS
 
 PRINTED = {
@@ -85,6 +87,19 @@ def test_weights_and_ratios_are_those_released_for_the_data_set(dataset, choice)
 def test_every_arm_is_a_valid_run_at_the_published_settings(name, dataset, tmp_path):
     runs = get_experiment(name).runs(dataset, "paper", [0], root=str(tmp_path))
     assert all(run.config.data.name == dataset for run in runs)
+
+
+def test_encoders_of_a_sweep_start_from_a_file(tmp_path):
+    source = create_model("fpn", "resnet18", num_classes=2).encoder
+    torch.save(source.state_dict(), tmp_path / "resnet18.pth")
+    experiment = get_experiment("backbones")
+    plain = experiment.runs("streets", "smoke", [0])
+    runs = experiment.runs("streets", "smoke", [0], encoder_weights=str(tmp_path / "resnet18.pth"))
+    assert not {run.config.identity for run in plain} & {run.config.identity for run in runs}
+    (run,) = (run for run in runs if run.arm.name == "emanet")
+    module = SegmentationModule(run.config, SegmentationDataModule(run.config).spec)
+    for found, expected in zip(module.model.encoder.parameters(), source.parameters(), strict=True):
+        assert torch.equal(found, expected)
 
 
 def test_what_an_arm_names_is_not_replaced_by_the_choice():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from aucseg.experiments.profiles import make_config, network_changes
@@ -72,11 +72,31 @@ class Experiment:
         return {arm: other for arm, other in pairs.items() if arm != other}
 
     def runs(
-        self, dataset: str, profile: str, seeds: Sequence[int], *, root: str | None = None
+        self,
+        dataset: str,
+        profile: str,
+        seeds: Sequence[int],
+        *,
+        root: str | None = None,
+        encoder_weights: str | None = None,
     ) -> tuple[Run, ...]:
-        """Every arm with every seed, seeds outermost: an interrupted sweep has whole seeds."""
-        return tuple(
+        """Every arm with every seed, seeds outermost: an interrupted sweep has whole seeds.
+
+        Args:
+            dataset: as for :func:`aucseg.experiments.make_config`.
+            profile: as for :func:`aucseg.experiments.make_config`.
+            seeds: seeds of the runs.
+            root: folder of the data set.
+            encoder_weights: first weights of every encoder, as for :func:`aucseg.models.create_model`;
+                random by default.
+        """
+        planned = (
             Run(arm, self._config(arm, dataset, profile, seed, root)) for seed in seeds for arm in self.arms
+        )
+        if encoder_weights is None:
+            return tuple(planned)
+        return tuple(
+            replace(run, config=run.config.with_(model__encoder_weights=encoder_weights)) for run in planned
         )
 
     def _config(self, arm: Arm, dataset: str, profile: str, seed: int, root: str | None) -> RunConfig:
