@@ -98,17 +98,18 @@ def test_bad_input_is_one_line_without_a_traceback(run, arguments, words):
 
 
 @pytest.mark.parametrize(
-    ("key", "value", "words"),
+    ("section", "key", "value", "words"),
     [
-        ("name", "unett", "did you mean 'unet'"),
-        ("encoder", "resnet19", "did you mean 'resnet18'"),
-        ("encoder_weights", "nothing.pth", "nothing.pth"),
-        ("options", {"decoder_channel": [8]}, "'decoder_channel'"),
+        ("model", "name", "unett", "did you mean 'unet'"),
+        ("model", "encoder", "resnet19", "did you mean 'resnet18'"),
+        ("model", "encoder_weights", "nothing.pth", "nothing.pth"),
+        ("model", "options", {"decoder_channel": [8]}, "'decoder_channel'"),
+        ("data", "size", [16, 16], "at least (32, 48)"),
     ],
 )
-def test_a_network_that_nobody_has_is_one_line(run, home, key, value, words):
+def test_what_cannot_be_built_is_one_line(run, home, section, key, value, words):
     content = make_config("streets", "smoke").model_dump(mode="json")
-    content["model"][key] = value
+    content[section][key] = value
     (home / "wrong.yaml").write_text(yaml.safe_dump(content))
     code, _, err = run("train", "wrong.yaml", "--quiet")
     assert code == 1

@@ -48,7 +48,8 @@ def build_dataset(data: DataConfig, split: str, num_images: int | None) -> Any:
         num_images: how many images; ``None`` for all of a split on disk.
 
     Raises:
-        ConfigError: if streets have no such split or the split holds fewer images.
+        ConfigError: if streets have no such split or cannot be drawn so small, or the split holds fewer
+            images.
         DataError: if files are missing or wrong.
     """
     if data.name == "streets":
@@ -56,7 +57,10 @@ def build_dataset(data: DataConfig, split: str, num_images: int | None) -> Any:
             raise ConfigError(f"streets have no split {split!r}; use one of {', '.join(_STREET_WORLDS)}")
         if num_images is None:
             raise ConfigError("streets are drawn: say how many images")
-        return _streets(num_images, data.size, _STREET_WORLDS[split])
+        try:
+            return _streets(num_images, data.size, _STREET_WORLDS[split])
+        except ValueError as error:
+            raise ConfigError(f"data: {error}") from error
     if data.name == "folder" and data.root is None:
         raise ConfigError("data set 'folder' needs root")
     size = None if data.resize else data.size
