@@ -20,9 +20,10 @@ _RESNET_UNET = {"name": "unet", "encoder": "resnet34"}
 CHOSEN = "chosen"
 """In a change for :func:`make_config`: the weight or the ratio that was chosen for the data set."""
 
-# On the street lambda and both ratios are the best of the experiment "sensitivity" on validation images, and
-# CamVid has them from there. The other three are the released configurations of AUCSeg. Their AUC and cross
-# entropy stand 4:1 on ADE20K and 1:1 elsewhere, but the AUC is of half the square of Eq. 7: lambda doubles.
+# Street: what the experiment "sensitivity" tried on validation images, the best lambda and the ratios with
+# the best tail; CamVid and folders have them from there. The other three: AUCSeg's released configurations.
+# Their AUC and cross entropy stand 4:1 on ADE20K and 1:1 elsewhere, but that AUC is of half the square of
+# Eq. 7, so that lambda doubles.
 _CHOICES = {
     "streets": {"ce_weight": 1.0, "sample_ratio": 1.0, "resize_ratio": 1.0},
     "camvid": {"ce_weight": 1.0, "sample_ratio": 1.0, "resize_ratio": 1.0},
