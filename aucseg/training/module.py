@@ -217,7 +217,9 @@ class SegmentationModule(LightningModule):
         rest: dict[str, Any] = {"params": [], "lr": optim.decoder_factor}
         for name, parameter in self.model.named_parameters():
             (encoder if name.startswith("encoder.") else rest)["params"].append(parameter)
-        optimizer = torch.optim.AdamW([encoder, rest], lr=1.0, weight_decay=optim.weight_decay)
+        # one group where one rate does: checkpoints written before there were two go on
+        groups: Any = self.model.parameters() if optim.decoder_factor == 1 else [encoder, rest]
+        optimizer = torch.optim.AdamW(groups, lr=1.0, weight_decay=optim.weight_decay)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: learning_rate(step, optim))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 

@@ -59,3 +59,11 @@ def test_the_decoder_has_a_rate_of_its_own(network):
         moved[weight in inside].append((before[name] - weight.detach()).flatten())
     assert torch.cat(moved[True]).numpy() == pytest.approx(1e-3, rel=1e-3)
     assert torch.cat(moved[False]).numpy() == pytest.approx(1e-2, rel=1e-3)
+
+
+def test_one_rate_is_one_group():
+    """Checkpoints hold the state of the optimiser by group: those of earlier versions have one."""
+    config = make_config("streets", "smoke")
+    module = SegmentationModule(config, SegmentationDataModule(config).spec)
+    (group,) = module.configure_optimizers()["optimizer"].param_groups
+    assert [id(p) for p in group["params"]] == [id(p) for p in module.model.parameters()]
