@@ -61,17 +61,9 @@ def published_effects(experiment: Experiment, dataset: str | None = None) -> pd.
     Raises:
         PublishedError: if the table has no such data set, or no column that names the arms.
     """
-    known = published_datasets(experiment)
     if experiment.paper is None or experiment.table is None:
         return pd.DataFrame({"arm": [], "metric": [], "value": [], "effect": []}, dtype=object)
-    table = published_table(experiment.paper, experiment.table)
-    dataset = known[0] if dataset is None else dataset
-    if dataset not in known:
-        raise PublishedError(
-            f"{experiment.table} of {experiment.paper} prints nothing for {dataset!r}; it has "
-            + ", ".join(map(repr, known))
-        )
-    rows = table[table["dataset"] == dataset]
+    rows = _rows(experiment, dataset)
     arms = _arms_of_rows(experiment, rows)
     frame = pd.DataFrame({"arm": arms, "metric": rows["split"].map(_METRICS), "value": rows["value"]}).dropna(
         subset="arm"
@@ -92,12 +84,9 @@ def published_curve(experiment: Experiment, dataset: str) -> pd.DataFrame:
     Raises:
         PublishedError: if there is no such table or data set, or it is not one over a number.
     """
-    if dataset not in published_datasets(experiment):
-        raise PublishedError(f"nothing is printed for {experiment.name!r} on {dataset!r}")
-    table = published_table(str(experiment.paper), str(experiment.table))
-    if "setting_numeric" not in table:
+    rows = _rows(experiment, dataset)
+    if "setting_numeric" not in rows:
         raise PublishedError(f"{experiment.table} of {experiment.paper} has no settings that are numbers")
-    rows = table[table["dataset"] == dataset]
     return pd.DataFrame(
         {
             "value": rows["setting_numeric"],
@@ -105,6 +94,24 @@ def published_curve(experiment: Experiment, dataset: str) -> pd.DataFrame:
             "printed": rows["value"],
         }
     )
+
+
+def _rows(experiment: Experiment, dataset: str | None) -> pd.DataFrame:
+    """The rows that the published table of an experiment has for a data set, its first by default.
+
+    Raises:
+        PublishedError: if there is no such table or data set.
+    """
+    if experiment.paper is None or experiment.table is None:
+        raise PublishedError(f"no table is published for {experiment.name!r}")
+    table = published_table(experiment.paper, experiment.table)
+    known = table["dataset"].unique()
+    if dataset not in (None, *known):
+        raise PublishedError(
+            f"no numbers of {experiment.name!r} on {dataset!r}: {experiment.table} of {experiment.paper} "
+            f"prints nothing for {dataset!r}; it has {', '.join(map(repr, known))}"
+        )
+    return table[table["dataset"] == (known[0] if dataset is None else dataset)]
 
 
 def _arms_of_rows(experiment: Experiment, rows: pd.DataFrame) -> pd.Series:

@@ -38,7 +38,7 @@ SENSITIVITY = Experiment(
             Arm(
                 f"auc_lambda_{weight:g}",
                 f"+ AUC, λ = {weight:g}",
-                {"loss": _AUC_1 | {"ce_weight": weight}, "bank": None, "data": VAL},
+                {"loss": AUC | {"ce_weight": weight}, "bank": None, "data": VAL},
             )
             for weight in (0.25, 4.0)
         ),
