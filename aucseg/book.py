@@ -19,6 +19,8 @@ from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
+from aucseg.errors import UserError
+
 Parameter = str | int | float | bool | list[int]
 
 # What a static page may not load from elsewhere; plain links (<a href>) are the reader's own choice.
@@ -28,7 +30,7 @@ _LOADED = re.compile(
 )
 
 
-class BookError(RuntimeError):
+class BookError(UserError, RuntimeError):
     """The book could not be made; the message names the notebook or page and the remedy."""
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from aucseg.data.spec import GROUPS, classes_of_group, groups_by_pixel_share
 from aucseg.data.statistics import ClassStatistics, list_statistics, load_statistics
-from aucseg.hints import did_you_mean
+from aucseg.errors import did_you_mean
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from aucseg.hints import did_you_mean
+from aucseg.errors import did_you_mean
 
 GROUPS = ("head", "middle", "tail")
 _SPEC_DIR = Path(__file__).parent / "specs"

@@ -12,7 +12,7 @@ import numpy as np
 
 from aucseg.data.counts import LabelCounts, sum_histograms
 from aucseg.data.spec import ClassSpec
-from aucseg.hints import did_you_mean
+from aucseg.errors import did_you_mean
 
 _COUNTED = Path(__file__).parent / "counted"
 # Training images: AUCSeg, F.1, for the first two; train2017 of COCO, which the 164K labels follow.

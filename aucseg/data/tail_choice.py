@@ -11,7 +11,7 @@ from pathlib import Path
 from aucseg.data.partitions import Partition, auto_partition, partition
 from aucseg.data.spec import ClassSpec
 from aucseg.data.statistics import list_statistics
-from aucseg.hints import did_you_mean
+from aucseg.errors import did_you_mean
 
 _TAILS = Path(__file__).parent / "presets" / "tails.csv"
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pandas as pd
 
+from aucseg.errors import UserError
 from aucseg import paths
 
 
-class BenchmarkError(ValueError):
+class BenchmarkError(UserError, ValueError):
     """Results of a benchmark that are not there; the message names the file and the remedy."""
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
+from aucseg.errors import UserError
 from aucseg import paths
 from aucseg.experiments.catalogue import Experiment
 
@@ -13,7 +14,7 @@ from aucseg.experiments.catalogue import Experiment
 _METRICS = {"overall": "mIoU"} | {group: f"mIoU_{group}" for group in ("head", "middle", "tail")}
 
 
-class PublishedError(ValueError):
+class PublishedError(UserError, ValueError):
     """A published table that cannot be read; the message names the file and the remedy."""
 
 

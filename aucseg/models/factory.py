@@ -9,7 +9,7 @@ from typing import Any
 import timm
 from torch import nn
 
-from aucseg.hints import did_you_mean
+from aucseg.errors import did_you_mean
 from aucseg.models.encoders import encoders
 from aucseg.models.registry import check_options, list_models, network_class, standard_encoder
 from aucseg.models.weights import load_encoder_weights

@@ -8,7 +8,7 @@ from typing import Any
 
 import segmentation_models_pytorch as smp
 
-from aucseg.hints import did_you_mean
+from aucseg.errors import did_you_mean
 from aucseg.models.networks.base import Network
 from aucseg.models.networks.bisenetv2 import BiSeNetV2
 from aucseg.models.networks.danet import DANet

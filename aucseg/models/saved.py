@@ -11,7 +11,7 @@ import segmentation_models_pytorch as smp
 from torch import nn
 
 import aucseg.models.encoders  # noqa: F401 - registers its encoders with smp
-from aucseg.hints import did_you_mean
+from aucseg.errors import did_you_mean
 from aucseg.models.registry import NETWORKS, check_options
 from aucseg.models.state import load_exactly, read_weights_file
 

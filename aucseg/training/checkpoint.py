@@ -8,12 +8,13 @@ from typing import Any
 
 import torch
 
+from aucseg.errors import UserError
 from aucseg.data.spec import ClassSpec
 from aucseg.training.config import RunConfig
 from aucseg.training.module import SegmentationModule
 
 
-class CheckpointError(ValueError):
+class CheckpointError(UserError, ValueError):
     """A checkpoint that cannot be used; the message names the file and the remedy."""
 
 

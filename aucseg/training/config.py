@@ -11,7 +11,7 @@ import yaml
 from pydantic import BaseModel, Field, ValidationError
 
 from aucseg.data.streets.dataset import GENERATOR_VERSION
-from aucseg.hints import did_you_mean
+from aucseg.errors import did_you_mean
 from aucseg.training.sections import (
     BankConfig,
     ConfigError,

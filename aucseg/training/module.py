@@ -15,6 +15,7 @@ from lightning import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
+from aucseg.errors import UserError
 from aucseg.data.sampling import mix_seed
 from aucseg.data.spec import ClassSpec
 from aucseg.memory import TailMemoryBank
@@ -54,7 +55,7 @@ def _extend(history: dict[str, list[float | None]], point: dict[str, float]) -> 
         history.setdefault(key, [None] * length).append(point.get(key))
 
 
-class TrainingDiverged(RuntimeError):
+class TrainingDiverged(UserError, RuntimeError):
     """The loss is no longer a number; the message names the step and the remedy."""
 
 

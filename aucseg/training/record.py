@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from aucseg.errors import UserError
 from aucseg import paths
 from aucseg.training.config import RunConfig
 
@@ -21,7 +22,7 @@ SCHEMA_VERSION = 1
 _PACKAGES = ("aucseg", "torch", "torchvision", "lightning", "segmentation-models-pytorch", "timm", "numpy")
 
 
-class RecordError(ValueError):
+class RecordError(UserError, ValueError):
     """A record that cannot be used; the message names the file and the remedy."""
 
 

@@ -8,14 +8,14 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from aucseg.data import list_datasets
-from aucseg.hints import did_you_mean
+from aucseg.errors import UserError, did_you_mean
 
 Size = tuple[int, int]
 TailChoice = str | tuple[int | str, ...]
 Option = bool | int | float | str | tuple[int, ...]
 
 
-class ConfigError(ValueError):
+class ConfigError(UserError, ValueError):
     """A configuration that cannot be run; the message names the key and the remedy."""
 
 

@@ -12,7 +12,7 @@ from aucseg.data.classes import NOT_A_LABEL, VOID
 from aucseg.data.errors import DataError
 from aucseg.data.listing import Listing
 from aucseg.data.spec import ClassSpec
-from aucseg.hints import did_you_mean
+from aucseg.errors import did_you_mean
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from aucseg.data.layouts.patterns import own_layout, pattern_layout
 from aucseg.data.layouts.salient import ECSSD, HKU_IS, PASCAL_S
 from aucseg.data.layouts.voc import VOC
 from aucseg.data.places import find_root
-from aucseg.hints import did_you_mean
+from aucseg.errors import did_you_mean
 
 # In this order a folder is taken for one of them: the more telling layouts first.
 LAYOUTS: dict[str, Layout] = {

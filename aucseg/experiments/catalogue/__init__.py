@@ -12,7 +12,7 @@
 
 from aucseg.experiments.catalogue import bank, components, losses, networks
 from aucseg.experiments.catalogue.experiment import Arm, Experiment, Run
-from aucseg.hints import did_you_mean
+from aucseg.errors import did_you_mean
 from aucseg.training import ConfigError
 
 EXPERIMENTS = {

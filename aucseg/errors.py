@@ -1,0 +1,45 @@
+"""What may go wrong by a user's input, and how it is told: what, where, and what to do about it."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from pathlib import Path
+
+
+class UserError(Exception):
+    """Something that whoever runs the package can mend: the command line prints it as one line.
+
+    Every error that is meant for a user derives from this class; any other exception is a bug, and keeps its
+    traceback. The message reads ``FILE: WHAT; REMEDY``.
+
+    Args:
+        what: the defect, with the value that was found.
+        file: the file or folder it was found in.
+        remedy: what the reader can do.
+
+    Attributes:
+        what, file, remedy: the parts of the message; ``file`` as text, both others ``None`` if not given.
+    """
+
+    def __init__(self, what: str, *, file: str | Path | None = None, remedy: str | None = None) -> None:
+        # One string in args: a DataLoader worker hands an exception on by its message alone.
+        super().__init__("".join([f"{file}: " if file else "", what, f"; {remedy}" if remedy else ""]))
+        self.what = what
+        self.file = None if file is None else str(file)
+        self.remedy = remedy
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """The nearest known name as a question, or all known names if none is near.
+
+    Args:
+        name: what was given.
+        known: what could have been given.
+
+    Returns:
+        ``"did you mean 'unet'?"`` or ``"known: fpn, unet"``.
+    """
+    known = list(known)
+    near = difflib.get_close_matches(name, known, n=1)
+    return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
