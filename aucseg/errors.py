@@ -43,3 +43,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     known = list(known)
     near = difflib.get_close_matches(name, known, n=1)
     return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
+
+
+class DataError(UserError, ValueError):
+    """Something is wrong with the data on disk: which file, what, and what to do about it."""

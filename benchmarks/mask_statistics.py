@@ -34,11 +34,11 @@ from PIL import Image
 from timing import quartiles, turns
 
 from aucseg.data.camvid import find_root
-from aucseg.data.counts import default_workers
-from aucseg.data.errors import DataError
 from aucseg.data.gray_png import decode_gray_png
-from aucseg.data.longtail import MaskSource, folder_masks, scan_masks, train_id_lookup
 from aucseg.data.reading import read_ids
+from aucseg.errors import DataError
+from aucseg.longtail import MaskSource, folder_masks, scan_masks, train_id_lookup
+from aucseg.longtail.label_counts import default_workers
 
 SIZE = (256, 256)
 SHAPES = 40

@@ -8,7 +8,7 @@ from concurrent.futures import ProcessPoolExecutor
 
 from measure import add_csv_option, report
 
-from aucseg.data.streets import SyntheticStreets
+from aucseg.streets import SyntheticStreets
 
 
 def draw(num_images: int, size: tuple[int, int], first: int, step: int) -> int:

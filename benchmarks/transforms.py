@@ -18,8 +18,9 @@ import torch
 from measure import Row, interleaved, run_on_devices
 from PIL import Image
 
-from aucseg.data import SyntheticStreets, train_transform, transform_batch
+from aucseg.data import train_transform, transform_batch
 from aucseg.data.reading import read_ids, read_image
+from aucseg.streets import SyntheticStreets
 
 BOX = (1024, 2048)
 SCALE = (0.5, 2.0)

@@ -19,6 +19,8 @@ PUBLIC = (
     "memory",
     "metrics",
     "data",
+    "streets",
+    "longtail",
     "models",
     "training",
     "experiments",

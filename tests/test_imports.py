@@ -21,11 +21,34 @@ ALLOWED: dict[str, set[str]] = {
     "losses": {"functional", "errors"},
     "memory": {"functional", "errors"},
     "metrics": {"functional", "errors"},
-    "data": {"theory", "paths", "errors"},  # the odds of a batch are formulas of Proposition 1
+    "data": {"paths", "errors", "longtail"},
+    "streets": {"data", "errors"},
+    "longtail": {"data", "theory", "paths", "errors"},  # the odds of a batch are formulas of Proposition 1
     "models": {"losses", "errors"},
-    "training": {"functional", "losses", "memory", "metrics", "data", "models", "paths", "errors"},
-    "experiments": {"functional", "metrics", "data", "models", "training", "paths", "errors"},
-    "plots": {"data", "models", "training", "experiments", "errors"},
+    "training": {
+        "functional",
+        "losses",
+        "memory",
+        "metrics",
+        "data",
+        "streets",
+        "longtail",
+        "models",
+        "paths",
+        "errors",
+    },
+    "experiments": {
+        "functional",
+        "metrics",
+        "data",
+        "streets",
+        "longtail",
+        "models",
+        "training",
+        "paths",
+        "errors",
+    },
+    "plots": {"data", "streets", "longtail", "models", "training", "experiments", "errors"},
     "book": {"paths", "errors"},
 }
 PACKAGE = ROOT / "aucseg"
@@ -126,9 +149,10 @@ def test_commands_about_data_are_light(words: str, tiny_camvid: Path) -> None:
 
 def test_every_public_name_of_the_data_sets_has_a_home() -> None:
     """They are imported when asked for, by a table beside the imports that type checkers read."""
-    from aucseg import data
+    from aucseg import data, longtail
 
-    assert sorted(data.__all__) == sorted(data._HOME_OF)
-    assert set(data.__all__) <= set(dir(data))
-    with pytest.raises(AttributeError, match=r"module 'aucseg\.data' has no attribute 'nothing'"):
-        data.nothing  # noqa: B018
+    for room in (data, longtail):
+        assert sorted(room.__all__) == sorted(room._HOME_OF)
+        assert set(room.__all__) <= set(dir(room))
+        with pytest.raises(AttributeError, match=rf"module '{room.__name__}' has no attribute 'nothing'"):
+            room.nothing  # noqa: B018

@@ -10,7 +10,7 @@ import typer
 
 import aucseg
 from aucseg.cli.lazy import lazy_group
-from aucseg.data.errors import DataError
+from aucseg.errors import DataError
 
 _PLACES = {
     "data": "aucseg.cli.data:app",

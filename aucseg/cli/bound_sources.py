@@ -11,12 +11,12 @@ import numpy as np
 
 from aucseg.data import download
 from aucseg.data.classes import ClassTable, read_classes
-from aucseg.data.counts import STATS_FILE
-from aucseg.data.errors import DataError
 from aucseg.data.layout import mask_path, read_split
 from aucseg.data.places import find_root
 from aucseg.data.reading import read_ids, to_train_ids
-from aucseg.data.statistics import list_statistics, load_statistics
+from aucseg.errors import DataError
+from aucseg.longtail.label_counts import STATS_FILE
+from aucseg.longtail.statistics import list_statistics, load_statistics
 
 # Full-size images: AUCSeg, F.1; COCO images have 640 pixels on their longer side. Those of ADE20K vary.
 _IMAGE_SIZES = {"cityscapes": (1024, 2048), "coco_stuff": (640, 640)}
@@ -125,7 +125,7 @@ def _named(name: str) -> Source:
 
 
 def _streets() -> Source:
-    from aucseg.data.streets import SyntheticStreets  # imports PyTorch, which nothing else here wants
+    from aucseg.streets import SyntheticStreets  # imports PyTorch, which nothing else here wants
 
     streets = SyntheticStreets(_STREETS, size=_STREET_SIZE)
     k = streets.spec.num_classes

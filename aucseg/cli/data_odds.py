@@ -11,16 +11,16 @@ import typer
 
 from aucseg.cli.errors import plain_errors
 from aucseg.cli.odds_tables import print_odds, print_tail
-from aucseg.data.bank_size import recommend_bank
 from aucseg.data.classes import read_classes
-from aucseg.data.errors import DataError
 from aucseg.data.layouts import detect, list_datasets, locate
-from aucseg.data.longtail import layout_masks, scan_masks
-from aucseg.data.odds import BankModel, BatchOdds, batch_odds
-from aucseg.data.partitions import Partition, auto_partition, partition
-from aucseg.data.presence import load_counts, read_count_table, write_presence
 from aucseg.data.resolve import resolve_spec
-from aucseg.data.statistics import ClassStatistics, count_dataset, list_statistics, load_statistics
+from aucseg.errors import DataError
+from aucseg.longtail import layout_masks, scan_masks
+from aucseg.longtail.bank_size import recommend_bank
+from aucseg.longtail.odds import BankModel, BatchOdds, batch_odds
+from aucseg.longtail.partitions import Partition, auto_partition, partition
+from aucseg.longtail.presence import load_counts, read_count_table, write_presence
+from aucseg.longtail.statistics import ClassStatistics, count_dataset, list_statistics, load_statistics
 
 Target = Annotated[
     str,
@@ -129,7 +129,7 @@ def _statistics(data: str, split: str, table: Path | None, write: bool) -> Class
         if data in list_statistics():
             return load_statistics(data)
         if data == "streets":
-            from aucseg.data.streets import SyntheticStreets  # imports PyTorch
+            from aucseg.streets import SyntheticStreets  # imports PyTorch
 
             streets = SyntheticStreets(_STREETS, size=(64, 128))
             counts = count_dataset((streets[i] for i in range(_STREETS)), streets.spec.num_classes)

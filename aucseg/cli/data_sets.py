@@ -24,11 +24,10 @@ from aucseg import paths
 from aucseg.cli.errors import plain_errors
 from aucseg.data import download
 from aucseg.data.archives import ARCHIVES, get_archive, instructions
-from aucseg.data.errors import DataError
 from aucseg.data.layouts import Layout, find_layout, list_datasets, locate, named_layout
 from aucseg.data.prepare import prepare as prepare_folder
 from aucseg.data.spec import ClassSpec, load_spec
-from aucseg.errors import did_you_mean
+from aucseg.errors import DataError, did_you_mean
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Workers = Annotated[int | None, typer.Option(min=1, help="Threads that read files.")]

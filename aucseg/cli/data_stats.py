@@ -16,13 +16,13 @@ from aucseg.cli.data_sets import As, AsJson, Images, Masks, Workers, progress_ba
 from aucseg.cli.errors import plain_errors
 from aucseg.cli.stats_tables import print_stats, summarize
 from aucseg.data.classes import read_classes
-from aucseg.data.counts import read_pixel_share, write_stats
-from aucseg.data.errors import DataError
 from aucseg.data.layout import list_splits
 from aucseg.data.layouts import Layout, detect
-from aucseg.data.longtail import MaskCounts, MaskSource, folder_masks, join, layout_masks, scan_masks
 from aucseg.data.resolve import resolve_spec
 from aucseg.data.spec import ClassSpec, groups_by_pixel_share
+from aucseg.errors import DataError
+from aucseg.longtail import MaskCounts, MaskSource, folder_masks, join, layout_masks, scan_masks
+from aucseg.longtail.label_counts import read_pixel_share, write_stats
 
 Target = Annotated[str, typer.Argument(metavar="PATH", help="A folder, or the name of a known data set.")]
 _LONG = 2000  # masks from which on a killed scan is worth going on with

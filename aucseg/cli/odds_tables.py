@@ -8,10 +8,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from aucseg.data.bank_size import BankSize
-from aucseg.data.odds import BatchOdds
-from aucseg.data.partitions import Partition
-from aucseg.data.statistics import ClassStatistics
+from aucseg.longtail.bank_size import BankSize
+from aucseg.longtail.odds import BatchOdds
+from aucseg.longtail.partitions import Partition
+from aucseg.longtail.statistics import ClassStatistics
 
 
 def print_odds(known: ClassStatistics, found: Sequence[tuple[str, BatchOdds]], absent: Sequence[str]) -> None:

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from aucseg.data import normalize
-from aucseg.data.errors import DataError
+from aucseg.errors import DataError
 from aucseg.experiments import RecordStore, get_experiment, make_config
 from aucseg.plots import GROUP_SUFFIXES, overlay
 from aucseg.training import RunConfig, checkpoint_path, load_module

@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from aucseg.data.longtail import MaskCounts, class_table, group_table, imbalance_table
-from aucseg.data.statistics import ClassStatistics
+from aucseg.longtail import MaskCounts, class_table, group_table, imbalance_table
+from aucseg.longtail.statistics import ClassStatistics
 
 
 def summarize(root: str, split: str, statistics: ClassStatistics, counts: MaskCounts) -> dict[str, Any]:

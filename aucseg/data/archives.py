@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aucseg import paths
-from aucseg.data.errors import DataError
 from aucseg.data.fetch import Progress
 from aucseg.data.install import in_the_way, install
 from aucseg.data.layouts import Layout, find_layout
 from aucseg.data.unpack import extract_folder
+from aucseg.errors import DataError
 
 
 @dataclass(frozen=True)

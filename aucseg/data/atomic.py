@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from aucseg.data.errors import DataError
+from aucseg.errors import DataError
 
 
 def publish(out: Path, relative: Path, write: Callable[[Path], object]) -> None:

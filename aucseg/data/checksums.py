@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-from aucseg.data.counts import default_workers
-from aucseg.data.errors import DataError
 from aucseg.data.layout import image_path, mask_path, read_split
 from aucseg.data.reading import read_ids, read_image
+from aucseg.errors import DataError
+from aucseg.longtail.label_counts import default_workers
 
 # The image means were taken from JPEG copies (quality 92) of the published PNG files.
 MEAN_TOLERANCE = 1.0

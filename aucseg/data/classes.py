@@ -10,9 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from aucseg.data.errors import DataError
 from aucseg.data.spec import GROUPS, ClassSpec
-from aucseg.errors import did_you_mean
+from aucseg.errors import DataError, did_you_mean
 
 VOID = 255
 NOT_A_LABEL = -1

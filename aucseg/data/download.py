@@ -10,10 +10,10 @@ from pathlib import Path
 from aucseg import paths
 from aucseg.data.camvid_source import CAMVID_TERMS, CAMVID_URL, convert_camvid
 from aucseg.data.checksums import check_published
-from aucseg.data.errors import DataError
 from aucseg.data.fetch import Progress
 from aucseg.data.install import in_the_way, install
 from aucseg.data.unpack import extract_folder
+from aucseg.errors import DataError
 
 _MAX_UNPACKED = 8 << 30
 

@@ -11,7 +11,7 @@ import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
-from aucseg.data.errors import DataError
+from aucseg.errors import DataError
 
 Progress = Callable[[int, int | None], None]
 _CHUNK = 1 << 18

@@ -9,8 +9,8 @@ from pathlib import Path
 from urllib.parse import urlparse
 from urllib.request import url2pathname
 
-from aucseg.data.errors import DataError
 from aucseg.data.fetch import Progress, fetch
+from aucseg.errors import DataError
 
 Make = Callable[[Path, Path], Path]
 

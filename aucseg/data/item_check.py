@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 
 from aucseg.data.classes import NOT_A_LABEL
-from aucseg.data.errors import DataError
 from aucseg.data.listing import Listing, Pair, unreadable
 from aucseg.data.reading import check_same_size, read_image, to_train_ids
 from aucseg.data.report import Problem
 from aucseg.data.soundness import check_bytes, check_inside, is_wide
+from aucseg.errors import DataError
 
 
 @dataclass(frozen=True)

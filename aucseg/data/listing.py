@@ -8,8 +8,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from aucseg.data.errors import DataError
 from aucseg.data.layout import IMAGE_SUFFIXES, image_path, list_names, mask_path
+from aucseg.errors import DataError
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,11 @@ from torchvision import tv_tensors
 from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as F
 
-from aucseg.data.counts import LabelCounts, default_workers, sum_histograms
 from aucseg.data.fingerprint import fingerprint_files
 from aucseg.data.reading import check_same_size, check_size, read_image, to_train_ids
 from aucseg.data.spec import ClassSpec
 from aucseg.data.threads import bounded_map
+from aucseg.longtail.label_counts import LabelCounts, default_workers, sum_histograms
 
 Item = tuple[tv_tensors.Image, tv_tensors.Mask]
 

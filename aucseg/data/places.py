@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from aucseg import paths
-from aucseg.data.errors import DataError
+from aucseg.errors import DataError
 
 
 def find_root(

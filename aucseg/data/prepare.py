@@ -17,14 +17,14 @@ from PIL import Image
 
 from aucseg.data.atomic import publish, publish_text
 from aucseg.data.classes import read_classes
-from aucseg.data.counts import count_labels, write_stats
-from aucseg.data.errors import DataError
 from aucseg.data.layout import list_splits
 from aucseg.data.layouts import Layout
 from aucseg.data.listing import Pair, unreadable
 from aucseg.data.reading import check_same_size, check_size, read_image, to_train_ids
 from aucseg.data.spec import ClassSpec, groups_by_pixel_share
 from aucseg.data.threads import bounded_map
+from aucseg.errors import DataError
+from aucseg.longtail.label_counts import count_labels, write_stats
 
 NOTE = "prepared.json"
 _JPEG_QUALITY = 95

@@ -10,8 +10,8 @@ import numpy as np
 from PIL import Image
 
 from aucseg.data.classes import NOT_A_LABEL, ClassTable
-from aucseg.data.errors import DataError
 from aucseg.data.gray_png import decode_gray_png
+from aucseg.errors import DataError
 
 # What Pillow raises for damaged files, over its formats.
 _BROKEN = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, Image.DecompressionBombError)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from aucseg.data.counts import LabelCounts
+from aucseg.longtail.label_counts import LabelCounts
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from aucseg.data.classes import ClassTable, read_classes
-from aucseg.data.counts import count_labels, read_pixel_share
-from aucseg.data.errors import DataError
 from aucseg.data.layout import list_splits
 from aucseg.data.spec import ClassSpec, groups_by_pixel_share
+from aucseg.errors import DataError
+from aucseg.longtail.label_counts import count_labels, read_pixel_share
 
 
 def resolve_spec(root: Path, spec: ClassSpec | None) -> tuple[ClassTable | None, ClassSpec]:

@@ -7,7 +7,7 @@ import struct
 import zlib
 from pathlib import Path
 
-from aucseg.data.errors import DataError
+from aucseg.errors import DataError
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
-from aucseg.data.counts import default_workers
+from aucseg.longtail.label_counts import default_workers
 
 T = TypeVar("T")
 R = TypeVar("R")

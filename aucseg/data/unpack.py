@@ -10,7 +10,7 @@ import zipfile
 import zlib
 from pathlib import Path, PurePosixPath
 
-from aucseg.data.errors import DataError
+from aucseg.errors import DataError
 
 _AGAIN = "fetch it again from its publisher"
 _MAX_UNPACKED = 64 << 30

@@ -11,8 +11,6 @@ from pathlib import Path
 import numpy as np
 
 from aucseg.data.classes import ClassTable, read_classes
-from aucseg.data.counts import read_pixel_share, sum_histograms
-from aucseg.data.errors import DataError
 from aucseg.data.item_check import CheckedItem, Subject, as_problem, check_item
 from aucseg.data.layout import list_splits
 from aucseg.data.layouts import Layout, detect
@@ -21,6 +19,8 @@ from aucseg.data.reading import read_ids
 from aucseg.data.report import VerifyReport
 from aucseg.data.spec import ClassSpec
 from aucseg.data.threads import bounded_map
+from aucseg.errors import DataError
+from aucseg.longtail.label_counts import read_pixel_share, sum_histograms
 
 _NAMED = 5
 

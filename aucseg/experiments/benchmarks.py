@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
-from aucseg.errors import UserError
 from aucseg import paths
+from aucseg.errors import UserError
 
 
 class BenchmarkError(UserError, ValueError):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from aucseg.data.longtail import pearson
-from aucseg.data.statistics import ClassStatistics, load_statistics
 from aucseg.experiments.published import PublishedError, published_table
+from aucseg.longtail import pearson
+from aucseg.longtail.statistics import ClassStatistics, load_statistics
 from aucseg.training import Record
 
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from aucseg.errors import UserError
 from aucseg import paths
+from aucseg.errors import UserError
 from aucseg.experiments.catalogue import Experiment
 
 # split of a published table: metric of a record

@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
 
-from aucseg.data.longtail import pearson
+from aucseg.longtail import pearson
 from aucseg.plots.longtail import name_classes
 from aucseg.plots.style import ARM_COLORS, GROUP_COLORS
 

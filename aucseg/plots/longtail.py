@@ -16,7 +16,7 @@ from matplotlib.ticker import FuncFormatter, NullFormatter, PercentFormatter
 from matplotlib.transforms import Bbox
 from numpy.typing import ArrayLike
 
-from aucseg.data.longtail import gini, lorenz_curve
+from aucseg.longtail import gini, lorenz_curve
 from aucseg.plots.style import ARM_COLORS, GROUP_COLORS
 
 # Where the name of a point may stand: beside it, then farther and farther above or below, with a line to it.
@@ -30,7 +30,7 @@ def frequency_bars(table: pd.DataFrame, *, unit: str = "pixels", title: str = ""
     """A bar for each class, most frequent first, on a logarithmic axis: AUCSeg Figure 1.
 
     Args:
-        table: as ``aucseg.data.longtail.class_table`` returns it.
+        table: as ``aucseg.longtail.class_table`` returns it.
         unit: column that is drawn: ``"pixels"``, ``"images"`` or ``"regions"``.
         title: heading.
 
@@ -79,7 +79,7 @@ def presence_plot(table: pd.DataFrame, *, title: str = "") -> Figure:
     """Share of the images that hold a class against its share of the pixels, both logarithmic.
 
     Args:
-        table: as ``aucseg.data.longtail.class_table`` returns it; classes without a pixel have no point.
+        table: as ``aucseg.longtail.class_table`` returns it; classes without a pixel have no point.
         title: heading.
     """
     rows = table[table["pixels"] > 0]
@@ -104,7 +104,7 @@ def co_occurrence_heatmap(table: pd.DataFrame, *, title: str = "") -> Figure:
     """How often a class (column) stands in an image that holds another one (row).
 
     Args:
-        table: as ``aucseg.data.longtail.co_occurrence_table`` returns it.
+        table: as ``aucseg.longtail.co_occurrence_table`` returns it.
         title: heading.
     """
     count = len(table)

@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 
-from aucseg.errors import UserError
 from aucseg.data.spec import ClassSpec
+from aucseg.errors import UserError
 from aucseg.training.config import RunConfig
 from aucseg.training.module import SegmentationModule
 

@@ -10,8 +10,8 @@ from typing import Any, Literal, get_args
 import yaml
 from pydantic import BaseModel, Field, ValidationError
 
-from aucseg.data.streets.dataset import GENERATOR_VERSION
 from aucseg.errors import did_you_mean
+from aucseg.streets.dataset import GENERATOR_VERSION
 from aucseg.training.sections import (
     BankConfig,
     ConfigError,

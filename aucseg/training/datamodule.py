@@ -15,19 +15,18 @@ from torch.utils.data import DataLoader, Dataset, Subset
 from aucseg.data import (
     CachedDataset,
     CoveringBatchSampler,
-    DataError,
     SeededDataset,
     StepBatchSampler,
     StratifiedBatchSampler,
-    SyntheticStreets,
-    choose_tail,
-    count_dataset,
     count_repeats,
     normalize,
     open_dataset,
     train_transform,
 )
 from aucseg.data.spec import ClassSpec
+from aucseg.errors import DataError
+from aucseg.longtail import choose_tail, count_dataset
+from aucseg.streets import SyntheticStreets
 from aucseg.training.config import RunConfig
 from aucseg.training.sections import ConfigError, DataConfig
 

@@ -15,9 +15,9 @@ from lightning import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
-from aucseg.errors import UserError
 from aucseg.data.sampling import mix_seed
 from aucseg.data.spec import ClassSpec
+from aucseg.errors import UserError
 from aucseg.memory import TailMemoryBank
 from aucseg.metrics import PixelAUC, SegmentationIoU
 from aucseg.models import Network, create_model, padded_logits, sliding_window, view_logits

@@ -14,8 +14,8 @@ from typing import Any
 import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from aucseg.errors import UserError
 from aucseg import paths
+from aucseg.errors import UserError
 from aucseg.training.config import RunConfig
 
 SCHEMA_VERSION = 1

@@ -56,7 +56,7 @@ class DataConfig(Section):
             latter promises every class that the training split holds. Both read all training masks first.
         tail_classes: which classes are head, middle and tail, for the bank, the loss and the metrics:
             ``"spec"`` (the groups of the label set), ``"auto"`` (by pixel shares), a published partition or
-            the tail classes themselves, by train id or name; see :func:`aucseg.data.choose_tail`.
+            the tail classes themselves, by train id or name; see :func:`aucseg.longtail.choose_tail`.
     """
 
     name: str = "streets"

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from aucseg.data import DataError, open_dataset
+from aucseg.data import open_dataset
 from aucseg.data.archives import ARCHIVES, Archive, get_archive, instructions
 from aucseg.data.layouts.registry import LAYOUTS
 from aucseg.data.unpack import extract_folder
+from aucseg.errors import DataError
 from tests.data.layouts.writers import WRITERS
 
 

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aucseg.data.errors import DataError
 from aucseg.data.layouts import open_dataset
 from aucseg.data.soundness import check_bytes
 from aucseg.data.verify import verify
+from aucseg.errors import DataError
 from tests.data.layouts.writers import WRITERS, label, picture, stripes
 
 

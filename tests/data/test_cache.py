@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from aucseg.data import CachedDataset, SyntheticStreets
+from aucseg.data import CachedDataset
+from aucseg.streets import SyntheticStreets
 
 
 class Counting(SyntheticStreets):

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from aucseg.data.camvid import CamVid, find_root
-from aucseg.data.errors import DataError
 from aucseg.data.spec import load_spec
+from aucseg.errors import DataError
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from typer.testing import CliRunner, Result
 
 from aucseg.cli.data import app
 from aucseg.data.classes import read_classes
-from aucseg.data.counts import read_pixel_share
+from aucseg.longtail.label_counts import read_pixel_share
 from tests.data.layouts.test_layouts import PATTERNS, folder
 from tests.data.layouts.writers import WRITERS
 

@@ -21,10 +21,10 @@ from aucseg.data import download
 from aucseg.data.camvid import CamVid
 from aucseg.data.checksums import checksum_row
 from aucseg.data.download import Source, get
-from aucseg.data.errors import DataError
 from aucseg.data.fetch import fetch
 from aucseg.data.layout import read_split
 from aucseg.data.unpack import extract_folder
+from aucseg.errors import DataError
 
 SPLITS = ("train", "val", "test")
 Change = Callable[[dict[str, bytes]], None]

@@ -14,10 +14,10 @@ from torch._utils import ExceptionWrapper
 from torchvision import tv_tensors
 
 from aucseg.data.camvid import CamVid
-from aucseg.data.errors import DataError
 from aucseg.data.folder import FolderDataset, resize_pair
 from aucseg.data.layout import read_split
 from aucseg.data.spec import ClassSpec, load_spec
+from aucseg.errors import DataError
 
 
 def write_mask(root: Path, array: np.ndarray, name: str = "train_000") -> None:

@@ -16,9 +16,9 @@ from hypothesis.extra.numpy import arrays
 from PIL import Image
 
 from aucseg.data import gray_png
-from aucseg.data.errors import DataError
 from aucseg.data.gray_png import decode_gray_png
 from aucseg.data.reading import read_gray_ids, read_ids, read_luminance
+from aucseg.errors import DataError
 
 pytest.importorskip("cv2", reason="OpenCV is an extra: pip install aucseg[fast]")
 READERS = (lambda path: read_ids(path, None), read_gray_ids, read_luminance)

@@ -9,11 +9,12 @@ import pytest
 import torch
 from PIL import Image
 
-from aucseg.data import DataError, FolderDataset, groups_by_pixel_share, open_dataset
+from aucseg.data import FolderDataset, groups_by_pixel_share, open_dataset
 from aucseg.data.layouts import find_layout, named_layout
 from aucseg.data.layouts.patterns import own_layout
 from aucseg.data.prepare import prepare
 from aucseg.data.verify import verify
+from aucseg.errors import DataError
 from tests.data.layouts.test_layouts import PATTERNS, folder
 from tests.data.layouts.writers import EXPECTED, WRITERS, label, stripes
 

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from torchvision.datasets import Cityscapes
 
-from aucseg.data import auto_partition, choose_tail, list_specs, list_tails, load_spec, load_statistics
+from aucseg.data import list_specs, load_spec
 from aucseg.data.layouts.palette import interleaved_palette
 from aucseg.data.layouts.registry import LAYOUTS
+from aucseg.longtail import auto_partition, choose_tail, list_tails, load_statistics
 from tests.repository import ROOT
 
 

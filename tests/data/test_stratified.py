@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from aucseg.data.cover import greedy_cover
 from aucseg.data.repeats import count_repeats
 from aucseg.data.sampling import StepBatchSampler
-from aucseg.data.statistics import load_statistics
 from aucseg.data.stratified import CoveringBatchSampler, StratifiedBatchSampler
-from tests.data.test_odds import draw_matrix
+from aucseg.longtail.statistics import load_statistics
+from tests.longtail.test_odds import draw_matrix
 
 few = settings(max_examples=30, deadline=None)
 

@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 
 from aucseg.data.camvid import CamVid
-from aucseg.data.errors import DataError
 from aucseg.data.spec import load_spec
 from aucseg.data.verify import verify
+from aucseg.errors import DataError
 
 
 def test_clean_folder(tiny_camvid: Path) -> None:

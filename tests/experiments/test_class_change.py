@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from aucseg.data.statistics import ClassStatistics
 from aucseg.experiments import class_change, class_results, frequency_correlation, frequency_results
+from aucseg.longtail.statistics import ClassStatistics
 from aucseg.training import Record
 from tests.repository import ROOT
 

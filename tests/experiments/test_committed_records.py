@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from aucseg.data import SyntheticStreets
 from aucseg.experiments import EXPERIMENTS, RecordStore
+from aucseg.streets import SyntheticStreets
 from aucseg.training import Record, build_dataset
 
 RECORDS = sorted(

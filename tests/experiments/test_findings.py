@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from aucseg.data.statistics import load_statistics
 from aucseg.experiments import FINDINGS, Finding, PublishedError, published_change
+from aucseg.longtail.statistics import load_statistics
 from tests.repository import ROOT
 
 CITY = pd.read_csv(ROOT / "data/class_stats/cityscapes_train.csv")

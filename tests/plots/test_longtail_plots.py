@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 from matplotlib.colors import to_hex
 
-from aucseg.data.longtail import class_table, gini
-from aucseg.data.statistics import load_statistics
 from aucseg.experiments import published_change
+from aucseg.longtail import class_table, gini
+from aucseg.longtail.statistics import load_statistics
 from aucseg.plots import (
     GROUP_COLORS,
     change_bars,

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aucseg.data import load_statistics
+from aucseg.longtail import load_statistics
 from aucseg.theory import (
     exact_batch_size,
     first_useful_size,

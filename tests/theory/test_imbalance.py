@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aucseg.data import load_statistics
+from aucseg.longtail import load_statistics
 from aucseg.theory import imbalance, imbalance_range
 
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aucseg.data import load_statistics
+from aucseg.longtail import load_statistics
 from aucseg.theory import (
     all_present_probability,
     batch_sizes,

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from aucseg.data import CoveringBatchSampler, StepBatchSampler, StratifiedBatchSampler, auto_partition
+from aucseg.data import CoveringBatchSampler, StepBatchSampler, StratifiedBatchSampler
 from aucseg.experiments import make_config
+from aucseg.longtail import auto_partition
 from aucseg.training import ConfigError, SegmentationDataModule, SegmentationModule, train
 
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from lightning.pytorch.callbacks import Callback
 
-from aucseg.data import DataError
+from aucseg.errors import DataError
 from aucseg.experiments import make_config
 from aucseg.training import (
     CheckpointError,

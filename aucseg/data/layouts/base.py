@@ -9,10 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from aucseg.data.classes import NOT_A_LABEL, VOID
-from aucseg.data.errors import DataError
 from aucseg.data.listing import Listing
 from aucseg.data.spec import ClassSpec
-from aucseg.errors import did_you_mean
+from aucseg.errors import DataError, did_you_mean
 
 
 @dataclass(frozen=True)

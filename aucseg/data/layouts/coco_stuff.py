@@ -11,13 +11,13 @@ from pathlib import Path
 
 import numpy as np
 
-from aucseg.data.errors import DataError
 from aucseg.data.layout import read_names
 from aucseg.data.layouts.base import VOID, Access, Layout, first_folder, value_table
 from aucseg.data.layouts.matlab import read_matrix
 from aucseg.data.listing import Listing, by_stem, pair_named, pair_up
 from aucseg.data.reading import read_gray_ids
 from aucseg.data.spec import load_spec
+from aucseg.errors import DataError
 
 NEVER_ANNOTATED = (12, 26, 29, 30, 45, 66, 68, 69, 71, 83, 91)
 """Ids of COCO's list that no annotation uses: street sign, hat, shoe, eye glasses, plate, mirror, window,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from aucseg.data.errors import DataError
+from aucseg.errors import DataError
 
 
 def read_matrix(path: Path, key: str) -> np.ndarray:

@@ -7,12 +7,12 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 
 from aucseg.data.classes import ClassTable, read_classes
-from aucseg.data.errors import DataError
 from aucseg.data.layout import list_splits, read_split
 from aucseg.data.layouts.base import Access, Layout
 from aucseg.data.listing import Listing, find_files, list_folder, pair_named, pair_up
 from aucseg.data.reading import read_ids
 from aucseg.data.spec import ClassSpec
+from aucseg.errors import DataError
 
 _FIELDS = re.compile(r"\{(\w*)\}")
 

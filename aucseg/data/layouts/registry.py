@@ -6,7 +6,6 @@ import os
 from pathlib import Path
 
 from aucseg.data.classes import read_classes
-from aucseg.data.errors import DataError
 from aucseg.data.layout import list_splits
 from aucseg.data.layouts.ade20k import ADE20K
 from aucseg.data.layouts.base import Layout
@@ -17,7 +16,7 @@ from aucseg.data.layouts.patterns import own_layout, pattern_layout
 from aucseg.data.layouts.salient import ECSSD, HKU_IS, PASCAL_S
 from aucseg.data.layouts.voc import VOC
 from aucseg.data.places import find_root
-from aucseg.errors import did_you_mean
+from aucseg.errors import DataError, did_you_mean
 
 # In this order a folder is taken for one of them: the more telling layouts first.
 LAYOUTS: dict[str, Layout] = {

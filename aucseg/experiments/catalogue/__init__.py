@@ -10,9 +10,9 @@
 =================  ==================================================================================
 """
 
+from aucseg.errors import did_you_mean
 from aucseg.experiments.catalogue import bank, components, losses, networks
 from aucseg.experiments.catalogue.experiment import Arm, Experiment, Run
-from aucseg.errors import did_you_mean
 from aucseg.training import ConfigError
 
 EXPERIMENTS = {

@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 
 from aucseg import paths
-from aucseg.data.statistics import load_statistics
 from aucseg.experiments.class_change import published_change
 from aucseg.experiments.findings.finding import Finding, compare
 from aucseg.experiments.published import published_table
+from aucseg.longtail.statistics import load_statistics
 
 _PIXELS = 1024 * 2048  # of a Cityscapes image, AUCSeg Sec. F.1
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from aucseg.data.statistics import list_statistics
 from aucseg.experiments.published import published_table
+from aucseg.longtail.statistics import list_statistics
 
 # The papers' names of the data sets whose counts come along.
 DATASET_LABELS = {"cityscapes": "Cityscapes", "ade20k": "ADE20K", "coco_stuff": "COCO-Stuff 164K"}

@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 
 from aucseg import paths
-from aucseg.data.longtail import group_table, head_to_rest_ratio, imbalance_factor
-from aucseg.data.statistics import load_statistics
 from aucseg.experiments.findings.finding import DATASET_LABELS, ROUNDING, Finding, printed_shares
 from aucseg.experiments.published import published_table
+from aucseg.longtail import group_table, head_to_rest_ratio, imbalance_factor
+from aucseg.longtail.statistics import load_statistics
 
 
 def mean_imbalance_ratio() -> Finding:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from aucseg.data.partitions import threshold_ranges
 from aucseg.data.spec import GROUPS
-from aucseg.data.statistics import load_statistics
 from aucseg.experiments.findings.finding import DATASET_LABELS, ROUNDING, Finding, compare, printed_shares
 from aucseg.experiments.published import published_table
+from aucseg.longtail.partitions import threshold_ranges
+from aucseg.longtail.statistics import load_statistics
 
 
 def class_ids() -> Finding:

@@ -17,10 +17,11 @@ from torch.utils.data import DataLoader
 from torchvision import tv_tensors
 from torchvision.datasets import Cityscapes, VOCSegmentation
 
-from aucseg.data import DataError, FolderDataset, list_datasets, load_spec, open_dataset
+from aucseg.data import FolderDataset, list_datasets, load_spec, open_dataset
 from aucseg.data.layouts import detect, find_layout, pattern_layout
 from aucseg.data.layouts.registry import LAYOUTS
 from aucseg.data.verify import verify
+from aucseg.errors import DataError
 from tests.data.layouts.writers import EXPECTED, HEIGHT, WIDTH, WRITERS, classes, label, picture, stripes
 
 

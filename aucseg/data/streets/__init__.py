@@ -1,5 +1,0 @@
-"""Procedural streets: the data set of a fresh clone."""
-
-from aucseg.data.streets.dataset import GENERATOR_VERSION, MINIMUM_SIZE, SyntheticStreets
-
-__all__ = ["GENERATOR_VERSION", "MINIMUM_SIZE", "SyntheticStreets"]
