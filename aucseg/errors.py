@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -47,3 +48,37 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
 class DataError(UserError, ValueError):
     """Something is wrong with the data on disk: which file, what, and what to do about it."""
+
+
+@contextmanager
+def file_errors(
+    file: str | Path,
+    doing: str,
+    *,
+    remedy: str = "check the path, its permissions and the space on the disk",
+    kind: type[UserError] = DataError,
+) -> Iterator[None]:
+    """Tell what the operating system refuses as an error for the user.
+
+    Args:
+        file: the file or folder at hand; the one that the system names goes before it.
+        doing: what was tried, as in ``"cannot be read"``.
+        remedy: what the reader can do.
+        kind: class of the error.
+
+    Raises:
+        UserError: of that kind, for an :class:`OSError` inside the block.
+
+    Example:
+        >>> with file_errors("masks/7.png", "cannot be read", remedy="unpack it again"):
+        ...     raise PermissionError(13, "Permission denied")
+        Traceback (most recent call last):
+        ...
+        aucseg.errors.DataError: masks/7.png: cannot be read (Permission denied); unpack it again
+    """
+    try:
+        yield
+    except OSError as error:
+        raise kind(
+            f"{doing} ({error.strerror or error})", file=error.filename or file, remedy=remedy
+        ) from error
