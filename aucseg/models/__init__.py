@@ -5,6 +5,7 @@ of, read off what they do to one.
 """
 
 from aucseg.models.factory import create_model
+from aucseg.models.heads import classifier, forward_with_features
 from aucseg.models.inference import padded_logits, predict
 from aucseg.models.networks.auxiliary import AuxiliaryTerm, TrainingOutput
 from aucseg.models.networks.base import Network
@@ -24,7 +25,9 @@ __all__ = [
     "Output",
     "Structure",
     "TrainingOutput",
+    "classifier",
     "create_model",
+    "forward_with_features",
     "from_pretrained",
     "list_models",
     "load_encoder_weights",

@@ -1,0 +1,85 @@
+"""The features before the classifier are what the logits are made of."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from aucseg.models import classifier, create_model, forward_with_features, list_models, small_options
+from aucseg.models.registry import NETWORKS
+
+CLASSES = 4
+VIT = {"encoder": "tu-vit_tiny_patch16_224", "dynamic_img_size": True, "decoder_fusion_channels": 32}
+
+
+def _built(name: str) -> nn.Module:
+    torch.manual_seed(0)
+    return create_model(name, num_classes=CLASSES, **(VIT if name == "dpt" else small_options(name)))
+
+
+def _images(height: int = 64, width: int = 96) -> torch.Tensor:
+    return torch.randn(2, 3, height, width, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.mark.parametrize("name", list_models())
+def test_features_make_the_logits(name):
+    """Times the classifier's weights, by einsum where it is 1x1, they are the logits before upsampling."""
+    network = _built(name).train()
+    images = _images(128, 128) if name == "pan" else _images()  # it halves the deepest stage three times
+    output, features = forward_with_features(network, images)
+    logits = output.logits if name in NETWORKS else output
+    last = classifier(network)
+    assert last.out_channels == CLASSES
+    assert features.shape[:2] == (2, last.in_channels)
+    if last.kernel_size == (1, 1):
+        low = torch.einsum("bdhw,kd->bkhw", features, last.weight[:, :, 0, 0])
+        low = low + last.bias[:, None, None] if last.bias is not None else low
+    else:
+        low = F.conv2d(features, last.weight, last.bias, padding=last.padding)
+    if low.shape[-2:] != logits.shape[-2:]:
+        # smp scales up with nn.UpsamplingBilinear2d, which aligns corners
+        low = F.interpolate(low, logits.shape[-2:], mode="bilinear", align_corners=name not in NETWORKS)
+    torch.testing.assert_close(low, logits, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["danet", "unet"])
+def test_the_answer_is_the_same_and_no_hook_stays(name):
+    network = _built(name).eval()
+    with torch.no_grad():
+        output, features = forward_with_features(network, _images())
+        assert torch.equal(output, network(_images()))
+    before = features.clone()
+    network(_images() + 1)
+    assert torch.equal(features, before)
+
+
+def test_a_loss_of_features_reaches_the_encoder_and_not_the_classifier():
+    network = _built("segnext").train()
+    _, features = forward_with_features(network, _images())
+    features.square().mean().backward()
+    assert all(parameter.grad is not None for parameter in network.encoder.parameters())
+    assert classifier(network).weight.grad is None
+
+
+@pytest.mark.parametrize("head", [None, nn.Identity()])
+def test_a_network_without_a_classifier_is_named(head):
+    network = nn.Sequential(nn.Conv2d(3, 4, 1))
+    if head is not None:
+        network.segmentation_head = head
+    with pytest.raises(TypeError, match="Sequential has no convolution in a segmentation_head"):
+        forward_with_features(network, _images())
+
+
+def test_a_classifier_called_twice_is_refused():
+    class Twice(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.segmentation_head = nn.Conv2d(3, 2, 1)
+
+        def forward(self, x):
+            return self.segmentation_head(x) + self.segmentation_head(x.flip(-1)).flip(-1)
+
+    with pytest.raises(RuntimeError, match="Twice called its classifier 2 times"):
+        forward_with_features(Twice(), _images())
