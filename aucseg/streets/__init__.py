@@ -1,5 +1,5 @@
 """Procedural streets: the data set of a fresh clone."""
 
-from aucseg.streets.dataset import GENERATOR_VERSION, MINIMUM_SIZE, SyntheticStreets
+from aucseg.streets.dataset import GENERATOR_VERSION, MINIMUM_SIZE, WORLDS, SyntheticStreets
 
-__all__ = ["GENERATOR_VERSION", "MINIMUM_SIZE", "SyntheticStreets"]
+__all__ = ["GENERATOR_VERSION", "MINIMUM_SIZE", "WORLDS", "SyntheticStreets"]

@@ -19,6 +19,9 @@ GENERATOR_VERSION = 1
 
 MINIMUM_SIZE = (32, 48)
 
+WORLDS = {"train": 1, "val": 2, "test": 3}
+"""The seed of each split: a world of its own, so that no test scene is ever trained on."""
+
 
 class SyntheticStreets(Dataset[tuple[tv_tensors.Image, tv_tensors.Mask]]):
     """Street scenes from a car's viewpoint, drawn when asked for, with the 19 classes of Cityscapes.
@@ -60,6 +63,11 @@ class SyntheticStreets(Dataset[tuple[tv_tensors.Image, tv_tensors.Mask]]):
     def __len__(self) -> int:
         return self.num_images
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The name of each item: seed and index, ``"1-00042"``."""
+        return tuple(f"{self.seed}-{i:05d}" for i in range(self.num_images))
+
     def render(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         """Image ``index`` as numpy arrays.
 
@@ -72,11 +80,25 @@ class SyntheticStreets(Dataset[tuple[tv_tensors.Image, tv_tensors.Mask]]):
         Raises:
             IndexError: if the index is out of range.
         """
-        i = operator.index(index)
-        if not -self.num_images <= i < self.num_images:
-            raise IndexError(f"index {i} is out of range for {self.num_images} images")
-        image, mask, _ = render_street(self.seed, i % self.num_images, self.size, self.spec.image_share)
+        image, mask, _ = render_street(self.seed, self._index(index), self.size, self.spec.image_share)
+        assert image is not None
         return image, mask
+
+    def mask(self, index: int) -> tv_tensors.Mask:
+        """The labels of an item alone, the same as those of ``self[index]``; its picture is not finished.
+
+        Args:
+            index: from ``-len(self)`` to ``len(self) - 1``.
+
+        Returns:
+            Train ids (H, W) uint8, void 255.
+
+        Raises:
+            IndexError: if the index is out of range.
+        """
+        at = self._index(index)
+        _, mask, _ = render_street(self.seed, at, self.size, self.spec.image_share, picture=False)
+        return tv_tensors.Mask(torch.from_numpy(mask))
 
     def __getitem__(self, index: int) -> tuple[tv_tensors.Image, tv_tensors.Mask]:
         image, mask = self.render(index)
@@ -89,6 +111,12 @@ class SyntheticStreets(Dataset[tuple[tv_tensors.Image, tv_tensors.Mask]]):
             "generator": GENERATOR_VERSION, "images": self.num_images, "size": self.size, "seed": self.seed
         }  # fmt: skip
         return hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
+
+    def _index(self, index: int) -> int:
+        i = operator.index(index)
+        if not -self.num_images <= i < self.num_images:
+            raise IndexError(f"index {i} is out of range for {self.num_images} images")
+        return i % self.num_images
 
     def __repr__(self) -> str:
         return f"SyntheticStreets({self.num_images}, size={self.size}, seed={self.seed})"

@@ -34,8 +34,8 @@ _PAINTERS: dict[str, Callable[[Stage, Item], None]] = {
 
 
 def render_street(
-    seed: int, index: int, size: tuple[int, int], image_share: Sequence[float]
-) -> tuple[np.ndarray, np.ndarray, frozenset[int]]:
+    seed: int, index: int, size: tuple[int, int], image_share: Sequence[float], *, picture: bool = True
+) -> tuple[np.ndarray | None, np.ndarray, frozenset[int]]:
     """Draw one street.
 
     Args:
@@ -43,9 +43,10 @@ def render_street(
         index: index of the image.
         size: (H, W) in pixels.
         image_share: wanted fraction of images with each class (19,).
+        picture: False for the labels alone.
 
     Returns:
-        Picture (H, W, 3) uint8, labels (H, W) uint8 with void 255, and the classes that
+        Picture (H, W, 3) uint8 or None, labels (H, W) uint8 with void 255, and the classes that
         were meant to be there.
     """
     height, width = size
@@ -68,4 +69,4 @@ def render_street(
         _PAINTERS[item.kind](stage, item)
     paint_bonnet(canvas, light, draw)
     outline_void(canvas.mask, draw)
-    return develop(canvas.rgb, light, draw), canvas.mask, present
+    return (develop(canvas.rgb, light, draw) if picture else None), canvas.mask, present

@@ -26,12 +26,9 @@ from aucseg.data import (
 from aucseg.data.spec import ClassSpec
 from aucseg.errors import DataError
 from aucseg.longtail import choose_tail, count_dataset
-from aucseg.streets import SyntheticStreets
+from aucseg.streets import WORLDS, SyntheticStreets
 from aucseg.training.config import RunConfig
 from aucseg.training.sections import ConfigError, DataConfig
-
-# Each split of the streets is a world of its own, so that no test scene is ever trained on.
-_STREET_WORLDS = {"train": 1, "val": 2, "test": 3}
 
 # Images and masks (4 bytes for each pixel) are kept in memory up to this size, and read anew for each epoch
 # beyond it: CamVid at half size is 0.1 GB, Cityscapes at full size 25 GB.
@@ -52,12 +49,12 @@ def build_dataset(data: DataConfig, split: str, num_images: int | None) -> Any:
         DataError: if files are missing or wrong.
     """
     if data.name == "streets":
-        if split not in _STREET_WORLDS:
-            raise ConfigError(f"streets have no split {split!r}; use one of {', '.join(_STREET_WORLDS)}")
+        if split not in WORLDS:
+            raise ConfigError(f"streets have no split {split!r}; use one of {', '.join(WORLDS)}")
         if num_images is None:
             raise ConfigError("streets are drawn: say how many images")
         try:
-            return _streets(num_images, data.size, _STREET_WORLDS[split])
+            return _streets(num_images, data.size, WORLDS[split])
         except ValueError as error:
             raise ConfigError(f"data: {error}") from error
     if data.name == "folder" and data.root is None:

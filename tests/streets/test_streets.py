@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader
 from torchvision import tv_tensors
 
 from aucseg.data.spec import load_spec
-from aucseg.streets import MINIMUM_SIZE, SyntheticStreets
+from aucseg.streets import MINIMUM_SIZE, WORLDS, SyntheticStreets
 from aucseg.streets.canvas import Canvas
 from aucseg.streets.draw import Draw
 from aucseg.streets.presence import draw_presence
@@ -138,6 +138,23 @@ def test_odd_sizes_work(size: tuple[int, int]) -> None:
         assert (image.dtype, mask.dtype) == (np.uint8, np.uint8)
         assert image.std() > 10
         assert len(np.unique(mask)) > 4
+
+
+def test_a_mask_alone_is_the_mask_of_the_item() -> None:
+    streets = SyntheticStreets(30, (64, 128), WORLDS["val"])
+    for i in (*range(29), -1):
+        mask = streets.mask(i)
+        assert isinstance(mask, tv_tensors.Mask)
+        assert mask.dtype == torch.uint8
+        assert torch.equal(mask, streets[i][1])
+    with pytest.raises(IndexError, match="30"):
+        streets.mask(30)
+
+
+def test_items_have_names_of_their_own() -> None:
+    names = [name for seed in WORLDS.values() for name in SyntheticStreets(12, (32, 48), seed).names]
+    assert names[:2] == ["1-00000", "1-00001"]
+    assert len(set(names)) == 3 * 12
 
 
 def test_negative_indices_count_from_the_end() -> None:
