@@ -139,7 +139,7 @@ def class_index(
     rows = target.long()
     void = torch.zeros_like(rows, dtype=torch.bool) if ignore_index is None else rows == ignore_index
     rows = rows.masked_fill(void, 0)
-    if not validate and waits(rows.device):
+    if not validate and synchronizes(rows.device):
         bad = (rows < 0) | (rows >= num_classes)
         return rows.masked_fill_(void, num_classes).masked_fill_(bad, num_classes + 1)
     if not torch.compiler.is_compiling() and rows.numel():
@@ -171,7 +171,7 @@ def narrow(rows: Tensor, num_classes: int) -> Tensor:
     return rows.to(torch.uint8 if num_classes < 254 else torch.int16)
 
 
-def waits(device: torch.device) -> bool:
+def synchronizes(device: torch.device) -> bool:
     """Whether looking at a value on a device means waiting for it.
 
     Args:

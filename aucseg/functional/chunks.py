@@ -92,7 +92,7 @@ class Chunks:
         self.logits, self.request = logits, request
         self.form, self.k = request.form, request.num_classes
         self.rows = checks.narrow(rows, self.k)
-        self.cpu = not checks.waits(logits.device)
+        self.cpu = not checks.synchronizes(logits.device)
         self.accumulator = torch.float32 if logits.device.type == "mps" else torch.float64
         double = request.form.double or logits.dtype == torch.float64
         self.dtype = self.accumulator if double else torch.float32
@@ -249,7 +249,7 @@ def class_count(rows: Tensor, num_classes: int) -> Tensor:
     Returns:
         (K,) float64, float32 on devices without it.
     """
-    if not checks.waits(rows.device):
+    if not checks.synchronizes(rows.device):
         count = torch.bincount(rows.flatten(), minlength=num_classes)[:num_classes]
     elif runs_on(rows.device):
         from aucseg.functional.triton_sums import triton_class_count  # which imports this module

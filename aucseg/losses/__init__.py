@@ -3,8 +3,12 @@
 from aucseg.losses.auc import AUCLoss
 from aucseg.losses.aucseg import AUCSegLoss
 from aucseg.losses.boundary import boundary_loss, boundary_targets
-from aucseg.losses.cross_entropy import cross_entropy
-from aucseg.losses.ohem import ohem_cross_entropy
+from aucseg.losses.cross_entropy import (
+    WeightedCrossEntropyLoss,
+    class_weights,
+    cross_entropy,
+    ohem_cross_entropy,
+)
 from aucseg.losses.presence import class_presence, presence_cross_entropy
 from aucseg.losses.queue import SumQueue
 
@@ -12,9 +16,11 @@ __all__ = [
     "AUCLoss",
     "AUCSegLoss",
     "SumQueue",
+    "WeightedCrossEntropyLoss",
     "boundary_loss",
     "boundary_targets",
     "class_presence",
+    "class_weights",
     "cross_entropy",
     "ohem_cross_entropy",
     "presence_cross_entropy",

@@ -13,7 +13,7 @@ _SMOOTH = 1.0
 
 
 def boundary_targets(
-    target: Tensor, ignore_index: int = 255, *, strides: Sequence[int] = (1, 2, 4)
+    target: Tensor, *, ignore_index: int = 255, strides: Sequence[int] = (1, 2, 4)
 ) -> Tensor:
     r"""The pixels where labels change, seen at several strides (Fan et al., 2021, Section 3.3).
 
@@ -69,7 +69,7 @@ def _label_changes(target: Tensor, ignore_index: int) -> Tensor:
 
 
 def boundary_loss(
-    logits: Tensor, target: Tensor, ignore_index: int = 255, *, strides: Sequence[int] = (1, 2, 4)
+    logits: Tensor, target: Tensor, *, ignore_index: int = 255, strides: Sequence[int] = (1, 2, 4)
 ) -> Tensor:
     r"""Binary cross entropy plus Dice of a map of edges (Fan et al., 2021, Eq. 1 and 2).
 
@@ -106,7 +106,7 @@ def boundary_loss(
     logits = logits.squeeze(1)
     logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
     labelled = target != ignore_index
-    edges = boundary_targets(target, ignore_index, strides=strides).to(logits.dtype)
+    edges = boundary_targets(target, ignore_index=ignore_index, strides=strides).to(logits.dtype)
     logits = logits.where(labelled, 0.0)
     entropy = F.binary_cross_entropy_with_logits(logits, edges, reduction="none").where(labelled, 0.0)
     shown = logits.sigmoid().where(labelled, 0.0).flatten(1)

@@ -1,12 +1,21 @@
-"""Cross entropy over labelled pixels."""
+"""Cross entropy over labelled pixels: plain, with a weight for each class, or of hard pixels only."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
+import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
+
+from aucseg.functional.checks import check_logits_target, check_num_classes, class_index
+
+RULES = ("inverse", "sqrt_inverse", "effective_number")
+NORMALIZATIONS = ("weights", "pixels")
 
 
-def cross_entropy(logits: Tensor, target: Tensor, ignore_index: int = 255) -> Tensor:
+def cross_entropy(logits: Tensor, target: Tensor, *, ignore_index: int = 255) -> Tensor:
     """Softmax cross entropy averaged over labelled pixels; zero where every pixel is void.
 
     PyTorch's own mean is NaN for a batch without a label, which would end the run.
@@ -21,3 +30,209 @@ def cross_entropy(logits: Tensor, target: Tensor, ignore_index: int = 255) -> Te
     """
     total = F.cross_entropy(logits, target, ignore_index=ignore_index, reduction="sum")
     return total / (target != ignore_index).sum().clamp(min=1)
+
+
+class WeightedCrossEntropyLoss(nn.Module):
+    r"""Softmax cross entropy in which each pixel has the weight of its class.
+
+    With the labelled pixels :math:`\Omega`, label :math:`y_m` of pixel m and weights w:
+
+    .. math::
+
+        \ell = \frac{1}{M} \sum_{m \in \Omega} -w_{y_m} \log p_{m, y_m}, \qquad
+        M = \sum_{m \in \Omega} w_{y_m} \;\text{ or }\; M = |\Omega|
+
+    Args:
+        weights: (K,), one for each class, finite and not negative, one at least positive; ``class_weights``
+            makes them of pixel counts.
+        ignore_index: label of void pixels.
+        normalize: what M is. ``"weights"``: the sum of the weights of the labelled pixels, as in PyTorch. The
+            loss is a weighted mean and no factor common to all weights matters; a batch in which a rare class
+            happens to be missing weighs as much as any other. ``"pixels"``: their number. Each pixel then
+            pulls with its own weight whatever else is in its batch, so a batch of rare classes pulls harder.
+        validate: look for labels that are neither a class nor void, and raise an error. On CUDA that waits
+            for the device; without it such a label makes the loss nan (labels on the CPU are checked all the
+            same).
+
+    Raises:
+        ValueError: for weights of another shape or range, or an unknown ``normalize``.
+
+    Shape:
+        logits (B, K, H, W), floating point; target (B, H, W), integer; a scalar comes out, of the dtype of
+        the logits but at least float32 (under autocast too). It is zero, with a gradient of zero, where no
+        pixel has a weight.
+
+    Example:
+        >>> loss = WeightedCrossEntropyLoss(class_weights([900, 90, 10]))
+        >>> logits = torch.randn(2, 3, 8, 8, requires_grad=True)
+        >>> loss(logits, torch.randint(0, 3, (2, 8, 8))).backward()
+
+    """
+
+    weights: Tensor
+
+    def __init__(
+        self,
+        weights: Tensor | Sequence[float],
+        *,
+        ignore_index: int = 255,
+        normalize: str = "weights",
+        validate: bool = True,
+    ) -> None:
+        super().__init__()
+        table = _vector(weights, "weights")
+        self.num_classes = check_num_classes(len(table))
+        if normalize not in NORMALIZATIONS:
+            known = ", ".join(map(repr, NORMALIZATIONS))
+            raise ValueError(f"unknown normalize {normalize!r}; use one of {known}")
+        self.ignore_index, self.normalize, self.validate = ignore_index, normalize, validate
+        self.register_buffer("weights", table, persistent=False)
+
+    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
+        """The loss of a batch.
+
+        Args:
+            logits: (B, K, H, W), floating point.
+            target: (B, H, W), integer; 0 to K - 1 or ``ignore_index``.
+
+        Returns:
+            A scalar.
+
+        Raises:
+            TypeError: if the logits are not floating point or the target is not integer.
+            ValueError: if the shapes do not fit or a label is outside the classes.
+
+        """
+        k = self.num_classes
+        check_logits_target(logits, target, k)
+        rows = class_index(target, k, self.ignore_index, validate=self.validate)
+        with torch.autocast(logits.device.type, enabled=False):
+            wide = logits.to(torch.promote_types(logits.dtype, torch.float32))
+            weights = self.weights.to(wide)
+            total = F.cross_entropy(
+                wide, rows.masked_fill(rows >= k, k), weights, ignore_index=k, reduction="sum"
+            )
+            share = weights if self.normalize == "weights" else torch.ones_like(weights)
+            # void weighs nothing, a label that is none makes everything nan
+            share = F.pad(F.pad(share, (0, 1)), (0, 1), value=torch.nan)
+            mass = share.index_select(0, rows.flatten()).sum()
+            return total / mass.masked_fill(mass == 0, 1)
+
+    def extra_repr(self) -> str:
+        """The options, for ``repr``."""
+        names = ("num_classes", "ignore_index", "normalize")
+        return ", ".join(f"{name}={getattr(self, name)!r}" for name in names)
+
+
+def class_weights(pixels: Tensor | Sequence[int], *, rule: str = "inverse", beta: float = 1 - 1e-6) -> Tensor:
+    r"""A weight for each class that falls with its number of pixels n.
+
+    ====================  =========================================  =======================================
+    rule                  weight before it is normalised             source
+    ====================  =========================================  =======================================
+    ``inverse``           :math:`1 / n`                              each class pulls equally
+    ``sqrt_inverse``      :math:`1 / \sqrt n`                        half-way (on a log scale) to no weights
+    ``effective_number``  :math:`(1 - \beta) / (1 - \beta^n)`        Cui et al., 2019, Eq. 2
+    ====================  =========================================  =======================================
+
+    The effective number of n samples is :math:`(1 - \beta^n) / (1 - \beta)`: it grows like n while n is well
+    below :math:`1 / (1 - \beta)`, and no further beyond. That paper counts images and goes up to 0.9999; for
+    pixels, of which a class has millions, that would give every class the same weight.
+
+    Args:
+        pixels: (K,), pixels of each class in the training set, not negative, one at least positive.
+        rule: ``"inverse"``, ``"sqrt_inverse"`` or ``"effective_number"``.
+        beta: in [0, 1), for ``"effective_number"`` alone; by default the number stops at a million pixels.
+
+    Returns:
+        (K,) float64, of mean 1 over the classes that have a pixel. A class without one has weight 0: how rare
+        it is the counts do not tell, and infinitely rare it is not.
+
+    Raises:
+        ValueError: for an unknown rule, counts of another shape or range, or a ``beta`` outside [0, 1).
+
+    Example:
+        >>> class_weights([1, 4, 0], rule="sqrt_inverse").tolist()
+        [1.3333333333333333, 0.6666666666666666, 0.0]
+
+    """
+    if rule not in RULES:
+        raise ValueError(f"unknown rule {rule!r}; use one of {', '.join(map(repr, RULES))}")
+    if not 0 <= beta < 1:
+        raise ValueError(f"beta must be in [0, 1), got {beta!r}")
+    count = _vector(pixels, "pixels")
+    present = count > 0
+    n = count[present]
+    if rule == "effective_number":
+        # 1 - beta^n without the digits that a beta near 1 would lose
+        size = torch.ones_like(n) if beta == 0 else -torch.expm1(n * math.log(beta))
+    else:
+        size = n if rule == "inverse" else n.sqrt()
+    weights = torch.zeros_like(count)
+    weights[present] = size.reciprocal() / size.reciprocal().mean()
+    return weights
+
+
+def ohem_cross_entropy(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    ignore_index: int = 255,
+    threshold: float = 0.7,
+    min_kept: int = 10_000,
+) -> Tensor:
+    r"""Softmax cross entropy averaged over the hard pixels of the batch only (online hard example mining).
+
+    A labelled pixel is hard if the probability of its own class is below ``threshold``. With N labelled
+    pixels in the batch, the mean is over
+
+    - all hard pixels, if there are at least ``min_kept`` of them;
+    - else the ``min_kept`` pixels with the largest loss, which are all the hard ones and the next hardest
+      (all N pixels, if N is below ``min_kept``). Of pixels with the very same loss any may be kept to come
+      to that number: the value does not depend on which.
+
+    Both are one rule: a pixel is kept if it is hard or among the ``min_kept`` of largest loss. Which pixels
+    are kept is a choice and has no gradient. Counts are those of the whole batch on one device: where an
+    implementation counts ``min_kept`` for each image, as MMSegmentation does, multiply it by the batch size;
+    it also divides by the number of all pixels, here by that of the kept ones.
+
+    Args:
+        logits: (B,K,H,W).
+        target: (B,H,W) int64, void = ``ignore_index``.
+        ignore_index: the void label; void pixels are never kept.
+        threshold: probability in (0, 1] below which a pixel is hard.
+        min_kept: least number of pixels to keep, at least 0. With 0 a batch without hard pixels gives 0.
+
+    Returns:
+        Scalar loss, at least float32 under autocast; zero where every pixel is void.
+
+    Raises:
+        ValueError: for a threshold or a number out of its range.
+    """
+    if not 0 < threshold <= 1:
+        raise ValueError(f"threshold is a probability in (0, 1], got {threshold!r}")
+    if min_kept < 0:
+        raise ValueError(f"min_kept is a number of pixels of at least 0, got {min_kept!r}")
+    losses = F.cross_entropy(logits, target, ignore_index=ignore_index, reduction="none").flatten()
+    with torch.no_grad():
+        labelled = (target != ignore_index).flatten()
+        kept = losses > -math.log(threshold)
+        # no count is compared on the host: the device need not be waited for
+        hardest = losses.masked_fill(~labelled, -1.0).topk(min(min_kept, losses.numel()), sorted=False)
+        kept = kept.index_fill(0, hardest.indices, True) & labelled
+    return losses.where(kept, 0.0).sum() / kept.sum().clamp(min=1)
+
+
+def _vector(values: Tensor | Sequence[float], name: str) -> Tensor:
+    """A float64 copy of one number for each class, none of them negative and not all zero."""
+    if isinstance(values, Tensor):
+        vector = values.detach().double().clone()
+    else:
+        vector = torch.tensor(values, dtype=torch.float64)
+    if vector.ndim != 1:
+        raise ValueError(f"{name} must have shape (K,), got {tuple(vector.shape)}")
+    if not vector.isfinite().all() or (vector < 0).any() or not (vector > 0).any():
+        raise ValueError(
+            f"{name} must be finite and not negative, and one at least positive, got {vector.tolist()}"
+        )
+    return vector

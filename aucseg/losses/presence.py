@@ -8,7 +8,7 @@ from torch import Tensor
 from aucseg.functional.checks import check_labels, class_index
 
 
-def class_presence(target: Tensor, num_classes: int, ignore_index: int = 255) -> Tensor:
+def class_presence(target: Tensor, num_classes: int, *, ignore_index: int = 255) -> Tensor:
     """Which classes each image holds.
 
     Args:
@@ -30,7 +30,7 @@ def class_presence(target: Tensor, num_classes: int, ignore_index: int = 255) ->
     return held[:, :num_classes].bool()
 
 
-def presence_cross_entropy(logits: Tensor, target: Tensor, ignore_index: int = 255) -> Tensor:
+def presence_cross_entropy(logits: Tensor, target: Tensor, *, ignore_index: int = 255) -> Tensor:
     """Binary cross entropy of "the class is in the image", for each class by itself.
 
     The SE loss of EncNet (Zhang et al., 2018, "Context Encoding for Semantic Segmentation"): a class of a
@@ -55,7 +55,7 @@ def presence_cross_entropy(logits: Tensor, target: Tensor, ignore_index: int = 2
             f"logits of presence have shape (B, K), one row for each image of the target, got "
             f"{tuple(logits.shape)} for {len(target)} images; take the mean over pixels first"
         )
-    held = class_presence(target, logits.shape[1], ignore_index)
+    held = class_presence(target, logits.shape[1], ignore_index=ignore_index)
     labelled = held.any(dim=1)
     each = F.binary_cross_entropy_with_logits(logits, held.to(logits), reduction="none").mean(dim=1)
     return (each * labelled).sum() / labelled.sum().clamp(min=1)

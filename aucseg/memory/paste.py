@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from aucseg.functional.checks import waits
+from aucseg.functional.checks import synchronizes
 from aucseg.memory.boxes import Box
 from aucseg.memory.host import equals, fill, put
 
@@ -88,7 +88,7 @@ def fit(
     image = _bilinear(wide, size, antialias=antialias)
     bits = crop.mask[None, None].view(torch.uint8)
     mask = F.interpolate(bits, size=size, mode="nearest-exact")[0, 0].view(torch.bool)
-    if waits(mask.device) or not mask.any():  # where looking costs nothing, the share is seldom needed
+    if synchronizes(mask.device) or not mask.any():  # where looking costs nothing, the share is seldom needed
         mask = _not_empty(mask, F.adaptive_avg_pool2d(bits.float(), size)[0, 0])
     return Crop(_as(image, crop.image.dtype), mask)
 

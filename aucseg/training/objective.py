@@ -66,7 +66,7 @@ class Objective(nn.Module):
             parts = self.auc.parts(logits, target)
         else:
             over_pixels = ohem_cross_entropy if self.ohem else cross_entropy
-            ce = over_pixels(logits.float(), target, self.ignore_index)
+            ce = over_pixels(logits.float(), target, ignore_index=self.ignore_index)
             parts = {"loss": ce, "cross_entropy": ce}
             if self.auc is not None:
                 auc = self.auc(logits, target)

@@ -94,7 +94,7 @@ def unusual(request, monkeypatch):
         monkeypatch.setattr(chunks, "_CHUNK_CPU", 1)
         monkeypatch.setattr(chunks, "_CHUNK_MIN_PIXELS", 7)
     else:
-        monkeypatch.setattr(chunks.checks, "waits", lambda device: True)
+        monkeypatch.setattr(chunks.checks, "synchronizes", lambda device: True)
 
 
 @pytest.mark.parametrize("name", FORMS)
@@ -177,7 +177,7 @@ def test_a_bad_label_poisons(monkeypatch):
     logits, target = streets(1, 3, 4, 4, seed=0, void=0)
     rows = target.flatten(1).clone()
     rows[0, 0] = 4  # K + 1: what class_index makes of a label that it may not look at
-    monkeypatch.setattr(chunks.checks, "waits", lambda device: True)
+    monkeypatch.setattr(chunks.checks, "synchronizes", lambda device: True)
     result = class_sums(logits.flatten(2), rows, Request(FORMS["square"], 3))
     assert result.own.isnan().all()
     assert result.other.isnan().all()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import nn
@@ -16,7 +18,7 @@ class LossTester:
     """
 
     #: ``factory(num_classes, ignore_index=255)`` builds the loss
-    factory: type[nn.Module]
+    factory: Callable[..., nn.Module]
     #: renaming the classes does not change the loss (false where classes have weights or priors)
     permutes = True
     #: the loss has a second derivative that is not needed; first-order gradcheck always runs

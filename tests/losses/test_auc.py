@@ -271,7 +271,7 @@ def test_scores_outside_their_range():
 def test_bad_labels_that_must_not_be_waited_for(monkeypatch):
     """On a device without validation the loss is nan, not a wrong number."""
     logits, target = streets(1, 3, 4, 4, seed=0, void=0)
-    monkeypatch.setattr(checks, "waits", lambda device: True)
+    monkeypatch.setattr(checks, "synchronizes", lambda device: True)
     assert AUCLoss(3, validate=False)(logits, target).isfinite()
     for label in (3, 77, -2):
         target[0, 0, 0] = label

@@ -45,7 +45,7 @@ class AuxiliaryTerm:
 def resized_cross_entropy(logits: Outputs, target: Tensor, ignore_index: int) -> Tensor:
     """Cross entropy of (B,K,h,w) logits, brought bilinearly to the size of the labels."""
     assert isinstance(logits, Tensor)
-    return cross_entropy(resize(logits, target.shape[-2:]).float(), target, ignore_index)
+    return cross_entropy(resize(logits, target.shape[-2:]).float(), target, ignore_index=ignore_index)
 
 
 def resize(features: Tensor, size: Sequence[int]) -> Tensor:

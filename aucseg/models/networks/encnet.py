@@ -78,7 +78,7 @@ class ContextEncoding(nn.Module):
 
 def _presence(logits: Outputs, target: Tensor, ignore_index: int) -> Tensor:
     assert isinstance(logits, Tensor)
-    return presence_cross_entropy(logits.float(), target, ignore_index)
+    return presence_cross_entropy(logits.float(), target, ignore_index=ignore_index)
 
 
 class EncNet(DilatedNetwork):

@@ -83,7 +83,7 @@ class PointHead(nn.Module):
 def point_cross_entropy(outputs: Outputs, target: Tensor, ignore_index: int) -> Tensor:
     """Cross entropy of point logits (B,K,P) at points (B,P,2), each with the label of its pixel."""
     logits, points = outputs
-    return cross_entropy(logits.float(), labels_at(target, points), ignore_index)
+    return cross_entropy(logits.float(), labels_at(target, points), ignore_index=ignore_index)
 
 
 class PointRend(Network):

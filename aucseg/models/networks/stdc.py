@@ -111,12 +111,12 @@ class STDCDecoder(nn.Module):
 
 def _hard_pixels(logits: Outputs, target: Tensor, ignore_index: int) -> Tensor:
     assert isinstance(logits, Tensor)
-    return ohem_cross_entropy(resize(logits, target.shape[-2:]).float(), target, ignore_index)
+    return ohem_cross_entropy(resize(logits, target.shape[-2:]).float(), target, ignore_index=ignore_index)
 
 
 def _edges(logits: Outputs, target: Tensor, ignore_index: int) -> Tensor:
     assert isinstance(logits, Tensor)
-    return boundary_loss(resize(logits, target.shape[-2:]).float(), target, ignore_index)
+    return boundary_loss(resize(logits, target.shape[-2:]).float(), target, ignore_index=ignore_index)
 
 
 class STDC(Network):
