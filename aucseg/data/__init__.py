@@ -10,11 +10,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from aucseg.data.cache import CachedDataset
     from aucseg.data.camvid import CamVid, find_root
+    from aucseg.data.dataset import CachedDataset, ImageMaskDataset
     from aucseg.data.folder import FolderDataset
     from aucseg.data.layouts import list_datasets, open_dataset
-    from aucseg.data.pairs import PairDataset
     from aucseg.data.repeats import Repeats, count_repeats
     from aucseg.data.sampling import SeededDataset, StepBatchSampler, mix_seed
     from aucseg.data.spec import ClassSpec, groups_by_pixel_share, list_specs, load_spec
@@ -37,7 +36,7 @@ __all__ = [
     "ClassSpec",
     "CoveringBatchSampler",
     "FolderDataset",
-    "PairDataset",
+    "ImageMaskDataset",
     "PhotometricDistortion",
     "RandomResize",
     "RandomScale",
@@ -60,11 +59,10 @@ __all__ = [
 ]
 
 _HOMES = {
-    "cache": "CachedDataset",
     "camvid": "CamVid find_root",
+    "dataset": "CachedDataset ImageMaskDataset",
     "folder": "FolderDataset",
     "layouts": "list_datasets open_dataset",
-    "pairs": "PairDataset",
     "repeats": "Repeats count_repeats",
     "sampling": "SeededDataset StepBatchSampler mix_seed",
     "spec": "ClassSpec groups_by_pixel_share list_specs load_spec",

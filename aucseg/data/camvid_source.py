@@ -38,7 +38,7 @@ def convert_camvid(raw: Path, out: Path) -> None:
     """
     for split in SPLITS:
         names = []
-        for image, mask in _read_pairs(raw / f"{split}.txt"):
+        for image, mask in _read_items(raw / f"{split}.txt"):
             name = image.name.removesuffix(image.suffix)
             names.append(name)
             for kind, published in (("images", image), ("annotations", mask)):
@@ -61,10 +61,10 @@ def convert_camvid(raw: Path, out: Path) -> None:
     write_stats(out, table, {split: count_labels(out, split, table) for split in SPLITS})
 
 
-def _read_pairs(path: Path) -> list[tuple[PurePosixPath, PurePosixPath]]:
+def _read_items(path: Path) -> list[tuple[PurePosixPath, PurePosixPath]]:
     if not path.is_file():
         raise DataError("the archive lacks this list", file=path, remedy="fetch the archive again")
-    pairs = []
+    items = []
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
         words = [PurePosixPath(w) for w in line.split()]
         if not words:
@@ -75,8 +75,8 @@ def _read_pairs(path: Path) -> list[tuple[PurePosixPath, PurePosixPath]]:
                 file=path,
                 remedy="fetch the archive again",
             )
-        pairs.append((words[0], words[1]))
-    return pairs
+        items.append((words[0], words[1]))
+    return items
 
 
 def _write_classes(path: Path) -> None:

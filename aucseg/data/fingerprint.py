@@ -37,10 +37,10 @@ def fingerprint_files(
         workers: threads that read.
     """
     with ThreadPoolExecutor(workers) as pool:
-        hashes = list(pool.map(lambda pair: (hash_file(pair[0]), hash_file(pair[1])), files))
+        hashes = list(pool.map(lambda both: (hash_file(both[0]), hash_file(both[1])), files))
     content = {
         "classes": list(spec.names),
         "labels": [int(v) for v in labels],
-        "items": [[name, *pair] for name, pair in zip(names, hashes, strict=True)],
+        "items": [[name, *both] for name, both in zip(names, hashes, strict=True)],
     }
     return hashlib.sha256(json.dumps(content, separators=(",", ":")).encode()).hexdigest()

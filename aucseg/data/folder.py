@@ -9,16 +9,16 @@ from pathlib import Path
 import numpy as np
 
 from aucseg.data.classes import NOT_A_LABEL, VOID, ClassTable
+from aucseg.data.dataset import ImageAndMask, ImageMaskDataset, resize_item
 from aucseg.data.layout import image_path, mask_path, read_split
-from aucseg.data.pairs import Item, PairDataset, resize_pair
 from aucseg.data.reading import check_size, read_ids
 from aucseg.data.resolve import resolve_spec
 from aucseg.data.spec import ClassSpec
 
-__all__ = ["FolderDataset", "Item", "resize_pair", "resolve_spec"]
+__all__ = ["FolderDataset", "ImageAndMask", "resize_item", "resolve_spec"]
 
 
-class FolderDataset(PairDataset):
+class FolderDataset(ImageMaskDataset):
     """Images and masks in a folder::
 
         images/<split>/NAME.jpg        (or .jpeg, .png)

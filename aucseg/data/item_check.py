@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from aucseg.data.classes import NOT_A_LABEL
-from aucseg.data.listing import Listing, Pair, unreadable
+from aucseg.data.listing import Item, Listing, unreadable
 from aucseg.data.reading import check_same_size, read_image, to_train_ids
 from aucseg.data.report import Problem
 from aucseg.data.soundness import check_bytes, check_inside, is_wide
@@ -70,17 +70,17 @@ def as_problem(split: str, error: DataError) -> Problem:
     return Problem(split, error.file or "", error.what, error.remedy or "")
 
 
-def check_item(subject: Subject, split: str, pair: Pair) -> CheckedItem:
+def check_item(subject: Subject, split: str, item: Item) -> CheckedItem:
     """Check image and mask each by itself, so that one defect does not hide another.
 
     Args:
         subject: the data set.
         split: name of the split, for the report.
-        pair: the two files; one that is missing is passed over, since the listing has reported it.
+        item: the two files; one that is missing is passed over, since the listing has reported it.
     """
-    item = CheckedItem([], [])
+    checked = CheckedItem([], [])
     found: list[np.ndarray | None] = []
-    for kind, path in (("image", pair.image), ("mask", pair.mask)):
+    for kind, path in (("image", item.image), ("mask", item.mask)):
         value = None
         if path is not None:
             try:
@@ -88,37 +88,37 @@ def check_item(subject: Subject, split: str, pair: Pair) -> CheckedItem:
                 value = read_image(path) if kind == "image" else subject.read_ids(path)
                 check_bytes(path, kind)
             except DataError as error:
-                item.problems.append(as_problem(split, error))
+                checked.problems.append(as_problem(split, error))
             except OSError as error:
-                item.problems.append(as_problem(split, unreadable(error, path)))
+                checked.problems.append(as_problem(split, unreadable(error, path)))
         found.append(value)
     image, ids = found
     if image is not None:
         # The shape is hashed too: the same bytes are another image in another shape.
         digest = hashlib.sha256(repr(image.shape).encode())
         digest.update(image.data)
-        item.image_hash = digest.hexdigest()
-        item.size = (image.shape[0], image.shape[1])
+        checked.image_hash = digest.hexdigest()
+        checked.size = (image.shape[0], image.shape[1])
     checks: list[Callable[[], object]] = []
-    image_file, mask_file, lookup = pair.image, pair.mask, subject.lookup
+    image_file, mask_file, lookup = item.image, item.mask, subject.lookup
     if image is not None and ids is not None and image_file is not None and mask_file is not None:
         checks.append(partial(check_same_size, image, ids, image_file, mask_file))
     if ids is not None and mask_file is not None:
         if is_wide(mask_file):
-            item.warnings.append(
+            checked.warnings.append(
                 f"{mask_file}: 16 bits a pixel where 8 do; `aucseg data prepare` makes them 8"
             )
         if lookup is not None:
             present = np.bincount(ids.ravel(), minlength=256)
-            item.labels = _by_train_id(present, lookup)
+            checked.labels = _by_train_id(present, lookup)
             if np.any((present > 0) & (lookup == NOT_A_LABEL)):
                 checks.append(partial(to_train_ids, ids, lookup, mask_file))
     for check in checks:
         try:
             check()
         except DataError as error:
-            item.problems.append(as_problem(split, error))
-    return item
+            checked.problems.append(as_problem(split, error))
+    return checked
 
 
 def _by_train_id(present: np.ndarray, lookup: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -13,7 +13,7 @@ from aucseg.errors import DataError
 
 
 @dataclass(frozen=True)
-class Pair:
+class Item:
     """The two files of an item; ``None`` for one that is missing, of which the listing says why.
 
     Args:
@@ -32,12 +32,12 @@ class Listing:
     """The items of a split in their order, and the defects of the listing itself.
 
     Args:
-        pairs: the items; an incomplete one has its defect among the problems.
+        items: the items of the split; an incomplete one has its defect among the problems.
         problems: what makes the split unusable as it is.
         warnings: what is worth knowing and stops nothing.
     """
 
-    pairs: list[Pair] = field(default_factory=list)
+    items: list[Item] = field(default_factory=list)
     problems: list[DataError] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
@@ -51,7 +51,7 @@ class Listing:
             first, more = self.problems[0], len(self.problems) - 1
             told = f" (and {more} more problems: `aucseg data verify` lists all)" if more else ""
             raise DataError(first.what + told, file=first.file, remedy=first.remedy)
-        return [(p.image, p.mask) for p in self.pairs if p.image is not None and p.mask is not None]
+        return [(p.image, p.mask) for p in self.items if p.image is not None and p.mask is not None]
 
 
 def list_folder(root: Path, split: str) -> Listing:
@@ -73,7 +73,7 @@ def list_folder(root: Path, split: str) -> Listing:
             except OSError as error:
                 found.append(None)
                 listing.problems.append(unreadable(error, root))
-        listing.pairs.append(Pair(name, found[0], found[1]))
+        listing.items.append(Item(name, found[0], found[1]))
     listed = set(names)
     for kind, suffixes in (("images", IMAGE_SUFFIXES), ("annotations", (".png",))):
         folder = root / kind / split
@@ -153,7 +153,7 @@ def by_stem(
     return found, problems + _same_but_for_case(found.values(), folder)
 
 
-def pair_up(images: dict[str, Path], masks: dict[str, Path]) -> Listing:
+def match_keys(images: dict[str, Path], masks: dict[str, Path]) -> Listing:
     """Join images and masks by their keys; what has no partner is a problem.
 
     A partner whose name differs in the case of its letters is named: it would be found on one machine and
@@ -163,7 +163,7 @@ def pair_up(images: dict[str, Path], masks: dict[str, Path]) -> Listing:
         images: paths by key, in the order of the items.
         masks: paths by key.
     """
-    listing = Listing([Pair(key, path, masks.get(key)) for key, path in images.items()])
+    listing = Listing([Item(key, path, masks.get(key)) for key, path in images.items()])
     kinds = (("image", images, "mask", masks), ("mask", masks, "image", images))
     for kind, have, other_kind, others in kinds:
         folded = {key.casefold(): path for key, path in others.items()}
@@ -179,11 +179,11 @@ def pair_up(images: dict[str, Path], masks: dict[str, Path]) -> Listing:
                     remedy="give both the same name" if near else f"add the {other_kind} or take it out",
                 )
             )
-    listing.pairs += [Pair(key, None, path) for key, path in masks.items() if key not in images]
+    listing.items += [Item(key, None, path) for key, path in masks.items() if key not in images]
     return listing
 
 
-def pair_named(
+def match_names(
     names: Iterable[str], images: dict[str, Path], masks: dict[str, Path], source: Path
 ) -> Listing:
     """The items that a list names; other files are of no concern.
@@ -200,9 +200,9 @@ def pair_named(
             listing.problems.append(
                 DataError(f"{name!r} stands there {times} times", file=source, remedy="keep one")
             )
-        pair = Pair(name, images.get(name), masks.get(name))
-        listing.pairs.append(pair)
-        for kind, path, there in (("image", pair.image, images), ("mask", pair.mask, masks)):
+        item = Item(name, images.get(name), masks.get(name))
+        listing.items.append(item)
+        for kind, path, there in (("image", item.image, images), ("mask", item.mask, masks)):
             if path is None:
                 near = next((p.name for k, p in there.items() if k.casefold() == name.casefold()), None)
                 told = f": {near} differs in the case of its letters" if near else ""

@@ -19,7 +19,7 @@ from aucseg.data.atomic import publish, publish_text
 from aucseg.data.classes import read_classes
 from aucseg.data.layout import list_splits
 from aucseg.data.layouts import Layout
-from aucseg.data.listing import Pair, unreadable
+from aucseg.data.listing import Item, unreadable
 from aucseg.data.reading import check_same_size, check_size, read_image, to_train_ids
 from aucseg.data.spec import ClassSpec, groups_by_pixel_share
 from aucseg.data.threads import bounded_map
@@ -111,18 +111,18 @@ def prepare(
     for split in layout.splits(place) if splits is None else splits:
         listing = layout.listing(place, split)
         report.problems += listing.problems
-        pairs = [p for p in listing.pairs if p.image is not None and p.mask is not None]
+        items = [p for p in listing.items if p.image is not None and p.mask is not None]
         work = partial(_prepare_item, layout, spec, out, split, size)
         done: list[bool | DataError] = []
-        for result in bounded_map(work, pairs, workers=workers):
+        for result in bounded_map(work, items, workers=workers):
             done.append(result)
             if progress is not None:
-                progress(split, len(done), len(pairs))
+                progress(split, len(done), len(items))
         bad = [r for r in done if isinstance(r, DataError)]
         report.problems += bad
         report.written[split] = sum(r is True for r in done)
         report.kept[split] = sum(r is False for r in done)
-        good = [p.name for p, r in zip(pairs, done, strict=True) if not isinstance(r, DataError)]
+        good = [p.name for p, r in zip(items, done, strict=True) if not isinstance(r, DataError)]
         if good and (skip_bad or not (bad or listing.problems)):
             publish_text(out, Path("splits") / f"{split}.txt", "\n".join(good) + "\n")
     _count(out, layout, workers)
@@ -155,15 +155,15 @@ def _claim(out: Path, source: Path, arguments: dict[str, Any]) -> None:
 
 
 def _prepare_item(
-    layout: Layout, spec: ClassSpec, out: Path, split: str, size: tuple[int, int] | None, pair: Pair
+    layout: Layout, spec: ClassSpec, out: Path, split: str, size: tuple[int, int] | None, item: Item
 ) -> bool | DataError:
     """Write one item: True if it was, False if it was there, or what is wrong."""
-    image_file, mask_file = pair.image, pair.mask
+    image_file, mask_file = item.image, item.mask
     if image_file is None or mask_file is None:  # the listing has reported it
         return False
     kept_suffix = ".png" if image_file.suffix.lower() == ".png" else ".jpg"
-    image_path = Path("images", split, pair.name + kept_suffix)
-    mask_path = Path("annotations", split, pair.name + ".png")
+    image_path = Path("images", split, item.name + kept_suffix)
+    mask_path = Path("annotations", split, item.name + ".png")
     try:
         if (out / image_path).is_file() and (out / mask_path).is_file():
             return False
@@ -192,9 +192,9 @@ def _resize(pixels: np.ndarray, labels: np.ndarray, size: tuple[int, int]) -> tu
     """Image (H, W, 3) and labels (H, W), uint8, to a size, as a data set with that size does it."""
     import torch  # seconds, for those who keep the size, too
 
-    from aucseg.data.pairs import resize_pair
+    from aucseg.data.dataset import resize_item
 
-    image, mask = resize_pair(torch.from_numpy(pixels).permute(2, 0, 1), torch.from_numpy(labels), size)
+    image, mask = resize_item(torch.from_numpy(pixels).permute(2, 0, 1), torch.from_numpy(labels), size)
     return image.permute(1, 2, 0).contiguous().numpy(), mask.numpy()
 
 

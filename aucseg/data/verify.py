@@ -14,7 +14,7 @@ from aucseg.data.classes import ClassTable, read_classes
 from aucseg.data.item_check import CheckedItem, Subject, as_problem, check_item
 from aucseg.data.layout import list_splits
 from aucseg.data.layouts import Layout, detect
-from aucseg.data.listing import Pair, list_folder
+from aucseg.data.listing import Item, list_folder
 from aucseg.data.reading import read_ids
 from aucseg.data.report import VerifyReport
 from aucseg.data.spec import ClassSpec
@@ -55,8 +55,8 @@ def verify(
     layout = layout or detect(folder)
     subject = _own(folder, spec, report) if layout is None else _published(folder, layout, report)
     report.layout = subject.layout
-    seen: dict[str, list[tuple[str, Pair]]] = defaultdict(list)
-    checked: dict[Pair, CheckedItem] = {}
+    seen: dict[str, list[tuple[str, Item]]] = defaultdict(list)
+    checked: dict[Item, CheckedItem] = {}
     sizes: Counter[tuple[int, int]] = Counter()
     for split in subject.splits if splits is None else tuple(splits):
         try:
@@ -65,28 +65,28 @@ def verify(
             report.splits[split] = 0
             report.problems.append(as_problem(split, error))
             continue
-        report.splits[split] = len(listing.pairs)
+        report.splits[split] = len(listing.items)
         report.problems += [as_problem(split, error) for error in listing.problems]
-        new = [pair for pair in listing.pairs if pair not in checked]  # lists may overlap: "trainval"
-        for pair, item in zip(
+        new = [item for item in listing.items if item not in checked]  # lists may overlap: "trainval"
+        for item, result in zip(
             new, bounded_map(partial(check_item, subject, split), new, workers=workers), strict=True
         ):
-            checked[pair] = item
-            report.problems += item.problems
-            report.warnings += item.warnings
-            if item.size is not None:
-                sizes[item.size] += 1
-        items = [checked[pair] for pair in listing.pairs]
-        for pair, item in zip(listing.pairs, items, strict=True):
-            if item.image_hash is not None:
-                seen[item.image_hash].append((split, pair))
+            checked[item] = result
+            report.problems += result.problems
+            report.warnings += result.warnings
+            if result.size is not None:
+                sizes[result.size] += 1
+        results = [checked[item] for item in listing.items]
+        for item, result in zip(listing.items, results, strict=True):
+            if result.image_hash is not None:
+                seen[result.image_hash].append((split, item))
         if report.class_names:
-            histograms = (i.histogram() for i in items if i.labels is not None)
+            histograms = (i.histogram() for i in results if i.labels is not None)
             report.counts[split] = sum_histograms(histograms, len(report.class_names))
         report.warnings += listing.warnings
     report.sizes = dict(sizes.most_common())
     report.duplicates = [
-        tuple(f"{split}/{pair.name}" for split, pair in group) for group in seen.values() if _leaks(group)
+        tuple(f"{split}/{item.name}" for split, item in group) for group in seen.values() if _leaks(group)
     ]
     if "train" in report.counts:
         absent = [report.class_names[k] for k in np.flatnonzero(report.counts["train"].pixels == 0)]
@@ -98,9 +98,9 @@ def verify(
     return report
 
 
-def _leaks(group: Sequence[tuple[str, Pair]]) -> bool:
+def _leaks(group: Sequence[tuple[str, Item]]) -> bool:
     """Whether the places of one image are in several splits, by more than a list that overlaps by design."""
-    apart = len({pair.image for _, pair in group}) > 1
+    apart = len({item.image for _, item in group}) > 1
     splits = {split for split, _ in group}
     return (apart and len(splits) > 1) or len(splits & {"train", "val", "test"}) > 1
 

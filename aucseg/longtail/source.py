@@ -18,7 +18,7 @@ from aucseg.data.reading import read_ids
 from aucseg.data.spec import ClassSpec
 
 if TYPE_CHECKING:
-    from aucseg.data.pairs import PairDataset
+    from aucseg.data.dataset import ImageMaskDataset
 
 
 def file_state(path: Any) -> str:
@@ -109,7 +109,7 @@ def layout_masks(layout: Layout, root: str | os.PathLike[str], split: str) -> Ma
     return MaskSource(names, [mask for _, mask in files], layout.read_ids, layout.lookup, layout.spec.names)
 
 
-def dataset_masks(dataset: PairDataset) -> MaskSource:
+def dataset_masks(dataset: ImageMaskDataset) -> MaskSource:
     """The masks of any data set of files, whatever its layout; images are not looked at.
 
     Args:

@@ -14,7 +14,7 @@ from torch._utils import ExceptionWrapper
 from torchvision import tv_tensors
 
 from aucseg.data.camvid import CamVid
-from aucseg.data.folder import FolderDataset, resize_pair
+from aucseg.data.folder import FolderDataset, resize_item
 from aucseg.data.layout import read_split
 from aucseg.data.spec import ClassSpec, load_spec
 from aucseg.errors import DataError
@@ -159,7 +159,7 @@ def test_resize_against_pixel_centres(tiny_camvid: Path) -> None:
 
 
 def test_resize_keeps_a_constant_image() -> None:
-    image, mask = resize_pair(torch.full((3, 10, 14), 77).byte(), torch.full((10, 14), 5).byte(), (7, 5))
+    image, mask = resize_item(torch.full((3, 10, 14), 77).byte(), torch.full((10, 14), 5).byte(), (7, 5))
     assert image.unique().tolist() == [77]
     assert mask.unique().tolist() == [5]
 

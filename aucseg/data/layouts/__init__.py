@@ -26,16 +26,16 @@ from typing import TYPE_CHECKING
 from aucseg.data.layouts.base import Access, Layout
 from aucseg.data.layouts.patterns import pattern_layout
 from aucseg.data.layouts.registry import detect, find_layout, list_datasets, locate, named_layout
-from aucseg.data.listing import Listing, Pair
+from aucseg.data.listing import Item, Listing
 
 if TYPE_CHECKING:
     from aucseg.data.layouts.opening import open_dataset
 
 __all__ = [
     "Access",
+    "Item",
     "Layout",
     "Listing",
-    "Pair",
     "detect",
     "find_layout",
     "list_datasets",

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from aucseg.data.layouts.base import VOID, Access, Layout, value_table
-from aucseg.data.listing import Listing, by_stem, pair_up
+from aucseg.data.listing import Listing, by_stem, match_keys
 from aucseg.data.reading import read_gray_ids
 from aucseg.data.spec import load_spec
 
@@ -25,7 +25,7 @@ def _find(root: Path) -> Path | None:
 def _list(root: Path, split: str) -> Listing:
     images, problems = by_stem(root / "images" / _FOLDERS[split], (".jpg", ".jpeg"))
     masks, more = by_stem(root / "annotations" / _FOLDERS[split], (".png",))
-    listing = pair_up(images, masks)
+    listing = match_keys(images, masks)
     listing.problems[:0] = problems + more
     return listing
 

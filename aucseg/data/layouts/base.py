@@ -115,7 +115,7 @@ class Layout:
             raise DataError(
                 f"no item in split {split!r}", file=root, remedy="check that the files are unpacked"
             )
-        return [pair.name for pair in listing.pairs], files
+        return [item.name for item in listing.items], files
 
 
 def value_table(train_ids: dict[int, int]) -> np.ndarray:

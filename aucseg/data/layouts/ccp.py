@@ -16,7 +16,7 @@ import numpy as np
 from aucseg.data.layout import list_splits
 from aucseg.data.layouts.base import VOID, Access, Layout, value_table
 from aucseg.data.layouts.matlab import read_matrix
-from aucseg.data.listing import Listing, Pair, by_stem, list_folder
+from aucseg.data.listing import Item, Listing, by_stem, list_folder
 from aucseg.data.reading import read_gray_ids
 from aucseg.data.spec import load_spec
 
@@ -49,11 +49,11 @@ def _list(root: Path, split: str) -> Listing:
     images, problems = by_stem(root / "photos", (".jpg",))
     masks, more = by_stem(root / _MATLAB, (".mat",))
     # About half of the photographs have labels for the whole image only.
-    listing = Listing([Pair(name, images.get(name), mask) for name, mask in masks.items()], problems + more)
-    for pair in listing.pairs:
-        if pair.image is None:
-            listing.warnings.append(f"{pair.mask}: mask without image")
-    listing.pairs = [p for p in listing.pairs if p.image is not None]
+    listing = Listing([Item(name, images.get(name), mask) for name, mask in masks.items()], problems + more)
+    for item in listing.items:
+        if item.image is None:
+            listing.warnings.append(f"{item.mask}: mask without image")
+    listing.items = [p for p in listing.items if p.image is not None]
     return listing
 
 

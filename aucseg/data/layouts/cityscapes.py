@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from aucseg.data.layouts.base import VOID, Access, Layout, holding, value_table
-from aucseg.data.listing import Listing, by_stem, pair_up
+from aucseg.data.listing import Listing, by_stem, match_keys
 from aucseg.data.reading import read_gray_ids
 from aucseg.data.spec import load_spec
 
@@ -29,7 +29,7 @@ def _splits(root: Path) -> tuple[str, ...]:
 def _list(root: Path, split: str) -> Listing:
     images, problems = by_stem(root / "leftImg8bit" / split, (_IMAGE,))
     masks, more = by_stem(root / "gtFine" / split, (_MASK,))
-    listing = pair_up(images, masks)
+    listing = match_keys(images, masks)
     listing.problems[:0] = problems + more
     return listing
 

@@ -14,7 +14,7 @@ import numpy as np
 from aucseg.data.layout import read_names
 from aucseg.data.layouts.base import VOID, Access, Layout, first_folder, value_table
 from aucseg.data.layouts.matlab import read_matrix
-from aucseg.data.listing import Listing, by_stem, pair_named, pair_up
+from aucseg.data.listing import Listing, by_stem, match_keys, match_names
 from aucseg.data.reading import read_gray_ids
 from aucseg.data.spec import load_spec
 from aucseg.errors import DataError
@@ -57,7 +57,7 @@ def _list(root: Path, split: str) -> Listing:
     images, problems = by_stem(_images(root, folder) or root, (".jpg",))
     # Other programs put their converted masks beside the published ones.
     masks, more = by_stem(_masks(root, folder) or root, (".png",), without=_CONVERTED)
-    listing = pair_up(images, masks)
+    listing = match_keys(images, masks)
     listing.problems[:0] = problems + more
     return listing
 
@@ -100,7 +100,7 @@ def _list_10k(root: Path, split: str) -> Listing:
     source = root / "imageLists" / f"{split}.txt"
     images, problems = by_stem(root / "images", (".jpg",))
     masks, more = by_stem(root / "annotations", (".mat", ".png"), without=_CONVERTED)
-    listing = pair_named(read_names(source), images, masks, source)
+    listing = match_names(read_names(source), images, masks, source)
     listing.problems[:0] = problems + more
     return listing
 

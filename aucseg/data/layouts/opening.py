@@ -7,10 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from aucseg.data.classes import read_classes
+from aucseg.data.dataset import ImageMaskDataset
 from aucseg.data.folder import FolderDataset
 from aucseg.data.layouts.base import Layout
 from aucseg.data.layouts.registry import LAYOUTS, named_layout
-from aucseg.data.pairs import PairDataset
 from aucseg.data.resolve import resolve_spec
 from aucseg.data.spec import ClassSpec, groups_by_pixel_share, load_spec
 
@@ -24,7 +24,7 @@ def open_dataset(
     cache: bool = False,
     images: str | None = None,
     masks: str | None = None,
-) -> PairDataset:
+) -> ImageMaskDataset:
     """A data set of image and mask files by name, in its published or its prepared layout.
 
     Its items are ``(image, mask)``: ``tv_tensors.Image`` uint8 (3, H, W) and ``tv_tensors.Mask`` uint8 (H, W)
@@ -64,9 +64,9 @@ def open_dataset(
 
 def _open(
     layout: Layout, root: Path, split: str, spec: ClassSpec, size: tuple[int, int] | None, cache: bool
-) -> PairDataset:
+) -> ImageMaskDataset:
     names, files = layout.items(root, split)
-    return PairDataset(split, names, files, spec, layout.read_ids, layout.lookup, size=size, cache=cache)
+    return ImageMaskDataset(split, names, files, spec, layout.read_ids, layout.lookup, size=size, cache=cache)
 
 
 def _prepared_spec(root: Path, layout: Layout) -> ClassSpec:

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from aucseg.data.classes import ClassTable, read_classes
 from aucseg.data.layout import list_splits, read_split
 from aucseg.data.layouts.base import Access, Layout
-from aucseg.data.listing import Listing, find_files, list_folder, pair_named, pair_up
+from aucseg.data.listing import Listing, find_files, list_folder, match_keys, match_names
 from aucseg.data.reading import read_ids
 from aucseg.data.spec import ClassSpec
 from aucseg.errors import DataError
@@ -125,10 +125,10 @@ def _list(root: Path, split: str, images: str, masks: str) -> Listing:
     sides = [_of_split(_matches(root, pattern), split) for pattern in (images, masks)]
     source = root / "splits" / f"{split}.txt"
     if source.is_file():
-        return pair_named(read_split(root, split), sides[0], sides[1], source)
+        return match_names(read_split(root, split), sides[0], sides[1], source)
     if not sides[0] and not sides[1]:
         raise DataError(f"no file fits {images!r}", file=root, remedy="correct the pattern")
-    return pair_up(sides[0], sides[1])
+    return match_keys(sides[0], sides[1])
 
 
 def _of_split(found: dict[tuple[str, str], Path], split: str) -> dict[str, Path]:

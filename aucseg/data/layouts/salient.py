@@ -13,7 +13,7 @@ from pathlib import Path
 
 from aucseg.data.layout import IMAGE_SUFFIXES, list_splits, read_split
 from aucseg.data.layouts.base import Access, Layout, value_table
-from aucseg.data.listing import Listing, by_stem, pair_named, pair_up
+from aucseg.data.listing import Listing, by_stem, match_keys, match_names
 from aucseg.data.reading import read_luminance
 from aucseg.data.spec import load_spec
 
@@ -48,9 +48,9 @@ def _lister(folders: Folders) -> Callable[[Path, str], Listing]:
         masks, more = by_stem(place[1] if place else root, (".png", ".jpg", ".bmp"))
         if (root / "splits" / f"{split}.txt").is_file():
             source = root / "splits" / f"{split}.txt"
-            listing = pair_named(read_split(root, split), images, masks, source)
+            listing = match_names(read_split(root, split), images, masks, source)
         else:
-            listing = pair_up(images, masks)
+            listing = match_keys(images, masks)
         listing.problems[:0] = problems + more
         return listing
 

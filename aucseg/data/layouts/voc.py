@@ -15,7 +15,7 @@ import numpy as np
 from aucseg.data.layout import read_names
 from aucseg.data.layouts.base import VOID, Access, Layout, value_table
 from aucseg.data.layouts.palette import interleaved_palette
-from aucseg.data.listing import Listing, by_stem, pair_named
+from aucseg.data.listing import Listing, by_stem, match_names
 from aucseg.data.reading import read_indexed
 from aucseg.data.spec import load_spec
 
@@ -35,7 +35,7 @@ def _list(root: Path, split: str) -> Listing:
     source = root / _LISTS / f"{split}.txt"
     images, problems = by_stem(root / "JPEGImages", (".jpg",))
     masks, more = by_stem(root / "SegmentationClass", (".png",))
-    listing = pair_named(read_names(source), images, masks, source)
+    listing = match_names(read_names(source), images, masks, source)
     listing.problems[:0] = problems + more
     return listing
 

@@ -9,7 +9,7 @@ from aucseg.data.transforms.batch import transform_batch
 from aucseg.data.transforms.color import IMAGENET_MEAN, IMAGENET_STD, PhotometricDistortion, normalize
 from aucseg.data.transforms.crop import CappedRandomCrop
 from aucseg.data.transforms.geometry import NEUTRAL, VOID, PadToMultiple, RandomResize, RandomScale
-from aucseg.data.transforms.pipelines import PairTransform, eval_transform, train_transform
+from aucseg.data.transforms.pipelines import ItemTransform, eval_transform, train_transform
 
 __all__ = [
     "IMAGENET_MEAN",
@@ -17,8 +17,8 @@ __all__ = [
     "NEUTRAL",
     "VOID",
     "CappedRandomCrop",
+    "ItemTransform",
     "PadToMultiple",
-    "PairTransform",
     "PhotometricDistortion",
     "RandomResize",
     "RandomScale",

@@ -41,14 +41,14 @@ def transform_batch(
             f"need one mask and one seed for each image and at least one image, got {len(images)} images, "
             f"{len(masks)} masks and {len(seeds)} seeds"
         )
-    pairs = []
+    items = []
     for image, mask, seed in zip(images, masks, seeds, strict=True):
         with seeded(seed):
-            pairs.append(transform(tv_tensors.Image(image), tv_tensors.Mask(mask)))
-    sizes = {tuple(image.shape[-2:]) for image, _ in pairs}
+            items.append(transform(tv_tensors.Image(image), tv_tensors.Mask(mask)))
+    sizes = {tuple(image.shape[-2:]) for image, _ in items}
     if len(sizes) > 1:
         raise ValueError(f"transformed images differ in size, {sorted(sizes)}: end with a crop of fixed size")
     return (
-        torch.stack([image.as_subclass(Tensor) for image, _ in pairs]),
-        torch.stack([mask.as_subclass(Tensor) for _, mask in pairs]),
+        torch.stack([image.as_subclass(Tensor) for image, _ in items]),
+        torch.stack([mask.as_subclass(Tensor) for _, mask in items]),
     )

@@ -11,7 +11,7 @@ from aucseg.data.transforms.color import PhotometricDistortion
 from aucseg.data.transforms.crop import CappedRandomCrop
 from aucseg.data.transforms.geometry import PadToMultiple, RandomResize, RandomScale
 
-PairTransform = Callable[..., Any]
+ItemTransform = Callable[..., Any]
 
 
 def train_transform(
@@ -22,7 +22,7 @@ def train_transform(
     photometric: bool | Literal["mmseg"] = False,
     resize: int | tuple[int, int] | None = None,
     max_class_share: float = 1.0,
-) -> PairTransform:
+) -> ItemTransform:
     """Random scale, crop, flip and, optional, changes of light and colour.
 
     Call it as ``image, mask = transform(image, mask)`` on tv_tensors (uint8). All randomness comes from
@@ -77,7 +77,7 @@ def train_transform(
     return v2.Compose(steps)
 
 
-def eval_transform(*, divisor: int = 1) -> PairTransform:
+def eval_transform(*, divisor: int = 1) -> ItemTransform:
     """The whole image, unscaled; padded right and below to a multiple of ``divisor`` pixels.
 
     Args:

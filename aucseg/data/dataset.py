@@ -1,10 +1,12 @@
-"""What every data set on disk is: pairs of files, a reader for the masks, and a table of train ids."""
+"""What every data set on disk is: image and mask files, a reader of masks, and a table of train ids."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,10 +21,10 @@ from aucseg.data.spec import ClassSpec
 from aucseg.data.threads import bounded_map
 from aucseg.longtail.label_counts import LabelCounts, default_workers, sum_histograms
 
-Item = tuple[tv_tensors.Image, tv_tensors.Mask]
+ImageAndMask = tuple[tv_tensors.Image, tv_tensors.Mask]
 
 
-class PairDataset(Dataset[Item]):
+class ImageMaskDataset(Dataset[ImageAndMask]):
     """Images and masks by their files.
 
     An item is ``(image, mask)``: ``tv_tensors.Image`` uint8 (3, H, W) and ``tv_tensors.Mask`` uint8
@@ -81,7 +83,7 @@ class PairDataset(Dataset[Item]):
     def __len__(self) -> int:
         return len(self.names)
 
-    def __getitem__(self, index: int) -> Item:
+    def __getitem__(self, index: int) -> ImageAndMask:
         index = self._index(index)
         if self._cache is None:
             image, mask = self._load(index)
@@ -89,7 +91,7 @@ class PairDataset(Dataset[Item]):
             image, mask = (t.clone() for t in self._cache[index])
         return tv_tensors.Image(image), tv_tensors.Mask(mask)
 
-    def __iter__(self) -> Iterator[Item]:
+    def __iter__(self) -> Iterator[ImageAndMask]:
         return (self[i] for i in range(len(self)))
 
     def mask(self, index: int) -> tv_tensors.Mask:
@@ -146,10 +148,61 @@ class PairDataset(Dataset[Item]):
         check_same_size(pixels, ids, image_file, mask_file)
         image = torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
         mask = torch.from_numpy(to_train_ids(ids, self.lookup, mask_file))
-        return (image, mask) if self.size is None else resize_pair(image, mask, self.size)
+        return (image, mask) if self.size is None else resize_item(image, mask, self.size)
 
 
-def resize_pair(
+class CachedDataset(Dataset[Any]):
+    """A data set whose items are made once and then kept in memory; optionally only its first ones.
+
+    Args:
+        dataset: any data set of this package; whoever reads an item must not write to it.
+        num_images: how many of its images to show, ``None`` for all.
+        keep: ``False`` makes each item anew, for data sets that are larger than the memory.
+
+    Raises:
+        ValueError: if ``num_images`` is below 1 or above the data set's length.
+    """
+
+    def __init__(self, dataset: Any, *, num_images: int | None = None, keep: bool = True) -> None:
+        count = len(dataset) if num_images is None else num_images
+        if not 1 <= count <= len(dataset):
+            raise ValueError(f"num_images must be from 1 to {len(dataset)}, got {num_images}")
+        self.dataset = dataset
+        self.num_images = count
+        self.keep = keep
+        self.spec: ClassSpec = dataset.spec
+        self.names: tuple[str, ...] = tuple(dataset.names[:count])
+        self._items: dict[int, Any] = {}
+
+    def __len__(self) -> int:
+        return self.num_images
+
+    def __getitem__(self, index: int) -> Any:
+        """Item ``index``, an image and its mask."""
+        if not 0 <= index < self.num_images:
+            raise IndexError(f"index {index} is outside the {self.num_images} images")
+        if not self.keep:
+            return self.dataset[index]
+        if index not in self._items:
+            self._items[index] = self.dataset[index]
+        return self._items[index]
+
+    def mask(self, index: int) -> tv_tensors.Mask:
+        """The mask of an item alone; its image is neither opened nor drawn."""
+        if not 0 <= index < self.num_images:
+            raise IndexError(f"index {index} is outside the {self.num_images} images")
+        mask: tv_tensors.Mask = self._items[index][1] if index in self._items else self.dataset.mask(index)
+        return mask
+
+    def fingerprint(self) -> str:
+        """Identity of the content: that of the data set, and how much of it is shown."""
+        whole: str = self.dataset.fingerprint()
+        if self.num_images == len(self.dataset):
+            return whole
+        return hashlib.sha256(f"{whole}:{self.num_images}".encode()).hexdigest()
+
+
+def resize_item(
     image: torch.Tensor, mask: torch.Tensor, size: tuple[int, int]
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Resize an image (3, H, W) and its mask (H, W), both uint8, to ``size`` = (height, width).

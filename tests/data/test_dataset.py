@@ -27,6 +27,18 @@ def test_each_item_is_made_once():
     assert cached.fingerprint() == streets.fingerprint()
 
 
+def test_a_mask_alone_draws_no_image():
+    streets = Counting(3, size=(32, 48))
+    cached = CachedDataset(streets, num_images=2)
+    assert cached.names == streets.names[:2]
+    alone = cached.mask(1)
+    assert streets.drawn == 0
+    assert (alone == cached[1][1]).all()
+    assert cached.mask(1) is cached[1][1]
+    with pytest.raises(IndexError, match="2 images"):
+        cached.mask(2)
+
+
 def test_keep_nothing():
     streets = Counting(3, size=(32, 48))
     cached = CachedDataset(streets, keep=False)
