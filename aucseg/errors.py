@@ -50,6 +50,18 @@ class DataError(UserError, ValueError):
     """Something is wrong with the data on disk: which file, what, and what to do about it."""
 
 
+class OptionError(UserError, ValueError):
+    """A choice that cannot be had: an unknown name, a value out of range, options that exclude others."""
+
+
+class MissingFileError(UserError, FileNotFoundError):
+    """A file that was named is not there."""
+
+
+class HubError(UserError, ConnectionError):
+    """A hub on the network has something that cannot be fetched now."""
+
+
 @contextmanager
 def file_errors(
     file: str | Path,
@@ -58,7 +70,7 @@ def file_errors(
     remedy: str = "check the path, its permissions and the space on the disk",
     kind: type[UserError] = DataError,
 ) -> Iterator[None]:
-    """Tell what the operating system refuses as an error for the user.
+    """Tell what the operating system refuses, or a text that is none, as an error for the user.
 
     Args:
         file: the file or folder at hand; the one that the system names goes before it.
@@ -67,7 +79,7 @@ def file_errors(
         kind: class of the error.
 
     Raises:
-        UserError: of that kind, for an :class:`OSError` inside the block.
+        UserError: of that kind, for an :class:`OSError` or a :class:`UnicodeDecodeError` inside the block.
 
     Example:
         >>> with file_errors("masks/7.png", "cannot be read", remedy="unpack it again"):
@@ -78,6 +90,10 @@ def file_errors(
     """
     try:
         yield
+    except UserError:
+        raise
+    except UnicodeDecodeError as error:
+        raise kind(f"{doing} ({error.reason})", file=file, remedy="write it as UTF-8 text") from error
     except OSError as error:
         raise kind(
             f"{doing} ({error.strerror or error})", file=error.filename or file, remedy=remedy

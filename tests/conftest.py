@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 
 from aucseg.data.spec import load_spec
+from tests.command import aucseg
 
 Maker = Callable[..., Path]
 Command = Callable[..., tuple[int | str, str, str]]
@@ -26,16 +27,12 @@ def _one_thread() -> None:
 
 
 @pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+def run() -> Command:
     """Runs ``aucseg ARGUMENTS`` in this process: exit code, standard output, standard error."""
-    from aucseg.cli import app
 
     def call(*arguments: object) -> tuple[int | str, str, str]:
-        monkeypatch.setattr("sys.argv", ["aucseg", *map(str, arguments)])
-        with pytest.raises(SystemExit) as left:
-            app()
-        out, err = capsys.readouterr()
-        return left.value.code or 0, out, err
+        result = aucseg(*arguments)
+        return result.exit_code, result.stdout, result.stderr
 
     return call
 

@@ -98,6 +98,37 @@ def test_bad_input_is_one_line_without_a_traceback(run, arguments, words):
 
 
 @pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("data odds cityscapes -b 5000", "batch_size must be from 1 to the 2975 images, got 5000"),
+        ("data odds cityscapes -b 4 --sample-ratio 0.1 --scope world", "scope must be one of image, batch"),
+        ("data odds camvit -b 4 --table table.csv", "no statistics of 'camvit'"),
+        ("data odds cityscapes -b 4 --table latin.csv", "write it as UTF-8 text"),
+        ("data tail cityscapes --tail 0.5 --head 0.1", "need 0 < tail <= head < 1"),
+        ("data tail cityscapes --tail 0.00001", "there is no tail"),
+        ("data tail cityscapes --image-size 0 512", "image_size"),
+        ("data tail cityscapes --budget-mib 0.001", "over the budget"),
+        ("data stats FOLDER --as voc --images x --masks y", "given both or not at all"),
+        ("data stats FOLDER --images x --masks y", "a pattern is a relative path"),
+        ("data verify FOLDER --as camvit", "did you mean 'camvid'"),
+        ("data prepare folder FOLDER --size 0 8 --dest out", "both positive"),
+        ("data prepare folder FOLDER --dest latin.csv/out", "cannot be made (Not a directory)"),
+        ("bound cityscapes --lipschitz -1", "lipschitz is -1"),
+        ("bound cityscapes --cover 1 1e-9 1e-9", "larger cover_b or cover_c"),
+        ("bound FOLDER --crop 999 999", "smaller than the crop"),
+        ("gap --test-images 1024 --largest 16 --seeds 3 --output latin.csv/gap.csv", "cannot be written"),
+    ],
+)
+def test_bad_option_is_one_line(run, home, tiny_camvid, line, words):
+    """What these commands raise is an error for users where it arises, not by a net over all they call."""
+    (home / "latin.csv").write_bytes("file,c0\nStra\xdfe,1\n".encode("latin-1"))
+    code, _, err = run(*line.replace("FOLDER", str(tiny_camvid)).split())
+    assert code == 1, err
+    assert words in err
+    assert len(err.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
     ("section", "key", "value", "words"),
     [
         ("model", "name", "unett", "did you mean 'unet'"),

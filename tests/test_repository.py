@@ -13,7 +13,7 @@ import yaml
 from typer.main import get_command
 
 import aucseg
-from aucseg.cli import commands
+from aucseg.cli.commands import commands
 from tests.repository import ROOT, project_files
 
 TEXT = {

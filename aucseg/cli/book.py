@@ -33,11 +33,7 @@ def book(
 
     Runs that have a record are read, not trained again, so a second build takes seconds.
     """
-    try:
-        index = make_book(paths.home(), profile, compute, notebook or [], output, html)
-    except BookError as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(1) from error
+    index = make_book(paths.home(), profile, compute, notebook or [], output, html)
     if index is not None:
         typer.echo(f"\nThe book: {index.resolve().as_uri()}")
         typer.echo(f"or serve it: python -m http.server --directory {index.parent} 8000")

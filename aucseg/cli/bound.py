@@ -14,7 +14,7 @@ import typer
 from aucseg import paths
 from aucseg.cli.bound_sources import Source, read_masks, read_source
 from aucseg.cli.bound_tables import print_bound, print_fits
-from aucseg.cli.errors import plain_errors
+from aucseg.errors import DataError, OptionError, file_errors
 from aucseg.theory import (
     GapDesign,
     GapRow,
@@ -59,26 +59,25 @@ def bound(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Degree of imbalance, batch sizes of Proposition 1 and the terms of Theorem 1 for a training set."""
-    with plain_errors(ValueError, OSError):
-        source = read_source(data, split)
-        occurring = np.flatnonzero(source.images > 0)
-        k = pixels or source.image_pixels
-        tau = _tau(source, occurring, k)
-        area = k or round(float(source.pixels.sum()) / source.num_images)
-        constants = dict(zip(("cover_a", "cover_b", "cover_c"), cover, strict=True))
-        constants |= {"lipschitz": lipschitz, "pixels": area}
-        content: dict[str, Any] = {
-            "name": source.name,
-            "origin": source.origin,
-            "images": source.num_images,
-            "classes": len(occurring),
-            "absent": [source.names[c] for c in range(len(source.names)) if c not in occurring],
-            "delta": delta,
-            "tau": tau,
-            "batch_sizes": _batch_sizes(source, occurring, delta, crop, draws, seed),
-            "constants": constants,
-            "bound": _bounds(source.num_images, tau, len(occurring), delta, constants),
-        }
+    source = read_source(data, split)
+    occurring = np.flatnonzero(source.images > 0)
+    k = pixels or source.image_pixels
+    tau = _tau(source, occurring, k)
+    area = k or round(float(source.pixels.sum()) / source.num_images)
+    constants = dict(zip(("cover_a", "cover_b", "cover_c"), cover, strict=True))
+    constants |= {"lipschitz": lipschitz, "pixels": area}
+    content: dict[str, Any] = {
+        "name": source.name,
+        "origin": source.origin,
+        "images": source.num_images,
+        "classes": len(occurring),
+        "absent": [source.names[c] for c in range(len(source.names)) if c not in occurring],
+        "delta": delta,
+        "tau": tau,
+        "batch_sizes": _batch_sizes(source, occurring, delta, crop, draws, seed),
+        "constants": constants,
+        "bound": _bounds(source.num_images, tau, len(occurring), delta, constants),
+    }
     if as_json:
         typer.echo(json.dumps(content, indent=1))
         return
@@ -99,12 +98,13 @@ def gap(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Measure the gap that Theorem 1 bounds, on synthetic images: how it falls with N and rises with tau."""
-    with plain_errors(ValueError, OSError):
-        sizes = tuple(2**power for power in range(3, largest.bit_length()))
-        design = GapDesign(sizes=sizes, test_images=test_images)
-        rows = measure_gaps(design, range(seeds))
-        path = write_gaps(rows, output or paths.records() / "theory" / "gap.csv")
-        fits = [fit_gaps(rows, quantity) for quantity in _FITTED]
+    sizes = tuple(2**power for power in range(3, largest.bit_length()))
+    design = GapDesign(sizes=sizes, test_images=test_images)
+    rows = measure_gaps(design, range(seeds))
+    path = output or paths.records() / "theory" / "gap.csv"
+    with file_errors(path, "cannot be written"):
+        write_gaps(rows, path)
+    fits = [fit_gaps(rows, quantity) for quantity in _FITTED]
     if as_json:
         typer.echo(json.dumps({"file": str(path), "fits": [asdict(fit) for fit in fits]}, indent=1))
         return
@@ -137,13 +137,14 @@ def read_gaps(path: Path) -> list[GapRow]:
         path: the file.
 
     Raises:
-        ValueError: if the file has other columns or a cell is no number.
+        DataError: if the file has other columns.
+        ValueError: if a cell is no number.
     """
     names = [field.name for field in fields(GapRow)]
     with path.open(newline="", encoding="utf-8") as file:
         reader = csv.DictReader(file)
         if reader.fieldnames != names:
-            raise ValueError(
+            raise DataError(
                 f"{path} has the columns {reader.fieldnames}, expected {names}; run `aucseg gap` again"
             )
         return [
@@ -198,7 +199,7 @@ def _crop_shares(source: Source, occurring: np.ndarray, crop: tuple[int, int]) -
         measured = crop_probabilities(read_masks(root, split, table), len(source.names), crop)
         return measured[occurring], "measured on every place of the crop"
     if source.image_size is None:
-        raise ValueError(f"the images of {source.name!r} differ in size: crops need a folder of masks")
+        raise OptionError(f"the images of {source.name!r} differ in size: crops need a folder of masks")
     pixels, images = source.pixels[occurring], source.images[occurring]
     hits = [
         crop_hit_probability(source.image_size, crop, _object_size(area, source.image_size))

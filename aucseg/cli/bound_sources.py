@@ -14,7 +14,7 @@ from aucseg.data.classes import ClassTable, read_classes
 from aucseg.data.layout import mask_path, read_split
 from aucseg.data.places import find_root
 from aucseg.data.reading import read_ids, to_train_ids
-from aucseg.errors import DataError
+from aucseg.errors import DataError, file_errors
 from aucseg.longtail.label_counts import STATS_FILE
 from aucseg.longtail.statistics import list_statistics, load_statistics
 
@@ -146,7 +146,7 @@ def _counted(name: str, origin: str, names: tuple[str, ...], rows: np.ndarray, i
 def _from_stats(root: Path, split: str, table: ClassTable) -> Source:
     """Sums of ``class_stats.csv``; the number of images is that of the split's list."""
     path = root / STATS_FILE
-    with path.open(newline="", encoding="utf-8-sig") as file:
+    with file_errors(path, "cannot be read"), path.open(newline="", encoding="utf-8-sig") as file:
         rows = {row.get("name"): row for row in csv.DictReader(file)}
     values = []
     for row in table.classes:

@@ -9,12 +9,11 @@ from typing import Annotated
 
 import typer
 
-from aucseg.cli.errors import plain_errors
 from aucseg.cli.odds_tables import print_odds, print_tail
 from aucseg.data.classes import read_classes
 from aucseg.data.layouts import detect, list_datasets, locate
 from aucseg.data.resolve import resolve_spec
-from aucseg.errors import DataError
+from aucseg.errors import DataError, OptionError, file_errors
 from aucseg.longtail import layout_masks, scan_masks
 from aucseg.longtail.bank_size import recommend_bank
 from aucseg.longtail.odds import BankModel, BatchOdds, batch_odds
@@ -44,27 +43,26 @@ def odds(
     table: Annotated[Path | None, typer.Option(help="CSV: pixels of each class in each image.")] = None,
     write: Write = False,
     draws: Annotated[int, typer.Option(min=1, help="Batches to simulate where need be.")] = 10_000,
-    seed: Annotated[int, typer.Option(help="Seed of the simulation.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the simulation.")] = 0,
     as_json: AsJson = False,
 ) -> None:
     """How probable it is that a batch holds all classes, with and without a bank (Proposition 1)."""
-    with plain_errors(ValueError, OSError):
-        known = _statistics(data, split, table, write)
-        bank = BankModel(sample_ratio, scope) if sample_ratio else None
-        if bank and not known.tail:
-            raise ValueError(f"{known.name!r} has no tail class for a bank; see `aucseg data tail`")
-        occurring = tuple(c for c in range(known.num_classes) if known.images[c])
-        absent = [known.names[c] for c in range(known.num_classes) if not known.images[c]]
-        tail = tuple(c for c in known.tail if c in occurring)
-        if bank:
-            bank = replace(bank, tail=tail)
-        found: list[tuple[str, BatchOdds]] = []
-        for size in batch_size:
-            for group, classes in (("all", occurring), ("tail", tail)):
-                for kept in (None, bank) if bank else (None,):
-                    if classes:
-                        each = batch_odds(known, size, classes=classes, bank=kept, draws=draws, seed=seed)
-                        found.append((group, each))
+    known = _statistics(data, split, table, write)
+    bank = BankModel(sample_ratio, scope) if sample_ratio else None
+    if bank and not known.tail:
+        raise OptionError(f"{known.name!r} has no tail class for a bank; see `aucseg data tail`")
+    occurring = tuple(c for c in range(known.num_classes) if known.images[c])
+    absent = [known.names[c] for c in range(known.num_classes) if not known.images[c]]
+    tail = tuple(c for c in known.tail if c in occurring)
+    if bank:
+        bank = replace(bank, tail=tail)
+    found: list[tuple[str, BatchOdds]] = []
+    for size in batch_size:
+        for group, classes in (("all", occurring), ("tail", tail)):
+            for kept in (None, bank) if bank else (None,):
+                if classes:
+                    each = batch_odds(known, size, classes=classes, bank=kept, draws=draws, seed=seed)
+                    found.append((group, each))
     if as_json:
         rows = [{"group": group, **each.to_dict()} for group, each in found]
         content = {"name": known.name, "images": known.num_images, "absent": absent, "odds": rows}
@@ -87,17 +85,16 @@ def tail(
     as_json: AsJson = False,
 ) -> None:
     """Which classes are the tail and why, and how large a bank they need."""
-    with plain_errors(ValueError, OSError):
-        known = _statistics(data, split, None, write)
-        groups: Partition
-        if data in list_statistics() and not auto and head is None and below is None:
-            groups = partition(data)
-        else:
-            groups = auto_partition([float(s) for s in known.pixel_share], known.names, head=head, tail=below)
-        kept = tuple(c for c in groups.tail if known.images[c])
-        budget = None if budget_mib is None else int(budget_mib * 2**20)
-        bank = BankModel(sample_ratio, tail=kept)
-        size = recommend_bank(known, image_size, batch_size=batch_size, bank=bank, budget=budget)
+    known = _statistics(data, split, None, write)
+    groups: Partition
+    if data in list_statistics() and not auto and head is None and below is None:
+        groups = partition(data)
+    else:
+        groups = auto_partition([float(s) for s in known.pixel_share], known.names, head=head, tail=below)
+    kept = tuple(c for c in groups.tail if known.images[c])
+    budget = None if budget_mib is None else int(budget_mib * 2**20)
+    bank = BankModel(sample_ratio, tail=kept)
+    size = recommend_bank(known, image_size, batch_size=batch_size, bank=bank, budget=budget)
     if as_json:
         content = {
             "name": known.name,
@@ -148,7 +145,9 @@ def _statistics(data: str, split: str, table: Path | None, write: bool) -> Class
     classes = read_classes(root)
     counts = load_counts(root, split, classes)
     if write:
-        typer.echo(f"wrote {write_presence(root, split, classes, counts)}", err=True)
+        with file_errors(root, "cannot be written to"):
+            written = write_presence(root, split, classes, counts)
+        typer.echo(f"wrote {written}", err=True)
     if named:
         from aucseg.data.layouts import open_dataset  # imports PyTorch
 

@@ -21,13 +21,12 @@ from rich.progress import (
 from rich.table import Table
 
 from aucseg import paths
-from aucseg.cli.errors import plain_errors
 from aucseg.data import download
 from aucseg.data.archives import ARCHIVES, get_archive, instructions
 from aucseg.data.layouts import Layout, find_layout, list_datasets, locate, named_layout
 from aucseg.data.prepare import prepare as prepare_folder
 from aucseg.data.spec import ClassSpec, load_spec
-from aucseg.errors import DataError, did_you_mean
+from aucseg.errors import DataError, did_you_mean, file_errors
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Workers = Annotated[int | None, typer.Option(min=1, help="Threads that read files.")]
@@ -65,7 +64,7 @@ def resolve_layout(
 
     Raises:
         DataError: if a named data set is nowhere, or the folder not in the layout.
-        ValueError: for an unknown kind, or patterns that do not fit.
+        OptionError: for an unknown kind, or patterns that do not fit.
     """
     root, spec = resolve(target)
     if kind is None and images is None and masks is None:
@@ -125,25 +124,24 @@ def get(
 ) -> None:
     """Fetch a data set and check it, or print how to get it by hand (exit code 2)."""
     known = [n for n in list_datasets() if n != "folder"]
-    with plain_errors(DataError, OSError):
-        if name not in known:
-            raise DataError(f"no data set {name!r} to get", remedy=did_you_mean(name, known))
-        if name not in download.SOURCES and name not in ARCHIVES:
-            typer.echo(f"{name} is not downloaded automatically.")
-            typer.echo(instructions(find_layout(name), dest or paths.dataset(name)))
-            raise typer.Exit(_BY_HAND)
-        fetch = download.get if name in download.SOURCES else get_archive
-        terms = download.SOURCES[name].terms if name in download.SOURCES else find_layout(name).access.terms
-        typer.echo(terms)
-        columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-        with progress_bar(*columns) as bar:
-            task = bar.add_task(name, total=None)
+    if name not in known:
+        raise DataError(f"no data set {name!r} to get", remedy=did_you_mean(name, known))
+    if name not in download.SOURCES and name not in ARCHIVES:
+        typer.echo(f"{name} is not downloaded automatically.")
+        typer.echo(instructions(find_layout(name), dest or paths.dataset(name)))
+        raise typer.Exit(_BY_HAND)
+    fetch = download.get if name in download.SOURCES else get_archive
+    terms = download.SOURCES[name].terms if name in download.SOURCES else find_layout(name).access.terms
+    typer.echo(terms)
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    with file_errors(dest or paths.dataset(name), "cannot be made"), progress_bar(*columns) as bar:
+        task = bar.add_task(name, total=None)
 
-            def show(done: int, total: int | None) -> None:
-                bar.update(task, completed=done, total=total)
+        def show(done: int, total: int | None) -> None:
+            bar.update(task, completed=done, total=total)
 
-            place = fetch(name, dest, url=url, progress=show)
-        typer.echo(f"{name} is complete and checked: {place}")
+        place = fetch(name, dest, url=url, progress=show)
+    typer.echo(f"{name} is complete and checked: {place}")
 
 
 def prepare(
@@ -161,28 +159,27 @@ def prepare(
     as_json: AsJson = False,
 ) -> None:
     """Turn a data set into 8-bit masks of train ids that training reads fast; exit code 1 on problems."""
-    with plain_errors(ValueError, OSError):
-        layout, place = named_layout(name, root, images, masks)
-        target = dest or paths.dataset(f"{name}-prepared" if size is None else f"{name}-{size[0]}x{size[1]}")
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-        with progress_bar(*columns) as bar:
-            tasks: dict[str, Any] = {}
+    layout, place = named_layout(name, root, images, masks)
+    target = dest or paths.dataset(f"{name}-prepared" if size is None else f"{name}-{size[0]}x{size[1]}")
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with file_errors(target, "cannot be made"), progress_bar(*columns) as bar:
+        tasks: dict[str, Any] = {}
 
-            def show(its: str, done: int, total: int) -> None:
-                if its not in tasks:
-                    tasks[its] = bar.add_task(its, total=total)
-                bar.update(tasks[its], completed=done)
+        def show(its: str, done: int, total: int) -> None:
+            if its not in tasks:
+                tasks[its] = bar.add_task(its, total=total)
+            bar.update(tasks[its], completed=done)
 
-            report = prepare_folder(
-                layout,
-                place,
-                target,
-                splits=split or None,
-                size=size,
-                skip_bad=skip_bad,
-                workers=workers,
-                progress=show,
-            )
+        report = prepare_folder(
+            layout,
+            place,
+            target,
+            splits=split or None,
+            size=size,
+            skip_bad=skip_bad,
+            workers=workers,
+            progress=show,
+        )
     if as_json:
         typer.echo(json.dumps(report.to_dict(), indent=1))
     else:

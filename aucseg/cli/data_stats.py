@@ -13,14 +13,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemaini
 
 from aucseg import paths
 from aucseg.cli.data_sets import As, AsJson, Images, Masks, Workers, progress_bar, resolve_layout
-from aucseg.cli.errors import plain_errors
 from aucseg.cli.stats_tables import print_stats, summarize
 from aucseg.data.classes import read_classes
 from aucseg.data.layout import list_splits
 from aucseg.data.layouts import Layout, detect
 from aucseg.data.resolve import resolve_spec
 from aucseg.data.spec import ClassSpec, groups_by_pixel_share
-from aucseg.errors import DataError
+from aucseg.errors import DataError, file_errors
 from aucseg.longtail import MaskCounts, MaskSource, folder_masks, join, layout_masks, scan_masks
 from aucseg.longtail.label_counts import read_pixel_share, write_stats
 
@@ -51,33 +50,34 @@ def stats(
     as_json: AsJson = False,
 ) -> None:
     """The long tail in numbers: shares of pixels and images, groups, imbalance factors."""
-    with plain_errors(ValueError, OSError):
-        root, spec, layout = resolve_layout(path, kind, images, masks)
-        layout = layout or detect(root)
-        if layout is not None and write:
-            raise DataError(f"{layout.name!r} keeps no counts", remedy="see `aucseg data prepare`")
-        splits = list_splits(root) if layout is None else layout.splits(layout.locate(root))
-        whole = split == "all" and split not in splits
-        # a split that is not there is asked for last, so that its error names those that are
-        names = splits if whole else dict.fromkeys((*splits, split)) if write else (split,)
+    root, spec, layout = resolve_layout(path, kind, images, masks)
+    layout = layout or detect(root)
+    if layout is not None and write:
+        raise DataError(f"{layout.name!r} keeps no counts", remedy="see `aucseg data prepare`")
+    splits = list_splits(root) if layout is None else layout.splits(layout.locate(root))
+    whole = split == "all" and split not in splits
+    # a split that is not there is asked for last, so that its error names those that are
+    names = splits if whole else dict.fromkeys((*splits, split)) if write else (split,)
 
-        def scan(name: str) -> MaskCounts:
-            source = _source(root, name, spec, layout)
-            return _scan(source, root, name, regions, workers, scheduler, partial)
+    def scan(name: str) -> MaskCounts:
+        source = _source(root, name, spec, layout)
+        return _scan(source, root, name, regions, workers, scheduler, partial)
 
-        scanned = {name: scan(name) for name in names}
-        if write:
-            for file in _write(root, scanned, spec):
-                typer.echo(f"wrote {file}", err=True)
-        counts = join(list(scanned.values())) if whole else scanned[split]
-        if layout is not None:
-            spec = layout.spec
-            if layout.name == "folder" and not layout.grouped:  # by what a training would see, as everywhere
-                base = "train" if "train" in splits else splits[0]
-                spec = _grouped_by(scanned.get(base) or scan(base), spec)
-        elif spec is None:
-            spec = _named_groups(root, scanned.get("train"))
-        result = summarize(str(root), split, counts.statistics(spec), counts)
+    scanned = {name: scan(name) for name in names}
+    if write:
+        with file_errors(root, "cannot be written to"):
+            written = _write(root, scanned, spec)
+        for file in written:
+            typer.echo(f"wrote {file}", err=True)
+    counts = join(list(scanned.values())) if whole else scanned[split]
+    if layout is not None:
+        spec = layout.spec
+        if layout.name == "folder" and not layout.grouped:  # by what a training would see, as everywhere
+            base = "train" if "train" in splits else splits[0]
+            spec = _grouped_by(scanned.get(base) or scan(base), spec)
+    elif spec is None:
+        spec = _named_groups(root, scanned.get("train"))
+    result = summarize(str(root), split, counts.statistics(spec), counts)
     if as_json:
         typer.echo(json.dumps(result, indent=1))
         return

@@ -9,7 +9,6 @@ import typer
 
 from aucseg.cli.data_sets import As, AsJson, Images, Masks, Workers, resolve_layout
 from aucseg.cli.data_tables import print_report
-from aucseg.cli.errors import plain_errors
 from aucseg.data.verify import verify as verify_folder
 
 Target = Annotated[str, typer.Argument(metavar="PATH", help="A folder, or the name of a known data set.")]
@@ -25,9 +24,8 @@ def verify(
     as_json: AsJson = False,
 ) -> None:
     """Open every file and print all problems; exit code 1 if there is one."""
-    with plain_errors(ValueError, OSError):
-        root, spec, layout = resolve_layout(path, kind, images, masks)
-        report = verify_folder(root, split or None, spec=spec, layout=layout, workers=workers)
+    root, spec, layout = resolve_layout(path, kind, images, masks)
+    report = verify_folder(root, split or None, spec=spec, layout=layout, workers=workers)
     if as_json:
         typer.echo(json.dumps(report.to_dict(), indent=1))
     else:

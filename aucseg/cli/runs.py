@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from aucseg.data import normalize
-from aucseg.errors import DataError
+from aucseg.errors import DataError, file_errors
 from aucseg.experiments import RecordStore, get_experiment, make_config
 from aucseg.plots import GROUP_SUFFIXES, overlay
 from aucseg.training import RunConfig, checkpoint_path, load_module
@@ -129,7 +129,8 @@ def predict(
     module.to(device)
     data = module.config.data
     _check_images(images)
-    output.mkdir(parents=True, exist_ok=True)
+    with file_errors(output, "cannot be made"):
+        output.mkdir(parents=True, exist_ok=True)
     for path in images:
         picture = _open_image(path)
         size = picture.size if data.resize else data.size[::-1]
@@ -139,10 +140,11 @@ def predict(
             ids = module.look(normalize(batch))[0][0].to(torch.uint8).cpu().numpy()
         mask = Image.fromarray(ids).resize(picture.size, Image.Resampling.NEAREST)
         mask.putpalette(module.spec.palette.flatten().tolist())
-        mask.save(output / f"{path.stem}.png")
-        if with_overlay:
-            blend = overlay(np.asarray(picture), np.asarray(mask), module.spec)
-            Image.fromarray(blend).save(output / f"{path.stem}_overlay.png")
+        with file_errors(output, "cannot be written to"):
+            mask.save(output / f"{path.stem}.png")
+            if with_overlay:
+                blend = overlay(np.asarray(picture), np.asarray(mask), module.spec)
+                Image.fromarray(blend).save(output / f"{path.stem}_overlay.png")
         typer.echo(str(output / f"{path.stem}.png"))
 
 

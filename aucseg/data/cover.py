@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from aucseg.errors import OptionError
+
 
 def greedy_cover(presence: np.ndarray, needed: np.ndarray) -> list[int]:
     """Images that hold all needed classes, each time the one with the most that are still missing.
@@ -25,7 +27,7 @@ def greedy_cover(presence: np.ndarray, needed: np.ndarray) -> list[int]:
     while open_.any():
         best = int(gain.argmax())
         if not gain[best]:
-            raise ValueError(f"class {int(np.flatnonzero(open_)[0])} is in no image: no batch can hold it")
+            raise OptionError(f"class {int(np.flatnonzero(open_)[0])} is in no image: no batch can hold it")
         chosen.append(best)
         gain -= by_class[open_ & presence[best]].sum(0, dtype=np.int16)
         open_ &= ~presence[best]

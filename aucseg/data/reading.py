@@ -11,7 +11,7 @@ from PIL import Image
 
 from aucseg.data.classes import NOT_A_LABEL, ClassTable
 from aucseg.data.gray_png import decode_gray_png
-from aucseg.errors import DataError
+from aucseg.errors import DataError, OptionError
 
 # What Pillow raises for damaged files, over its formats.
 _BROKEN = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, Image.DecompressionBombError)
@@ -157,7 +157,7 @@ def check_same_size(image: np.ndarray, mask: np.ndarray, image_file: Path, mask_
 def check_size(size: tuple[int, int] | None) -> None:
     """Raise ValueError unless ``size`` is None or two positive integers."""
     if size is not None and (len(size) != 2 or min(size) < 1):
-        raise ValueError(f"size is (height, width) in pixels, both positive, got {size!r}")
+        raise OptionError(f"size is (height, width) in pixels, both positive, got {size!r}")
 
 
 def open_picture(path: Path, kind: str) -> Image.Image:

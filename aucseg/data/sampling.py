@@ -15,6 +15,8 @@ from typing import Any
 import torch
 from torch.utils.data import Dataset, Sampler
 
+from aucseg.errors import OptionError
+
 Key = tuple[int, int]
 
 
@@ -70,7 +72,7 @@ class StepBatchSampler(Sampler[list[Key]]):
         world_size: int = 1,
     ) -> None:
         if num_images < 1 or batch_size < 1 or world_size < 1:
-            raise ValueError(
+            raise OptionError(
                 "num_images, batch_size and world_size are at least 1, "
                 f"got {num_images}, {batch_size} and {world_size}"
             )

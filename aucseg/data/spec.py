@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from aucseg.errors import did_you_mean
+from aucseg.errors import OptionError, did_you_mean
 
 GROUPS = ("head", "middle", "tail")
 _SPEC_DIR = Path(__file__).parent / "specs"
@@ -47,7 +47,7 @@ class ClassSpec:
     def __post_init__(self) -> None:
         k = len(self.names)
         if k < 2:
-            raise ValueError(f"a label set needs at least 2 classes, {self.name!r} has {k}")
+            raise OptionError(f"a label set needs at least 2 classes, {self.name!r} has {k}")
         for field in ("colors", "groups"):
             if len(getattr(self, field)) != k:
                 raise ValueError(f"{self.name!r}: {k} names but {len(getattr(self, field))} {field}")
@@ -80,7 +80,7 @@ class ClassSpec:
         """
         if name in self.names:
             return self.names.index(name)
-        raise ValueError(f"{self.name!r} has no class {name!r}; {did_you_mean(name, self.names)}")
+        raise OptionError(f"{self.name!r} has no class {name!r}; {did_you_mean(name, self.names)}")
 
     def to_dict(self) -> dict[str, Any]:
         """The fields as plain values, for JSON and for checkpoints that are read without running code."""
@@ -139,7 +139,7 @@ def load_spec(name: str) -> ClassSpec:
     """
     path = _SPEC_DIR / f"{name}.csv"
     if not path.is_file():
-        raise ValueError(f"unknown label set {name!r}; {did_you_mean(name, list_specs())}")
+        raise OptionError(f"unknown label set {name!r}; {did_you_mean(name, list_specs())}")
     with path.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     return ClassSpec(
@@ -181,5 +181,5 @@ def groups_by_pixel_share(
         ValueError: if the thresholds are not 0 < tail <= head < 1.
     """
     if not 0 < tail <= head < 1:
-        raise ValueError(f"need 0 < tail <= head < 1, got tail={tail}, head={head}")
+        raise OptionError(f"need 0 < tail <= head < 1, got tail={tail}, head={head}")
     return tuple("head" if s >= head else "tail" if s < tail else "middle" for s in pixel_share)

@@ -10,6 +10,7 @@ import torch
 
 from aucseg.data.cover import greedy_cover
 from aucseg.data.sampling import StepBatchSampler, mix_seed
+from aucseg.errors import OptionError
 
 
 class StratifiedBatchSampler(StepBatchSampler):
@@ -123,7 +124,7 @@ class CoveringBatchSampler(StepBatchSampler):
         self._needed = np.isin(np.arange(number), self.classes)
         cover = len(greedy_cover(self.presence, self._needed))
         if cover > batch_size * world_size:
-            raise ValueError(
+            raise OptionError(
                 f"a batch of {batch_size * world_size} cannot hold all {len(self.classes)} classes, the "
                 f"cover found takes {cover} images; use a larger batch, or promise fewer classes, as the tail"
             )

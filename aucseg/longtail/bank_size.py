@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from aucseg.errors import OptionError
 from aucseg.longtail.odds.exact import count_distribution
 from aucseg.longtail.odds.model import BankModel
 from aucseg.longtail.statistics import ClassStatistics
@@ -98,18 +99,18 @@ def recommend_bank(
     """
     height, width = image_size
     if min(height, width, batch_size, value_bytes) < 1 or not 0 < box_fill <= 1:
-        raise ValueError(
+        raise OptionError(
             "image_size, batch_size and value_bytes are at least 1 and box_fill in (0, 1], got "
             f"{image_size}, {batch_size}, {value_bytes} and {box_fill}"
         )
     if memory_size is not None and memory_size < 1:
-        raise ValueError(f"memory_size is at least 1, got {memory_size}; without a bank there is no size")
+        raise OptionError(f"memory_size is at least 1, got {memory_size}; without a bank there is no size")
     tail = statistics.tail if bank.tail is None else bank.tail
     if not tail:
-        raise ValueError(f"{statistics.name!r} has no tail class; choose some, see choose_tail")
+        raise OptionError(f"{statistics.name!r} has no tail class; choose some, see choose_tail")
     for c in tail:
         if not statistics.images[c]:
-            raise ValueError(f"class {statistics.names[c]!r} is in no image: leave it out of the tail")
+            raise OptionError(f"class {statistics.names[c]!r} is in no image: leave it out of the tail")
     pixel = 3 * value_bytes + 1
     area = height * width
 
@@ -124,7 +125,7 @@ def recommend_bank(
         size -= 1
         if not size:
             least = sum(c.bytes for c in store(1))
-            raise ValueError(
+            raise OptionError(
                 f"one object for each of {len(tail)} classes takes {least} bytes, over "
                 f"the budget of {budget}; keep the bank on the CPU, store uint8, or name fewer tail classes"
             )

@@ -12,7 +12,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from aucseg.data.spec import GROUPS, ClassSpec, classes_of_group
-from aucseg.errors import DataError
+from aucseg.errors import DataError, OptionError
 from aucseg.longtail.label_counts import LabelCounts
 from aucseg.longtail.statistics import ClassStatistics
 
@@ -243,7 +243,7 @@ def join(parts: Sequence[MaskCounts]) -> MaskCounts:
         ValueError: if there is none, or they differ in classes or in whether regions were counted.
     """
     if not parts:
-        raise ValueError("nothing was counted: give at least one part")
+        raise OptionError("nothing was counted: give at least one part")
     if len({part.class_names for part in parts}) > 1:
         raise ValueError("the parts were counted with different classes")
     regions = [part.entry_regions for part in parts if part.entry_regions is not None]

@@ -14,7 +14,7 @@ import numpy as np
 from aucseg.data.classes import VOID, ClassTable
 from aucseg.data.layout import mask_path, read_split
 from aucseg.data.reading import read_ids, to_train_ids
-from aucseg.errors import DataError
+from aucseg.errors import DataError, file_errors
 
 STATS_FILE = "class_stats.csv"
 
@@ -110,7 +110,7 @@ def read_pixel_share(root: Path, table: ClassTable) -> tuple[float, ...] | None:
     path = root / STATS_FILE
     if not path.is_file():
         return None
-    with path.open(newline="", encoding="utf-8-sig") as file:
+    with file_errors(path, "cannot be read"), path.open(newline="", encoding="utf-8-sig") as file:
         rows = {r.get("name"): r.get("train_pct_labelled") for r in csv.DictReader(file)}
     shares = []
     for row in table.classes:

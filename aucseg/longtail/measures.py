@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from aucseg.data.spec import GROUPS
+from aucseg.errors import OptionError
 
 
 def imbalance_factor(counts: ArrayLike) -> float:
@@ -50,7 +51,7 @@ def head_to_rest_ratio(counts: ArrayLike, groups: Sequence[str]) -> float:
     values = _counts(counts)
     head = _members(groups, "head", len(values))
     if head.all() or not head.any():
-        raise ValueError(f"{head.sum()} of {len(head)} classes are head; r_m compares them with the others")
+        raise OptionError(f"{head.sum()} of {len(head)} classes are head; r_m compares them with the others")
     if not values[~head].all():
         return float("inf")
     return float(values[head].mean() * (1 / values[~head]).mean())
@@ -150,5 +151,5 @@ def _counts(counts: ArrayLike) -> np.ndarray:
     if values.ndim != 1 or not len(values):
         raise ValueError(f"counts are one number for each class, got shape {values.shape}")
     if values.min() < 0 or values.sum() == 0:
-        raise ValueError(f"counts are >= 0 and not all zero, got {values.min():g} to {values.max():g}")
+        raise OptionError(f"counts are >= 0 and not all zero, got {values.min():g} to {values.max():g}")
     return values

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from aucseg.data.spec import GROUPS, classes_of_group, groups_by_pixel_share
-from aucseg.errors import did_you_mean
+from aucseg.errors import OptionError, did_you_mean
 from aucseg.longtail.statistics import ClassStatistics, list_statistics, load_statistics
 
 
@@ -56,7 +56,7 @@ def auto_thresholds(num_classes: int) -> tuple[float, float]:
         ValueError: if there are fewer than 2 classes.
     """
     if num_classes < 2:
-        raise ValueError(f"a partition needs at least 2 classes, got {num_classes}")
+        raise OptionError(f"a partition needs at least 2 classes, got {num_classes}")
     even = 1 / num_classes
     return min(max(0.02, 0.4 * even), 4 * even), min(max(0.005, 0.1 * even), even)
 
@@ -87,10 +87,10 @@ def auto_partition(
     shares = [float(s) for s in pixel_share]
     labels = tuple(names) if names is not None else tuple(f"class {i}" for i in range(len(shares)))
     if len(labels) != len(shares):
-        raise ValueError(f"{len(labels)} names but {len(shares)} pixel shares")
+        raise OptionError(f"{len(labels)} names but {len(shares)} pixel shares")
     for label, share in zip(labels, shares, strict=True):
         if not 0 <= share <= 1:
-            raise ValueError(
+            raise OptionError(
                 f"the pixel share of {label!r} is {share}; give fractions in [0, 1], not percent"
             )
     default_head, default_tail = auto_thresholds(len(shares))
@@ -100,7 +100,7 @@ def auto_partition(
     groups = groups_by_pixel_share(shares, head=high, tail=low)
     if "tail" not in groups:
         least = min(range(len(shares)), key=shares.__getitem__)
-        raise ValueError(
+        raise OptionError(
             f"no class has less than {_percent(low)} of the pixels, the rarest is {labels[least]!r} with "
             f"{_percent(shares[least])}: there is no tail; give a higher threshold or name the classes"
         )
@@ -128,7 +128,7 @@ def partition(name: str) -> Partition:
         ValueError: for another name.
     """
     if name not in list_statistics():
-        raise ValueError(f"no published partition {name!r}; {did_you_mean(name, list_statistics())}")
+        raise OptionError(f"no published partition {name!r}; {did_you_mean(name, list_statistics())}")
     known = load_statistics(name)
     table = 8 + list_statistics().index(name)
     bounds = threshold_ranges(known)

@@ -11,7 +11,7 @@ import numpy as np
 
 from aucseg.data.classes import ClassTable
 from aucseg.data.layout import mask_path, read_split
-from aucseg.errors import DataError
+from aucseg.errors import DataError, file_errors
 from aucseg.longtail.label_counts import LabelCounts, count_labels
 
 
@@ -85,7 +85,7 @@ def read_count_table(path: Path, num_classes: int) -> LabelCounts:
         raise DataError("no such file", file=path, remedy="check the path of the table")
     pixels = np.zeros(num_classes, np.int64)
     held = []
-    with path.open(newline="", encoding="utf-8-sig") as file:
+    with file_errors(path, "cannot be read"), path.open(newline="", encoding="utf-8-sig") as file:
         reader = csv.reader(file)
         next(reader, None)
         for line, row in enumerate(reader, start=2):

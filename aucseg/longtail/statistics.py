@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from aucseg.data.spec import ClassSpec
-from aucseg.errors import did_you_mean
+from aucseg.errors import OptionError, did_you_mean
 from aucseg.longtail.label_counts import LabelCounts, sum_histograms
 
 _COUNTED = Path(__file__).parent / "counted"
@@ -48,9 +48,9 @@ class ClassStatistics:
         k = len(self.names)
         for field in ("groups", "pixels", "images"):
             if len(getattr(self, field)) != k:
-                raise ValueError(f"{self.name!r}: {k} names but {len(getattr(self, field))} {field}")
+                raise OptionError(f"{self.name!r}: {k} names but {len(getattr(self, field))} {field}")
         if self.num_images < 1 or self.images.min() < 0 or self.images.max() > self.num_images:
-            raise ValueError(
+            raise OptionError(
                 f"{self.name!r}: a class is in 0 to num_images={self.num_images} images, got counts from "
                 f"{self.images.min()} to {self.images.max()}"
             )
@@ -58,7 +58,7 @@ class ClassStatistics:
             self.presence.shape != (self.num_images, k)
             or not np.array_equal(self.presence.sum(0), self.images)
         ):
-            raise ValueError(
+            raise OptionError(
                 f"{self.name!r}: presence of shape {self.presence.shape} does not add up to the image counts "
                 f"of {k} classes in {self.num_images} images"
             )
@@ -128,7 +128,7 @@ def load_statistics(name: str) -> ClassStatistics:
         ValueError: for an unknown name, with the nearest known one.
     """
     if name not in _NUM_IMAGES:
-        raise ValueError(f"no statistics of {name!r} come along; {did_you_mean(name, _NUM_IMAGES)}")
+        raise OptionError(f"no statistics of {name!r} come along; {did_you_mean(name, _NUM_IMAGES)}")
     with (_COUNTED / f"{name}.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     patterns = _COUNTED / f"{name}_patterns.csv"

@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from aucseg.data.spec import ClassSpec
-from aucseg.errors import did_you_mean
+from aucseg.errors import OptionError, did_you_mean
 from aucseg.longtail.partitions import Partition, auto_partition, partition
 from aucseg.longtail.statistics import list_statistics
 
@@ -35,7 +35,7 @@ def choose_tail(choice: str | Sequence[int | str], spec: ClassSpec) -> Partition
     """
     if choice == "auto":
         if not spec.pixel_share:
-            raise ValueError(
+            raise OptionError(
                 f"tail_classes='auto' needs the pixel shares of {spec.name!r}; count them with "
                 "`aucseg data stats FOLDER --write`, or name the tail classes"
             )
@@ -48,7 +48,7 @@ def choose_tail(choice: str | Sequence[int | str], spec: ClassSpec) -> Partition
             return _published(choice, spec)
         if choice not in list_statistics():
             known = ("auto", "spec", *list_statistics(), *list_tails())
-            raise ValueError(f"unknown tail_classes {choice!r}; {did_you_mean(choice, known)}")
+            raise OptionError(f"unknown tail_classes {choice!r}; {did_you_mean(choice, known)}")
         return _ordered(partition(choice), spec)
     return _named(choice, spec)
 
@@ -76,7 +76,7 @@ def _published(choice: str, spec: ClassSpec) -> Partition:
     source, names = _tails()[choice]
     for name in names:
         if name not in spec.names:
-            raise ValueError(
+            raise OptionError(
                 f"{spec.name!r} has no class {name!r} of the tail in {source}; use 'auto', or name your own"
             )
     named = _named(names, spec)
@@ -90,7 +90,7 @@ def _ordered(preset: Partition, spec: ClassSpec) -> Partition:
         other = [n for n in spec.names if n not in preset.names] or [
             n for n in preset.names if n not in spec.names
         ]
-        raise ValueError(
+        raise OptionError(
             f"{spec.name!r} does not have the classes of {preset.source}: {other[0]!r} is in one of them "
             "only; use 'auto', or name the tail classes"
         )
@@ -102,12 +102,12 @@ def _ordered(preset: Partition, spec: ClassSpec) -> Partition:
 def _named(choice: Sequence[int | str], spec: ClassSpec) -> Partition:
     ids = [spec.index(c) if isinstance(c, str) else operator.index(c) for c in choice]
     if not ids:
-        raise ValueError("tail_classes is empty; use 'auto', or leave the bank out")
+        raise OptionError("tail_classes is empty; use 'auto', or leave the bank out")
     for i in ids:
         if not 0 <= i < spec.num_classes:
-            raise ValueError(f"tail_classes holds {i}; the classes are 0 to {spec.num_classes - 1}")
+            raise OptionError(f"tail_classes holds {i}; the classes are 0 to {spec.num_classes - 1}")
         if ids.count(i) > 1:
-            raise ValueError(f"tail_classes holds {i} ({spec.names[i]!r}) twice")
+            raise OptionError(f"tail_classes holds {i} ({spec.names[i]!r}) twice")
     groups = tuple("tail" if i in ids else "middle" if g == "tail" else g for i, g in enumerate(spec.groups))
     reasons = tuple(
         f"{n}: {'named as tail' if g == 'tail' else f'{g}, not named as tail'}"

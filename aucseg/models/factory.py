@@ -9,7 +9,7 @@ from typing import Any
 import timm
 from torch import nn
 
-from aucseg.errors import did_you_mean
+from aucseg.errors import HubError, MissingFileError, OptionError, did_you_mean
 from aucseg.models.encoders import encoders
 from aucseg.models.registry import check_options, list_models, network_class, standard_encoder
 from aucseg.models.weights import load_encoder_weights
@@ -52,12 +52,12 @@ def create_model(
         ConnectionError: if ``encoder_weights`` is a name and the hub cannot be reached.
     """
     if num_classes < 2:
-        raise ValueError(f"num_classes must be at least 2, got {num_classes}")
+        raise OptionError(f"num_classes must be at least 2, got {num_classes}")
     if name not in list_models():
-        raise ValueError(f"unknown model {name!r}; {did_you_mean(name, list_models())}")
+        raise OptionError(f"unknown model {name!r}; {did_you_mean(name, list_models())}")
     own = standard_encoder(name)
     if own is None and encoder is not None:
-        raise ValueError(f"{name!r} is one whole and takes no encoder, got {encoder!r}; leave it out (None)")
+        raise OptionError(f"{name!r} is one whole and takes no encoder, got {encoder!r}; leave it out (None)")
     encoder = encoder or own
     if encoder is not None:
         _check_encoder(encoder)
@@ -70,17 +70,17 @@ def create_model(
         fetched = None if local or encoder_weights is None else _on_hub(encoder, encoder_weights)
         options |= {"encoder_name": encoder, "encoder_weights": fetched}
     elif encoder_weights is not None and local is None:
-        raise ValueError(f"{name!r} has no published weights of the name {encoder_weights!r}; give a file")
+        raise OptionError(f"{name!r} has no published weights of the name {encoder_weights!r}; give a file")
     try:
         model: Any = architecture(classes=num_classes, **options)
     except OSError as error:
-        raise ConnectionError(
+        raise HubError(
             f"cannot fetch the weights {encoder_weights!r} of {encoder!r} ({error}); with a file of them "
             "give its path, or None for random weights"
         ) from error
     except (KeyError, ValueError, TypeError, RuntimeError) as error:
         # timm and smp each raise their own type for an unknown encoder or option.
-        raise ValueError(f"cannot build {name!r} with encoder {encoder!r}: {error}") from error
+        raise OptionError(f"cannot build {name!r} with encoder {encoder!r}: {error}") from error
     if local is not None:
         load_encoder_weights(model.encoder, local)
     built: nn.Module = model
@@ -93,9 +93,9 @@ def _check_encoder(encoder: str) -> None:
         name = encoder[3:]
         if not timm.is_model(name):
             hint = _nearest(name.partition(".")[0], timm.list_models())
-            raise ValueError(f"timm has no encoder {name!r}; {hint}")
+            raise OptionError(f"timm has no encoder {name!r}; {hint}")
     elif encoder not in encoders:
-        raise ValueError(f"unknown encoder {encoder!r}; {_nearest(encoder, encoders)}")
+        raise OptionError(f"unknown encoder {encoder!r}; {_nearest(encoder, encoders)}")
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:
@@ -114,7 +114,7 @@ def _local_file(weights: str | Path | None) -> Path | None:
     if named and not path.is_file():
         return None
     if not path.is_file():
-        raise FileNotFoundError(f"no file of encoder weights at {path}")
+        raise MissingFileError(f"no file of encoder weights at {path}")
     return path
 
 
@@ -123,7 +123,7 @@ def _on_hub(encoder: str, weights: str | Path) -> str | bool:
     if not encoder.startswith("tu-"):
         return str(weights)
     if weights != "imagenet":
-        raise ValueError(
+        raise OptionError(
             f"weights of timm are part of an encoder's name, as in 'tu-resnet50.a1_in1k', got {weights!r} "
             f"for {encoder!r}; put them there and pass 'imagenet', or give the path of a file"
         )

@@ -8,7 +8,7 @@ from typing import Any
 
 import segmentation_models_pytorch as smp
 
-from aucseg.errors import did_you_mean
+from aucseg.errors import OptionError, did_you_mean
 from aucseg.models.networks.base import Network
 from aucseg.models.networks.bisenetv2 import BiSeNetV2
 from aucseg.models.networks.danet import DANet
@@ -90,7 +90,7 @@ def check_options(
     for option in options:
         if option not in known and not (encoder or "").startswith("tu-"):
             hint = did_you_mean(option, known)
-            raise ValueError(
+            raise OptionError(
                 f"{architecture.__name__} on encoder {encoder!r} takes no option {option!r}; {hint}"
             )
 

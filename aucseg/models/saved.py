@@ -11,7 +11,7 @@ import segmentation_models_pytorch as smp
 from torch import nn
 
 import aucseg.models.encoders  # noqa: F401 - registers its encoders with smp
-from aucseg.errors import did_you_mean
+from aucseg.errors import DataError, MissingFileError, OptionError, did_you_mean
 from aucseg.models.registry import NETWORKS, check_options
 from aucseg.models.state import load_exactly, read_weights_file
 
@@ -45,10 +45,10 @@ def from_pretrained(
     """
     path = Path(folder)
     if path.is_dir() and revision is not None:
-        raise ValueError(f"a folder has no revisions, got {revision!r} for {path}; leave revision out")
+        raise OptionError(f"a folder has no revisions, got {revision!r} for {path}; leave revision out")
     if not path.is_dir():
         if not download:
-            raise FileNotFoundError(
+            raise MissingFileError(
                 f"no folder of a saved network at {path}; if it is the name of a repository on the Hugging "
                 "Face hub, pass download=True"
             )
@@ -64,7 +64,7 @@ def from_pretrained(
     try:
         network = architecture(**arguments)
     except (KeyError, ValueError, TypeError, RuntimeError) as error:
-        raise ValueError(
+        raise OptionError(
             f"cannot build {architecture.__name__} as {path / 'config.json'} says: {error}"
         ) from error
     file = path / "model.safetensors"
@@ -84,13 +84,13 @@ def _fetched(repository: str, revision: str | None) -> Path:
 def _config(file: Path) -> dict[str, Any]:
     """A configuration that names its class."""
     if not file.is_file():
-        raise FileNotFoundError(f"no {file.name} in {file.parent}: save a network there with save_pretrained")
+        raise MissingFileError(f"no {file.name} in {file.parent}: save a network there with save_pretrained")
     try:
         config = json.loads(file.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise ValueError(f"{file} is no JSON: {error}") from error
+        raise DataError(f"{file} is no JSON: {error}") from error
     if not isinstance(config, dict) or not isinstance(config.get("_model_class"), str):
-        raise ValueError(f"{file} does not say which network it is: '_model_class' is missing")
+        raise DataError(f"{file} does not say which network it is: '_model_class' is missing")
     return config
 
 
@@ -98,6 +98,6 @@ def _architecture(name: str, file: Path) -> type[smp.base.SegmentationModel]:
     """The class of a network by its own name, and not by that of ``create_model``."""
     classes = {cls.__name__: cls for cls in (*smp.MODEL_ARCHITECTURES_MAPPING.values(), *NETWORKS.values())}
     if name not in classes:
-        raise ValueError(f"{file} is of an unknown network {name!r}; {did_you_mean(name, classes)}")
+        raise OptionError(f"{file} is of an unknown network {name!r}; {did_you_mean(name, classes)}")
     found: type[smp.base.SegmentationModel] = classes[name]
     return found

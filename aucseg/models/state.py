@@ -14,6 +14,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from aucseg.errors import DataError, MissingFileError
+
 
 def read_weights_file(path: Path) -> Any:
     """What a safetensors or torch file holds, on the CPU; code in it is never run.
@@ -23,14 +25,14 @@ def read_weights_file(path: Path) -> Any:
         ValueError: if it is empty, damaged, of another format, or needs Python code to be read.
     """
     if not path.is_file():
-        raise FileNotFoundError(f"no file of weights at {path}")
+        raise MissingFileError(f"no file of weights at {path}")
     if path.stat().st_size == 0:
-        raise ValueError(f"{path} is empty: copy or fetch it again")
+        raise DataError(f"{path} is empty: copy or fetch it again")
     if path.suffix == ".safetensors":
         try:
             return load_file(path)
         except SafetensorError as error:
-            raise ValueError(
+            raise DataError(
                 f"{path} is no readable safetensors file, perhaps cut short ({error}): copy or fetch it again"
             ) from error
     try:
@@ -41,14 +43,14 @@ def read_weights_file(path: Path) -> Any:
     except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, LookupError, OSError) as error:
         code = sorted(set(re.findall(r"GLOBAL (\S+)", str(error))))
         if code or "TorchScript" in str(error):
-            raise ValueError(
+            raise DataError(
                 f"{path} holds Python code ({', '.join(code) or 'TorchScript'}) besides tensors, which is "
                 "not run: if you trust the file, load it with torch.load(..., weights_only=False) and save "
                 "its tensors alone, as torch.save(model.state_dict(), ...) does"
             ) from error
         # the rest of torch's words is about loading it without weights_only, which would not help
         reason = str(error).splitlines()[0].partition(". ")[0]
-        raise ValueError(
+        raise DataError(
             f"{path} is no readable torch file of weights, perhaps cut short ({reason}): copy or fetch it "
             "again; a safetensors file must be named *.safetensors"
         ) from error
@@ -102,7 +104,7 @@ def load_exactly(
             "  a first convolution is not adapted to other channels: build the network with the in_channels "
             "of the file, or convert the file"
         )
-    raise ValueError("\n".join([f"{source} does not fit {type(module).__name__}, nothing loaded:", *lines]))
+    raise DataError("\n".join([f"{source} does not fit {type(module).__name__}, nothing loaded:", *lines]))
 
 
 def _differs_in_channels_of_images(value: Tensor, own: Tensor) -> bool:

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from aucseg.errors import OptionError
 from aucseg.models.windows import check_images, check_logits
 
 # Region Rebalance, Section 4.2.
@@ -109,16 +110,16 @@ def view_sizes(
         ValueError: if an argument is out of its range.
     """
     if len(ratios) == 0 or not all(0 < ratio < float("inf") for ratio in ratios):
-        raise ValueError(f"ratios are positive factors, at least one, got {list(ratios)}")
+        raise OptionError(f"ratios are positive factors, at least one, got {list(ratios)}")
     base = 1.0
     if within is not None:
         if len(within) != 2 or not 1 <= within[0] <= within[1]:
-            raise ValueError(f"within is (short, long) side in pixels, short first, got {within!r}")
+            raise OptionError(f"within is (short, long) side in pixels, short first, got {within!r}")
         base = min(within[0] / min(size), within[1] / max(size))
     scaled = [[max(1, round(side * base * ratio)) for side in size] for ratio in ratios]
     # Antialiased, torch 2.15 writes the first row into all rows of an image that is one pixel wide.
     if any(width < 2 and (height, width) != tuple(size) for height, width in scaled):
-        raise ValueError(
+        raise OptionError(
             f"ratios {list(ratios)} make images of {size[0]}x{size[1]} pixels less than two pixels wide; "
             "use larger ones"
         )

@@ -12,6 +12,7 @@ import torch
 from segmentation_models_pytorch.encoders import TimmUniversalEncoder
 from torch import Tensor, nn
 
+from aucseg.errors import DataError
 from aucseg.models.state import load_exactly, read_weights_file
 
 # Names under which training scripts save a network's weights beside other things, the first one found.
@@ -68,10 +69,10 @@ def _opened(content: Any, path: Path) -> dict[str, Any]:
             break
         content = inner[0]
     if not isinstance(content, Mapping):
-        raise ValueError(f"{path} holds a {type(content).__name__}, not weights by name")
+        raise DataError(f"{path} holds a {type(content).__name__}, not weights by name")
     if not any(isinstance(value, Tensor) for value in content.values()):
         names = ", ".join(map(repr, content)) or "nothing"
-        raise ValueError(
+        raise DataError(
             f"{path} holds no weights by name but {names}; those of a network may be inside one of "
             f"{', '.join(_CONTAINERS)}"
         )

@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from aucseg.errors import OptionError
+
 
 @torch.no_grad()
 def sliding_window(
@@ -47,11 +49,11 @@ def sliding_window(
     """
     check_images(images)
     if len(window) != 2 or min(window) < 1:
-        raise ValueError(f"window is (height, width) in pixels, both positive, got {window!r}")
+        raise OptionError(f"window is (height, width) in pixels, both positive, got {window!r}")
     if stride is None:
         stride = (max(1, window[0] * 2 // 3), max(1, window[1] * 2 // 3))
     if len(stride) != 2 or min(stride) < 1 or stride[0] > window[0] or stride[1] > window[1]:
-        raise ValueError(
+        raise OptionError(
             f"stride is (vertical, horizontal), from 1 to the window's {window}, got {stride!r}; "
             "a larger one would leave pixels out"
         )

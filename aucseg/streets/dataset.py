@@ -12,6 +12,7 @@ from torch.utils.data import Dataset
 from torchvision import tv_tensors
 
 from aucseg.data.spec import load_spec
+from aucseg.errors import OptionError
 from aucseg.streets.render import render_street
 
 GENERATOR_VERSION = 1
@@ -49,12 +50,12 @@ class SyntheticStreets(Dataset[tuple[tv_tensors.Image, tv_tensors.Mask]]):
     def __init__(self, num_images: int, size: tuple[int, int] = (128, 256), seed: int = 0) -> None:
         self.num_images = operator.index(num_images)
         if self.num_images < 1:
-            raise ValueError(f"num_images must be at least 1, got {num_images}")
+            raise OptionError(f"num_images must be at least 1, got {num_images}")
         if len(size) != 2:
-            raise ValueError(f"size must be (height, width), got {size!r}")
+            raise OptionError(f"size must be (height, width), got {size!r}")
         self.size = (operator.index(size[0]), operator.index(size[1]))
         if self.size[0] < MINIMUM_SIZE[0] or self.size[1] < MINIMUM_SIZE[1]:
-            raise ValueError(f"size must be at least {MINIMUM_SIZE} (height, width), got {self.size}")
+            raise OptionError(f"size must be at least {MINIMUM_SIZE} (height, width), got {self.size}")
         self.seed = operator.index(seed)
         if self.seed < 0:
             raise ValueError(f"seed must not be negative, got {seed}")

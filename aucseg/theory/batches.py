@@ -9,6 +9,8 @@ from fractions import Fraction
 
 import numpy as np
 
+from aucseg.errors import OptionError
+
 MAX_CLASSES = 20
 """Inclusion-exclusion visits every set of classes: 2^20 are a tenth of a second, 2^30 are not."""
 
@@ -44,7 +46,7 @@ def miss_probability(images: np.ndarray, num_images: int, batch_size: int) -> np
     for size, missing in enumerate(miss_probabilities(images, num_images)):
         if size == batch_size:
             return missing
-    raise ValueError(f"batch_size must be from 0 to the {num_images} images, got {batch_size}")
+    raise OptionError(f"batch_size must be from 0 to the {num_images} images, got {batch_size}")
 
 
 @dataclass(frozen=True)

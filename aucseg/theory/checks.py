@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from aucseg.errors import OptionError
+
 Floats = NDArray[np.float64]
 
 
@@ -95,10 +97,10 @@ def check_presence(presence: ArrayLike) -> NDArray[np.bool_]:
     if matrix.dtype != np.bool_ and not np.isin(matrix, (0, 1)).all():
         raise ValueError("presence holds yes or no: bool, or 0 and 1; for pixel counts give counts > 0")
     if len(matrix) < 2 or matrix.shape[1] < 2:
-        raise ValueError(f"presence needs at least 2 images and 2 classes, got shape {matrix.shape}")
+        raise OptionError(f"presence needs at least 2 images and 2 classes, got shape {matrix.shape}")
     empty = np.flatnonzero(~matrix.astype(bool).any(0))
     if len(empty):
-        raise ValueError(
+        raise OptionError(
             f"classes {empty.tolist()} are in no image: a class that never occurs makes the batch size "
             "infinite; leave them out"
         )
@@ -116,4 +118,4 @@ def _refuse(name: str, values: Floats, bad: NDArray[np.bool_], why: str) -> None
     if np.any(bad):
         at = np.argwhere(bad)[0].tolist()
         place = f" at {at}" if values.ndim else ""
-        raise ValueError(f"{name} is {float(values[tuple(at)]):g}{place}; {why}")
+        raise OptionError(f"{name} is {float(values[tuple(at)]):g}{place}; {why}")

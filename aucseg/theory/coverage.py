@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import binom
 
+from aucseg.errors import OptionError
 from aucseg.theory.batches import MAX_CLASSES, AbsenceCounts, absence_counts, missing_from_counts
 from aucseg.theory.checks import check_delta, check_presence, check_whole
 from aucseg.theory.sizes import BatchSizes, batch_sizes, batch_sizes_of_set
@@ -69,7 +70,7 @@ class CoverageTimes:
         count = len(self.times)
         low, high = binom.ppf([(1 - confidence) / 2, (1 + confidence) / 2], count, 1 - limit)
         if low < 1 or high >= count:
-            raise ValueError(f"{count} draws are too few for delta={limit:g} at {confidence:g}; give more")
+            raise OptionError(f"{count} draws are too few for delta={limit:g} at {confidence:g}; give more")
         rank = int(np.ceil(count * (1 - limit) - 1e-9)) - 1
         value, below, above = (int(self.times[i]) for i in (rank, int(low) - 1, int(high)))
         return SimulatedBatchSize(value, below, above, confidence, count)

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from aucseg.errors import OptionError
 from aucseg.theory.checks import Floats, check_probabilities, check_whole
 
 Size = tuple[int, int]
@@ -49,7 +50,7 @@ def crop_hit_probability(
         for name, length in (("image", side), ("crop", crop), ("object", thing)):
             check_whole(f"{name}_size", length, 1, "it is a length in pixels")
         if crop > side or thing > side:
-            raise ValueError(f"a crop of {crop} or an object of {thing} does not fit into {side} pixels")
+            raise OptionError(f"a crop of {crop} or an object of {thing} does not fit into {side} pixels")
         if wrap:
             result *= min(1.0, (crop + thing - 1) / side)
             continue
@@ -107,7 +108,7 @@ def crop_probabilities(masks: Iterable[Any], num_classes: int, crop_size: Size) 
                 f"mask {count - 1} is no label map (H, W) of integers: {mask.dtype}, {mask.shape}"
             )
         if mask.shape[0] < crop_size[0] or mask.shape[1] < crop_size[1]:
-            raise ValueError(f"mask {count - 1} of {mask.shape} is smaller than the crop {crop_size}")
+            raise OptionError(f"mask {count - 1} of {mask.shape} is smaller than the crop {crop_size}")
         for label in np.unique(mask):
             if 0 <= label < num_classes:
                 total[label] += float((_window_sums(mask == label, crop_size) > 0).mean())

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import rankdata
 
+from aucseg.errors import OptionError
 from aucseg.theory.checks import Floats, check_whole
 from aucseg.theory.gap_design import GapDesign, draw_images
 from aucseg.theory.trust_region import minimise_in_ball
@@ -77,7 +78,7 @@ def measure_gaps(design: GapDesign, seeds: Sequence[int]) -> list[GapRow]:
         ValueError: without a seed or for a negative one.
     """
     if not seeds:
-        raise ValueError("no seed: give at least one, and several for an interval")
+        raise OptionError("no seed: give at least one, and several for an interval")
     for seed in seeds:
         check_whole("seed", seed, 0, "it seeds a generator")
     rows = []

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from aucseg.errors import OptionError
 from aucseg.theory.checks import Floats
 
 
@@ -44,14 +45,14 @@ class GapDesign:
 
     def __post_init__(self) -> None:
         if list(self.sizes) != sorted(set(self.sizes)) or self.sizes[0] < 2:
-            raise ValueError(f"sizes must ascend from at least 2, got {self.sizes}")
+            raise OptionError(f"sizes must ascend from at least 2, got {self.sizes}")
         if min(self.bursts) < self.tail_mean or self.tail_mean < 2:
-            raise ValueError(
+            raise OptionError(
                 f"a burst is at least the mean of the tail, and that at least 2; got {self.bursts} and "
                 f"{self.tail_mean}"
             )
         if not 1 <= self.ranked_images <= self.test_images or self.dimensions < 3:
-            raise ValueError("ranked_images must be from 1 to test_images, and dimensions at least 3")
+            raise OptionError("ranked_images must be from 1 to test_images, and dimensions at least 3")
 
     def tau(self, burst: int) -> float:
         """Degree of imbalance: the square of the largest over the mean pixels of the tail in an image."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from aucseg.errors import OptionError
 from aucseg.theory.checks import Floats
 from aucseg.theory.gap import GapRow
 
@@ -79,11 +80,11 @@ def fit_gaps(
     seeds = sorted({row.seed for row in rows})
     found = {(row.tau, row.images, row.seed): getattr(row, quantity) for row in rows}
     if len(found) != len(rows) or len(rows) != len(taus) * len(sizes) * len(seeds):
-        raise ValueError(
+        raise OptionError(
             f"{len(rows)} rows are no full grid of {len(taus)} tau, {len(sizes)} n, {len(seeds)} seeds"
         )
     if len(seeds) < 3 or len(sizes) < 2:
-        raise ValueError(
+        raise OptionError(
             f"a slope with an interval needs 3 seeds and 2 sizes, got {len(seeds)} and {len(sizes)}"
         )
     grid = np.array([[[found[t, n, s] for s in seeds] for n in sizes] for t in taus])
@@ -92,7 +93,9 @@ def fit_gaps(
     draws = rng.integers(len(seeds), size=(resamples, len(seeds)))
     means = np.array([grid.mean(2), *(grid[:, :, draw].mean(2) for draw in draws)])
     if (means[0] <= 0).any():
-        raise ValueError(f"a mean {quantity} over seeds is not above 0 and has no logarithm; take more seeds")
+        raise OptionError(
+            f"a mean {quantity} over seeds is not above 0 and has no logarithm; take more seeds"
+        )
     # a resample of few seeds may fall below 0; it then lacks a logarithm and is left out of the interval
     logs = np.log(means[(means > 0).all((1, 2))])
 

@@ -55,6 +55,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
+from aucseg.errors import OptionError
 from aucseg.theory.checks import Floats, check_delta, check_positive, check_whole
 
 VARIANTS = ("printed", "corrected")
@@ -138,7 +139,7 @@ def generalization_bound(
     n = check_whole("num_images", num_images, 2, "pairs of two images need two")
     t = check_positive("tau", tau)
     if np.any(t < 1):
-        raise ValueError(f"tau is at least 1, a largest over a mean, squared; got {t.min():g}")
+        raise OptionError(f"tau is at least 1, a largest over a mean, squared; got {t.min():g}")
     classes = check_whole("num_classes", num_classes, 2, "an AUC compares two classes")
     root_confidence = np.sqrt(np.log(4 * classes * (classes - 1) / check_delta(delta)))
     k = check_whole("pixels", pixels, 1, "an image has pixels")
@@ -165,7 +166,7 @@ def generalization_bound(
     else:
         raise ValueError(f"unknown variant {variant!r}; use one of {', '.join(map(repr, VARIANTS))}")
     if np.any(log_inside < 0):
-        raise ValueError(
+        raise OptionError(
             f"the constants make the logarithm of {np.exp(log_inside.min()):g} negative, and a covering "
             "number less than one; give a larger cover_b or cover_c"
         )

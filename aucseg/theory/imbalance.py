@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
+from aucseg.errors import OptionError
 from aucseg.theory.checks import Floats, check_whole
 
 
@@ -73,7 +74,7 @@ def imbalance(counts: ArrayLike) -> Imbalance:
     """
     table = check_whole("counts", counts, 0, "it counts pixels")
     if table.ndim != 2 or len(table) < 2 or table.shape[1] < 2:
-        raise ValueError(f"counts must be (images, classes), at least 2 of each; got shape {table.shape}")
+        raise OptionError(f"counts must be (images, classes), at least 2 of each; got shape {table.shape}")
     mean = table.mean(0)
     _refuse_empty(mean)
     ratios = table.max(0) / mean
@@ -106,17 +107,17 @@ def imbalance_range(
     area = np.atleast_1d(check_whole("pixels", pixels, 0, "it counts pixels"))
     held = np.atleast_1d(check_whole("images", images, 0, "it counts images"))
     if area.shape != held.shape or area.ndim != 1 or len(area) < 2:
-        raise ValueError(f"pixels and images must be (classes,), at least 2; got {area.shape}, {held.shape}")
+        raise OptionError(f"pixels and images must be (classes,), at least 2; got {area.shape}, {held.shape}")
     _refuse_empty(area)
     _refuse_empty(held)
     if (held > np.minimum(area, total)).any():
-        raise ValueError(f"a class is in more images than it has pixels, or than the {total} there are")
+        raise OptionError(f"a class is in more images than it has pixels, or than the {total} there are")
     most = area - (held - 1)
     if image_pixels is not None:
         limit = check_whole("image_pixels", image_pixels, 1, "an image has pixels")
         if (np.ceil(area / held) > limit).any():
             bad = int(np.argmax(np.ceil(area / held) > limit))
-            raise ValueError(
+            raise OptionError(
                 f"class {bad} has {area[bad] / held[bad]:.0f} pixels in a mean image that holds it, more "
                 f"than image_pixels={limit:g}"
             )
@@ -130,6 +131,6 @@ def imbalance_range(
 def _refuse_empty(amount: Floats) -> None:
     empty = np.flatnonzero(amount == 0)
     if len(empty):
-        raise ValueError(
+        raise OptionError(
             f"classes {empty.tolist()} never occur: their mean is 0 and tau infinite; leave them out"
         )

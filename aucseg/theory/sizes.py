@@ -16,6 +16,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import ArrayLike
 
+from aucseg.errors import OptionError
 from aucseg.theory.batches import miss_probabilities
 from aucseg.theory.checks import Floats, check_delta, check_whole
 from aucseg.theory.sampling import check_classes, minimum_batch_size, necessary_batch_size
@@ -112,7 +113,7 @@ def batch_sizes_of_set(images: ArrayLike, num_images: int, delta: float) -> Batc
     total = int(check_whole("num_images", num_images, 2, "a batch is drawn from several images"))
     held = np.atleast_1d(check_whole("images", images, 0, "it counts images"))
     if held.max(initial=0) > total:
-        raise ValueError(f"a class is said to be in {held.max():g} of {total} images")
+        raise OptionError(f"a class is said to be in {held.max():g} of {total} images")
     shares = check_classes(held / total)
     limit = float(check_delta(delta))
     found: dict[str, int] = {}

@@ -24,7 +24,7 @@ from aucseg.data import (
     train_transform,
 )
 from aucseg.data.spec import ClassSpec
-from aucseg.errors import DataError
+from aucseg.errors import OptionError
 from aucseg.longtail import choose_tail, count_dataset
 from aucseg.streets import WORLDS, SyntheticStreets
 from aucseg.training.config import RunConfig
@@ -55,16 +55,14 @@ def build_dataset(data: DataConfig, split: str, num_images: int | None) -> Any:
             raise ConfigError("streets are drawn: say how many images")
         try:
             return _streets(num_images, data.size, WORLDS[split])
-        except ValueError as error:
+        except OptionError as error:
             raise ConfigError(f"data: {error}") from error
     if data.name == "folder" and data.root is None:
         raise ConfigError("data set 'folder' needs root")
     size = None if data.resize else data.size
     try:
         dataset = open_dataset(data.name, data.root, split, size=size, images=data.images, masks=data.masks)
-    except DataError:  # a kind of ValueError: what is wrong with files, not with the configuration
-        raise
-    except ValueError as error:
+    except OptionError as error:
         raise ConfigError(f"data: {error}") from error
     if num_images is not None and num_images > len(dataset):
         raise ConfigError(f"split {split!r} holds {len(dataset)} images, {num_images} were asked for")
@@ -109,7 +107,7 @@ class SegmentationDataModule(LightningDataModule):
         spec: ClassSpec = self.eval_set.spec
         try:
             return replace(spec, groups=choose_tail(self.config.data.tail_classes, spec).groups)
-        except ValueError as error:
+        except OptionError as error:
             raise ConfigError(f"data.tail_classes: {error}") from error
 
     @cached_property
@@ -171,7 +169,7 @@ class SegmentationDataModule(LightningDataModule):
                 held = np.flatnonzero(self.presence.any(0)).tolist()
                 return CoveringBatchSampler(self.presence, data.batch_size, classes=held, **common)
             return StepBatchSampler(len(self.train_set), data.batch_size, **common)
-        except ValueError as error:
+        except OptionError as error:
             raise ConfigError(f"data.sampling {data.sampling!r}: {error}") from error
 
     def train_dataloader(self) -> DataLoader[Any]:

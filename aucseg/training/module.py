@@ -89,7 +89,7 @@ class SegmentationModule(LightningModule):
                     encoder_weights=config.model.encoder_weights,
                     **config.model.options,
                 )
-            except (ValueError, OSError) as error:
+            except UserError as error:
                 raise ConfigError(f"model: {error}") from error
         # Convolutions run faster this way on CUDA and no slower on a CPU.
         self.model = model.to(memory_format=torch.channels_last)

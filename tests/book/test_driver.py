@@ -9,11 +9,9 @@ import pytest
 nbformat = pytest.importorskip("nbformat", reason="needs the extra aucseg[book]")
 pytest.importorskip("papermill", reason="needs the extra aucseg[book]")
 
-from typer.testing import CliRunner  # noqa: E402
-
 from aucseg import book  # noqa: E402
-from aucseg.cli import commands  # noqa: E402
 from aucseg.cli.book import make_book  # noqa: E402
+from tests.conftest import Command  # noqa: E402
 
 pytestmark = [
     # Of libraries that run the kernel, not of this project.
@@ -118,12 +116,14 @@ def test_outside_a_clone(tmp_path: Path) -> None:
         make_book(tmp_path, "smoke", "missing", [], None, html=True)
 
 
-def test_command_names_an_unknown_notebook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_command_names_an_unknown_notebook(
+    run: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write_notebook(tmp_path / "notebooks" / "quick.ipynb")
     (tmp_path / "book").mkdir()
     (tmp_path / "book" / "_toc.yml").touch()
     (tmp_path / "_config.yml").touch()
     monkeypatch.setenv("AUCSEG_HOME", str(tmp_path))
-    result = CliRunner().invoke(commands, ["book", "--notebook", "quik"])
-    assert result.exit_code == 1
-    assert "unknown notebook 'quik'; known: quick" in result.output
+    code, _, err = run("book", "--notebook", "quik")
+    assert code == 1
+    assert "unknown notebook 'quik'; known: quick" in err

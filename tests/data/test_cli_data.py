@@ -6,11 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner, Result
 
-from aucseg.cli.data import app
 from aucseg.data.classes import read_classes
 from aucseg.longtail.label_counts import read_pixel_share
+from tests.command import Result, aucseg
 from tests.data.layouts.test_layouts import PATTERNS, folder
 from tests.data.layouts.writers import WRITERS
 
@@ -22,7 +21,7 @@ def _wide_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def run(*words: object) -> Result:
-    return CliRunner().invoke(app, [str(w) for w in words])
+    return aucseg("data", *words)
 
 
 def test_list(tiny_camvid: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,15 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from typer.testing import CliRunner, Result
 
 from aucseg.cli import data_stats
-from aucseg.cli.data import app
 from aucseg.data.classes import read_classes
 from aucseg.data.layouts import find_layout, open_dataset
 from aucseg.data.resolve import resolve_spec
 from aucseg.longtail import MaskCounts, dataset_masks, folder_masks, layout_masks, scan_masks
 from aucseg.longtail.label_counts import count_labels
+from tests.command import Result, aucseg
 from tests.data.layouts.writers import EXPECTED, HEIGHT, WIDTH, WRITERS
 
 
@@ -27,7 +26,7 @@ def _plain_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def run(*words: object) -> Result:
-    return CliRunner().invoke(app, ["stats", *map(str, words)])
+    return aucseg("data", "stats", *words)
 
 
 def test_regions_and_factors(tiny_camvid: Path) -> None:

@@ -8,15 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from typer.testing import CliRunner, Result
 
-from aucseg.cli.data import app
 from aucseg.data.classes import read_classes
 from aucseg.errors import DataError
 from aucseg.longtail import label_counts as counting
 from aucseg.longtail import presence as module
 from aucseg.longtail.label_counts import count_labels
 from aucseg.longtail.presence import load_counts, presence_file, read_count_table, write_presence
+from tests.command import Result, aucseg
 
 
 @pytest.fixture(autouse=True)
@@ -26,7 +25,7 @@ def _wide_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def run(*words: object) -> Result:
-    return CliRunner().invoke(app, [str(w) for w in words])
+    return aucseg("data", *words)
 
 
 def test_kept_counts_are_read_until_a_mask_changes(

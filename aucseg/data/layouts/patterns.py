@@ -12,7 +12,7 @@ from aucseg.data.layouts.base import Access, Layout
 from aucseg.data.listing import Listing, find_files, list_folder, match_keys, match_names
 from aucseg.data.reading import read_ids
 from aucseg.data.spec import ClassSpec
-from aucseg.errors import DataError
+from aucseg.errors import DataError, OptionError
 
 _FIELDS = re.compile(r"\{(\w*)\}")
 
@@ -89,7 +89,7 @@ def _check(pattern: str) -> None:
     fields = _FIELDS.findall(pattern)
     parts = PurePosixPath(pattern).parts
     if fields.count("name") != 1 or not set(fields) <= {"name", "split"} or ".." in parts or parts[0] == "/":
-        raise ValueError(
+        raise OptionError(
             f"a pattern is a relative path with {{name}} once and, if need be, {{split}}, got {pattern!r}"
         )
 

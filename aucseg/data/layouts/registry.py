@@ -16,7 +16,7 @@ from aucseg.data.layouts.patterns import own_layout, pattern_layout
 from aucseg.data.layouts.salient import ECSSD, HKU_IS, PASCAL_S
 from aucseg.data.layouts.voc import VOC
 from aucseg.data.places import find_root
-from aucseg.errors import DataError, did_you_mean
+from aucseg.errors import DataError, OptionError, did_you_mean
 
 # In this order a folder is taken for one of them: the more telling layouts first.
 LAYOUTS: dict[str, Layout] = {
@@ -37,7 +37,7 @@ def find_layout(name: str) -> Layout:
         ValueError: for an unknown name, with the nearest known one.
     """
     if name not in LAYOUTS:
-        raise ValueError(f"no layout {name!r}; {did_you_mean(name, LAYOUTS)}")
+        raise OptionError(f"no layout {name!r}; {did_you_mean(name, LAYOUTS)}")
     return LAYOUTS[name]
 
 
@@ -81,7 +81,7 @@ def locate(name: str, root: str | os.PathLike[str] | None = None) -> Path:
         ValueError: for an unknown name, with the nearest known one.
     """
     if name not in list_datasets():
-        raise ValueError(f"unknown data set {name!r}; {did_you_mean(name, list_datasets())}")
+        raise OptionError(f"unknown data set {name!r}; {did_you_mean(name, list_datasets())}")
     layout = LAYOUTS.get(name)
     return find_root(name, root, holds=None if layout is None else lambda p: layout.find(p) is not None)
 
@@ -105,10 +105,10 @@ def named_layout(
         ValueError: for an unknown name, or patterns that do not fit.
     """
     if (images is None) != (masks is None) or (images is not None and name != "folder"):
-        raise ValueError("images and masks are patterns for 'folder', given both or not at all")
+        raise OptionError("images and masks are patterns for 'folder', given both or not at all")
     if name == "folder":
         if root is None:
-            raise ValueError("data set 'folder' needs root: the folder that holds images and masks")
+            raise OptionError("data set 'folder' needs root: the folder that holds images and masks")
         place = Path(root)
         if not place.is_dir():
             raise DataError("no such folder", file=place, remedy="check the path of the data set")

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from aucseg.errors import OptionError
+
 SCOPES = ("image", "batch")
 
 
@@ -37,14 +39,14 @@ class BankModel:
 
     def __post_init__(self) -> None:
         if not 0 <= self.sample_ratio <= 1:
-            raise ValueError(f"sample_ratio must be in [0, 1], got {self.sample_ratio}")
+            raise OptionError(f"sample_ratio must be in [0, 1], got {self.sample_ratio}")
         if self.scope not in SCOPES:
-            raise ValueError(f"scope must be one of {', '.join(SCOPES)}, got {self.scope!r}")
+            raise OptionError(f"scope must be one of {', '.join(SCOPES)}, got {self.scope!r}")
         for p in self.stored if isinstance(self.stored, Sequence) else (self.stored,):
             if not 0 <= p <= 1:
-                raise ValueError(f"stored holds probabilities in [0, 1], got {p}")
+                raise OptionError(f"stored holds probabilities in [0, 1], got {p}")
         if self.tail is not None and isinstance(self.stored, Sequence) and len(self.stored) != len(self.tail):
-            raise ValueError(f"{len(self.tail)} tail classes but {len(self.stored)} probabilities in stored")
+            raise OptionError(f"{len(self.tail)} tail classes but {len(self.stored)} probabilities in stored")
 
     def draws(self, missing: int) -> int:
         """Classes drawn where ``missing`` are missing: the ceiling of ``missing * sample_ratio``."""

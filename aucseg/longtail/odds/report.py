@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from aucseg.errors import OptionError
 from aucseg.longtail.odds.exact import count_distribution, mean_product
 from aucseg.longtail.odds.model import BankModel, BatchOdds, Chance, wilson
 from aucseg.longtail.odds.simulate import simulate_missing
@@ -59,12 +60,12 @@ def batch_odds(
         0.354
     """
     if not 1 <= batch_size <= statistics.num_images:
-        raise ValueError(
+        raise OptionError(
             f"batch_size must be from 1 to the {statistics.num_images} images, got {batch_size}; "
             "images are drawn without replacement"
         )
     if draws < 1:
-        raise ValueError(f"draws must be at least 1, got {draws}")
+        raise OptionError(f"draws must be at least 1, got {draws}")
     wanted = _checked(statistics, range(statistics.num_classes) if classes is None else classes)
     plain = miss_probability(statistics.images, statistics.num_images, batch_size)
     if bank is None or bank.sample_ratio == 0:
@@ -189,14 +190,14 @@ def _none_missing(
 def _checked(statistics: ClassStatistics, classes: Sequence[int]) -> tuple[int, ...]:
     ids = tuple(int(c) for c in classes)
     if not ids:
-        raise ValueError(f"no class of {statistics.name!r} to ask for")
+        raise OptionError(f"no class of {statistics.name!r} to ask for")
     for c in ids:
         if not 0 <= c < statistics.num_classes:
-            raise ValueError(f"class {c} is outside the classes 0 to {statistics.num_classes - 1}")
+            raise OptionError(f"class {c} is outside the classes 0 to {statistics.num_classes - 1}")
         if ids.count(c) > 1:
-            raise ValueError(f"class {c} is given twice")
+            raise OptionError(f"class {c} is given twice")
         if not statistics.images[c]:
-            raise ValueError(
+            raise OptionError(
                 f"class {statistics.names[c]!r} is in no image: no batch of any size holds it; leave it out"
             )
     return ids

@@ -11,6 +11,7 @@ from segmentation_models_pytorch.encoders._base import EncoderMixin
 from timm.layers import LayerNorm2d
 from torch import Tensor, nn
 
+from aucseg.errors import OptionError
 from aucseg.models.encoders.mscan_block import Block
 
 
@@ -90,7 +91,7 @@ class MSCANEncoder(nn.Module, EncoderMixin):
         output_stride: int = 32,
     ) -> None:
         if not 1 <= depth <= 5:
-            raise ValueError(f"MSCAN has five stages: depth is 1 to 5, got {depth}")
+            raise OptionError(f"MSCAN has five stages: depth is 1 to 5, got {depth}")
         super().__init__()
         self._depth, self._in_channels, self._output_stride = depth, 3, output_stride
         self._out_channels = [3, channels[0] // 2, *channels]
@@ -128,7 +129,7 @@ class MSCANEncoder(nn.Module, EncoderMixin):
             ValueError: for another output stride.
         """
         if output_stride not in (8, 16):
-            raise ValueError(f"output stride is 16 or 8, got {output_stride}")
+            raise OptionError(f"output stride is 16 or 8, got {output_stride}")
         before = 1
         for stride, modules in self.get_stages().items():
             if stride <= output_stride:

@@ -12,6 +12,8 @@ from segmentation_models_pytorch.encoders._base import EncoderMixin
 from torch import Tensor, nn
 from torchvision.ops import Conv2dNormActivation
 
+from aucseg.errors import OptionError
+
 _CHANNELS = (32, 64, 256, 512, 1024)
 
 
@@ -74,7 +76,7 @@ class STDCEncoder(nn.Module, EncoderMixin):
         self, out_channels: Sequence[int], layers: Sequence[int], depth: int = 5, output_stride: int = 32
     ) -> None:
         if not 1 <= depth <= 5:
-            raise ValueError(f"STDCEncoder has depth 1 to 5, got {depth}")
+            raise OptionError(f"STDCEncoder has depth 1 to 5, got {depth}")
         super().__init__()
         self._depth = depth
         self._in_channels = 3

@@ -10,6 +10,7 @@ from huggingface_hub import ModelCard
 from segmentation_models_pytorch.base.initialization import initialize_decoder, initialize_head
 from torch import Tensor, nn
 
+from aucseg.errors import OptionError
 from aucseg.models.networks.auxiliary import (
     AuxiliaryTerm,
     FCNHead,
@@ -78,7 +79,7 @@ class Network(smp.base.SegmentationModel):
         """
         height, width = x.shape[-2:]
         if height < self.minimum_size or width < self.minimum_size:
-            raise ValueError(
+            raise OptionError(
                 f"{type(self).__name__} halves an image down to 1/{self.minimum_size}: height and width must "
                 f"be at least {self.minimum_size} pixels, got {height}x{width}; pad or enlarge the images"
             )
@@ -149,7 +150,7 @@ def build_encoder(
         ValueError: if the encoder cannot be dilated to that stride or has fewer stages.
     """
     if output_stride not in (8, 16, 32):
-        raise ValueError(f"encoder_output_stride is 8, 16 or 32, got {output_stride}")
+        raise OptionError(f"encoder_output_stride is 8, 16 or 32, got {output_stride}")
     if name.startswith("tu-hrnet"):
         # timm widens HRNet's branches for classification; its branches as they are end at feature_location ''
         options.setdefault("feature_location", "")
@@ -161,11 +162,11 @@ def build_encoder(
         # smp and timm each say in their own way that there are no stages, or none that can be dilated
         reason = str(error) or type(error).__name__
         if output_stride == 32 or not _has_stages(name, options):
-            raise ValueError(
+            raise OptionError(
                 f"{network} wants stages from 1/4 to 1/32, which encoder {name!r} does not have ({reason}); "
                 "ResNet, MSCAN, MiT, ConvNeXt and most other encoders have"
             ) from error
-        raise ValueError(
+        raise OptionError(
             f"{network} wants features at 1/{output_stride}, which encoder {name!r} cannot give ({reason}); "
             "ResNet, ResNeXt, DPN, RegNet, MiT, ConvNeXt, MSCAN and most other encoders can. "
             "Or pass encoder_output_stride=32, which is coarser and cheaper"

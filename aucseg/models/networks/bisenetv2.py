@@ -11,6 +11,7 @@ from segmentation_models_pytorch.base.initialization import initialize_decoder
 from torch import Tensor, nn
 from torchvision.ops import Conv2dNormActivation
 
+from aucseg.errors import OptionError
 from aucseg.models.networks.auxiliary import AuxiliaryTerm, Classifier, Outputs, resize, resized_cross_entropy
 from aucseg.models.networks.base import Network
 
@@ -199,7 +200,7 @@ class BiSeNetV2(Network):
     def __init__(self, width: float = 1.0, in_channels: int = 3, classes: int = 19) -> None:
         super().__init__()
         if not 0 < width < float("inf"):
-            raise ValueError(f"width is a positive factor of the channels, got {width!r}")
+            raise OptionError(f"width is a positive factor of the channels, got {width!r}")
         self.encoder = TwoBranches(in_channels, width)
         stages = self.encoder.out_channels
         self.decoder = GuidedAggregation(stages[-1])

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.ops import Conv2dNormActivation
 
+from aucseg.errors import OptionError
 from aucseg.models.networks.auxiliary import AuxiliaryTerm, Classifier, Outputs, resized_cross_entropy
 from aucseg.models.networks.dilated import DilatedNetwork
 from aucseg.models.networks.precision import full_precision, without_autocast
@@ -90,7 +91,7 @@ class DualAttention(nn.Module):
     def __init__(self, in_channels: int, channels: int) -> None:
         super().__init__()
         if channels < _REDUCTION or channels % _REDUCTION:
-            raise ValueError(
+            raise OptionError(
                 f"danet's queries have an eighth of decoder_channels: take a multiple of 8, got {channels}"
             )
         self.out_channels = channels

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.ops import Conv2dNormActivation
 
+from aucseg.errors import OptionError
 from aucseg.models.networks.auxiliary import Classifier
 from aucseg.models.networks.dilated import DilatedNetwork
 
@@ -40,11 +41,11 @@ class DisentangledNonLocal(nn.Module):
     def __init__(self, channels: int, temperature: float = 0.05) -> None:
         super().__init__()
         if channels < 2:
-            raise ValueError(
+            raise OptionError(
                 f"dnlnet's queries have half of decoder_channels: take 2 or more, got {channels}"
             )
         if not temperature > 0:
-            raise ValueError(f"temperature must be positive, got {temperature}")
+            raise OptionError(f"temperature must be positive, got {temperature}")
         width = channels // 2
         self.scale = 1 / (math.sqrt(width) * temperature)
         # No bias where the mean or the softmax takes it away again.

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.ops import Conv2dNormActivation
 
+from aucseg.errors import OptionError
 from aucseg.models.networks.auxiliary import Classifier
 from aucseg.models.networks.dilated import DilatedNetwork
 
@@ -117,7 +118,7 @@ class InterlacedAttention(nn.Module):
     def __init__(self, in_channels: int, channels: int) -> None:
         super().__init__()
         if channels < 2:
-            raise ValueError(
+            raise OptionError(
                 f"isanet's queries have half of decoder_channels: take 2 or more, got {channels}"
             )
         self.out_channels = channels

@@ -11,6 +11,7 @@ from segmentation_models_pytorch.base.hub_mixin import supports_config_loading
 from torch import Tensor, nn
 from torchvision.ops import Conv2dNormActivation, FeaturePyramidNetwork
 
+from aucseg.errors import OptionError
 from aucseg.losses import cross_entropy
 from aucseg.models.networks.auxiliary import AuxiliaryTerm, Classifier, Outputs, resize
 from aucseg.models.networks.base import Network, build_encoder
@@ -123,7 +124,7 @@ class PointRend(Network):
     ) -> None:
         super().__init__()
         if train_points < 1 or eval_points < 1:
-            raise ValueError(
+            raise OptionError(
                 f"train_points and eval_points must be at least 1, got {train_points} and {eval_points}"
             )
         self.train_points, self.eval_points = train_points, eval_points

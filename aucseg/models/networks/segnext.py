@@ -11,6 +11,7 @@ from segmentation_models_pytorch.base.hub_mixin import supports_config_loading
 from torch import Tensor, nn
 from torchvision.ops import Conv2dNormActivation
 
+from aucseg.errors import OptionError
 from aucseg.models.networks.auxiliary import Classifier, resize
 from aucseg.models.networks.base import Network, build_encoder
 from aucseg.models.networks.precision import without_autocast
@@ -179,11 +180,11 @@ class SegNeXt(Network):
         super().__init__()
         channels = _CHANNELS.get(encoder_name, 256) if decoder_channels is None else decoder_channels
         if channels < 1 or channels % _GROUPS:
-            raise ValueError(
+            raise OptionError(
                 f"decoder_channels is a multiple of {_GROUPS}, the groups of its norm, got {channels}"
             )
         if decoder_rank < 1:
-            raise ValueError(f"decoder_rank is the number of bases, at least 1, got {decoder_rank}")
+            raise OptionError(f"decoder_rank is the number of bases, at least 1, got {decoder_rank}")
         self.encoder = build_encoder(
             encoder_name, weights=encoder_weights, network="segnext", in_channels=in_channels, **kwargs
         )

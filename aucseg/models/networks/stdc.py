@@ -10,6 +10,7 @@ from segmentation_models_pytorch.base.hub_mixin import supports_config_loading
 from torch import Tensor, nn
 from torchvision.ops import Conv2dNormActivation, SqueezeExcitation
 
+from aucseg.errors import OptionError
 from aucseg.losses import boundary_loss, ohem_cross_entropy
 from aucseg.models.networks.auxiliary import AuxiliaryTerm, FCNHead, Outputs, resize
 from aucseg.models.networks.base import Network, build_encoder
@@ -158,7 +159,7 @@ class STDC(Network):
     ) -> None:
         super().__init__()
         if decoder_channels < 4 or decoder_channels % 4:
-            raise ValueError(f"decoder_channels is a positive multiple of 4, got {decoder_channels}")
+            raise OptionError(f"decoder_channels is a positive multiple of 4, got {decoder_channels}")
         self.encoder = build_encoder(
             encoder_name, weights=encoder_weights, network="stdc", in_channels=in_channels, **kwargs
         )
