@@ -9,7 +9,6 @@ from aucseg.experiments.class_change import (
     frequency_results,
     published_change,
 )
-from aucseg.experiments.compare import class_iou, effects, interval, side_by_side, summarise, tidy
 from aucseg.experiments.findings import FINDINGS, Finding
 from aucseg.experiments.profiles import (
     CHOSEN,
@@ -26,8 +25,17 @@ from aucseg.experiments.published import (
     published_effects,
     published_table,
 )
+from aucseg.experiments.results import (
+    Results,
+    differences_in_words,
+    effects,
+    in_words,
+    interval,
+    paired_difference,
+    side_by_side,
+    summarise,
+)
 from aucseg.experiments.store import RecordStore
-from aucseg.experiments.wording import beside_published, differences_in_words, in_words, paired_difference
 
 __all__ = [
     "CHOSEN",
@@ -40,12 +48,11 @@ __all__ = [
     "Finding",
     "PublishedError",
     "RecordStore",
+    "Results",
     "Run",
     "base_config",
     "benchmark_table",
-    "beside_published",
     "class_change",
-    "class_iou",
     "class_results",
     "default_seeds",
     "differences_in_words",
@@ -66,5 +73,4 @@ __all__ = [
     "published_table",
     "side_by_side",
     "summarise",
-    "tidy",
 ]

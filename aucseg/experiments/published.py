@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
 
 import pandas as pd
 
@@ -10,8 +12,57 @@ from aucseg import paths
 from aucseg.errors import UserError
 from aucseg.experiments.catalogue import Experiment
 
-# split of a published table: metric of a record
-_METRICS = {"overall": "mIoU"} | {group: f"mIoU_{group}" for group in ("head", "middle", "tail")}
+_OVERALL = {"overall": "mIoU"}
+_GROUPS = {group: f"mIoU_{group}" for group in ("head", "middle", "tail")}
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Which columns of a published table say what.
+
+    Attributes:
+        dataset: the data set, or the setting that takes its place: a pair of domains, a share of labels.
+        metric: what a row measures.
+        metrics: a record's metric for each value of that column; other rows are about something else.
+        number: the number that the table varies, where it varies one.
+    """
+
+    dataset: str = "dataset"
+    metric: str = "split"
+    metrics: Mapping[str, str] = field(default_factory=lambda: MappingProxyType(_OVERALL | _GROUPS))
+    number: str | None = None
+
+
+# BLV's tail are nine classes of Cityscapes: the preset "cityscapes_blv" of `choose_tail`.
+_NINE = MappingProxyType(_OVERALL | {"tail9": "mIoU_tail"})
+_MEAN = MappingProxyType({"mIoU": "mIoU"})
+_SINGLE_SCALE = MappingProxyType({"single_scale": "mIoU"})
+_SINGLE_SCALE_METRIC = MappingProxyType({"mIoU_single_scale": "mIoU"})
+_SWEEP = Columns(number="setting_numeric")
+_ADAPTATION = Columns("setting", "metric", _MEAN)
+
+# Every published table whose numbers a run can measure; any other has columns of its own.
+COLUMNS: dict[tuple[str, str], Columns] = {
+    **{("aucseg", f"table_{n:02d}"): Columns() for n in (1, 2, 3, 12, 15, 16, 18, 19)},
+    **{("aucseg", f"table_{n:02d}"): _SWEEP for n in (20, 21, 22, 23)},
+    ("aucseg", "table_24"): Columns(number="batch_size"),
+    ("blv", "table_1"): Columns(metrics=_NINE),
+    ("blv", "table_2"): Columns("partition", metrics=_NINE),
+    ("blv", "table_3"): _ADAPTATION,
+    ("blv", "table_4"): _ADAPTATION,
+    ("blv", "table_5"): Columns("supervision", metrics=_NINE),
+    ("blv", "table_6"): _ADAPTATION,
+    ("blv", "table_7"): Columns("setting", "metric", _MEAN, number="sigma"),
+    ("blv", "table_8"): _ADAPTATION,
+    ("blv", "supp_table_1"): _ADAPTATION,
+    ("blv", "supp_table_2"): _ADAPTATION,
+    ("blv", "supp_table_3"): _ADAPTATION,
+    ("blv", "supp_table_5"): Columns("partition", "metric", _MEAN),
+    ("rr", "table_1"): Columns(metric="metric", metrics=_SINGLE_SCALE_METRIC),
+    **{("rr", f"table_{n}"): Columns(metric="inference", metrics=_SINGLE_SCALE) for n in (3, 4, 7)},
+    ("rr", "table_5"): Columns(metric="metric", metrics=_SINGLE_SCALE_METRIC, number="lambda"),
+    ("rr", "table_6"): Columns(metric="metric", metrics=_SINGLE_SCALE_METRIC),
+}
 
 
 class PublishedError(UserError, ValueError):
@@ -47,7 +98,8 @@ def published_datasets(experiment: Experiment) -> tuple[str, ...]:
     """
     if experiment.paper is None or experiment.table is None:
         return ()
-    return tuple(published_table(experiment.paper, experiment.table)["dataset"].unique())
+    table, columns = _table(experiment)
+    return tuple(table[columns.dataset].unique())
 
 
 def published_effects(experiment: Experiment, dataset: str | None = None) -> pd.DataFrame:
@@ -64,11 +116,10 @@ def published_effects(experiment: Experiment, dataset: str | None = None) -> pd.
     """
     if experiment.paper is None or experiment.table is None:
         return pd.DataFrame({"arm": [], "metric": [], "value": [], "effect": []}, dtype=object)
-    rows = _rows(experiment, dataset)
+    rows, _ = _rows(experiment, dataset)
     arms = _arms_of_rows(experiment, rows)
-    frame = pd.DataFrame({"arm": arms, "metric": rows["split"].map(_METRICS), "value": rows["value"]}).dropna(
-        subset="arm"
-    )
+    frame = pd.DataFrame({"arm": arms, "metric": rows["measures"], "value": rows["value"]})
+    frame = frame.dropna(subset="arm")
     values = frame.set_index(["arm", "metric"])["value"]
     against = [(experiment.comparisons.get(arm, arm), metric) for arm, metric in values.index]
     frame["effect"] = frame["value"].to_numpy() - values.reindex(against).to_numpy()
@@ -85,34 +136,47 @@ def published_curve(experiment: Experiment, dataset: str) -> pd.DataFrame:
     Raises:
         PublishedError: if there is no such table or data set, or it is not one over a number.
     """
-    rows = _rows(experiment, dataset)
-    if "setting_numeric" not in rows:
+    rows, columns = _rows(experiment, dataset)
+    if columns.number is None:
         raise PublishedError(f"{experiment.table} of {experiment.paper} has no settings that are numbers")
-    return pd.DataFrame(
-        {
-            "value": rows["setting_numeric"],
-            "metric": rows["split"].map(_METRICS),
-            "printed": rows["value"],
-        }
-    )
+    value = pd.to_numeric(rows[columns.number], errors="coerce")  # a baseline beside them has none
+    frame = pd.DataFrame({"value": value, "metric": rows["measures"], "printed": rows["value"]})
+    return frame.dropna(subset="value")
 
 
-def _rows(experiment: Experiment, dataset: str | None) -> pd.DataFrame:
-    """The rows that the published table of an experiment has for a data set, its first by default.
+def _table(experiment: Experiment) -> tuple[pd.DataFrame, Columns]:
+    """The published table of an experiment, and which of its columns say what.
+
+    Raises:
+        PublishedError: if there is none, or it holds nothing that a run measures.
+    """
+    if experiment.paper is None or experiment.table is None:
+        raise PublishedError(f"no table is published for {experiment.name!r}")
+    columns = COLUMNS.get((experiment.paper, experiment.table))
+    if columns is None:
+        raise PublishedError(
+            f"{experiment.table} of {experiment.paper} holds nothing that a run measures; if it does, say in "
+            "aucseg.experiments.published.COLUMNS which of its columns name data set and metric"
+        )
+    return published_table(experiment.paper, experiment.table), columns
+
+
+def _rows(experiment: Experiment, dataset: str | None) -> tuple[pd.DataFrame, Columns]:
+    """What a published table has for a data set, its first by default; ``measures`` is a record's metric.
 
     Raises:
         PublishedError: if there is no such table or data set.
     """
-    if experiment.paper is None or experiment.table is None:
-        raise PublishedError(f"no table is published for {experiment.name!r}")
-    table = published_table(experiment.paper, experiment.table)
-    known = table["dataset"].unique()
+    table, columns = _table(experiment)
+    known = table[columns.dataset].unique()
     if dataset not in (None, *known):
         raise PublishedError(
             f"no numbers of {experiment.name!r} on {dataset!r}: {experiment.table} of {experiment.paper} "
             f"prints nothing for {dataset!r}; it has {', '.join(map(repr, known))}"
         )
-    return table[table["dataset"] == (known[0] if dataset is None else dataset)]
+    rows = table[table[columns.dataset] == (known[0] if dataset is None else dataset)]
+    rows = rows.assign(measures=rows[columns.metric].map(columns.metrics))
+    return rows.dropna(subset="measures"), columns
 
 
 def _arms_of_rows(experiment: Experiment, rows: pd.DataFrame) -> pd.Series:

@@ -1,0 +1,403 @@
+"""What an experiment came to: its runs as tables, beside what the paper prints, and in words.
+
+The functions take a *measured* frame, one row for each run and metric; :class:`Results` holds the runs of one
+experiment with their records, and calls them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property
+
+import pandas as pd
+from scipy import stats
+
+from aucseg.errors import DataError
+from aucseg.experiments.catalogue import Experiment, Run, get_experiment
+from aucseg.experiments.profiles import default_seeds
+from aucseg.experiments.published import published_curve, published_datasets, published_effects
+from aucseg.experiments.store import Compute, RecordStore
+from aucseg.training import ConfigError, Record, RunConfig
+
+Difference = tuple[float, float]
+
+
+class Results:
+    """The runs of one experiment with their records, as tables and sentences.
+
+    Args:
+        experiment: the experiment, or its name in the catalogue.
+        dataset: data set of the runs, as for :func:`aucseg.experiments.make_config`.
+        profile: profile of the runs.
+        seeds: seeds of the runs; those that the profile has by default if None.
+        compute: ``"missing"`` trains what has no record, ``"never"`` trains nothing, ``"always"`` trains
+            everything anew. Where the data set is not on this machine, recorded runs are shown and
+            :attr:`status` says why there are no others.
+        at_most: how many of the default seeds are taken.
+        root: folder of the data set, if it is not found by itself.
+        store: where records lie; those of the project by default.
+        progress: show a progress bar for each training.
+
+    Attributes:
+        experiment, dataset, profile, seeds: as given.
+        runs: every arm with every seed.
+        records: the record of each run by its identity, ``None`` where there is none.
+
+    Raises:
+        ConfigError: for an unknown experiment, data set or profile.
+
+    Example:
+        >>> results = Results("ablation_components", "streets", "laptop", compute="never")
+        >>> results.difference("auc", "baseline")  # doctest: +SKIP
+        (2.4, 0.7)
+    """
+
+    def __init__(
+        self,
+        experiment: str | Experiment,
+        dataset: str = "streets",
+        profile: str = "laptop",
+        seeds: Sequence[int] | None = None,
+        compute: Compute = "missing",
+        *,
+        at_most: int | None = None,
+        root: str | None = None,
+        store: RecordStore | None = None,
+        progress: bool = False,
+    ) -> None:
+        self.experiment = get_experiment(experiment) if isinstance(experiment, str) else experiment
+        self.dataset, self.profile = dataset, profile
+        self.seeds = tuple(default_seeds(dataset, profile)[:at_most] if seeds is None else seeds)
+        self.runs = self.experiment.runs(dataset, profile, self.seeds, root=root)
+        store = RecordStore() if store is None else store
+        configs = [run.config for run in self.runs]
+        self._absent: DataError | None = None
+        try:
+            self.records = store.ensure(configs, compute=compute, progress=progress)
+        except DataError as error:  # told by `status`
+            self._absent = error
+            self.records = store.ensure(configs, compute="never")
+
+    @property
+    def status(self) -> str:
+        """How many runs have a record, in a line."""
+        done = sum(self.records[run.config.identity] is not None for run in self.runs)
+        line = f"{self.experiment.name} on {self.dataset}: {done} of {len(self.runs)} runs"
+        return line if self._absent is None else f"{line}; no more can be trained here: {self._absent}"
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """Label of each arm, in the order of the table."""
+        return {arm.name: arm.label for arm in self.experiment.arms}
+
+    @property
+    def scale(self) -> str:
+        """Profile and number of seeds, for captions: ``"laptop, 5 seeds"``."""
+        count = self.tidy["seed"].nunique()
+        return f"{self.profile}, {count} seed{'' if count == 1 else 's'}"
+
+    @property
+    def empty(self) -> bool:
+        """Whether no run has a record."""
+        return self.tidy.empty
+
+    @cached_property
+    def tidy(self) -> pd.DataFrame:
+        """One row for each finished run and metric; see :func:`tidy`."""
+        return tidy(self.runs, self.records)
+
+    @cached_property
+    def classes(self) -> pd.DataFrame:
+        """One row for each finished run and class; see :func:`class_iou`."""
+        return class_iou(self.runs, self.records)
+
+    @cached_property
+    def summary(self) -> pd.DataFrame:
+        """Mean and interval of each arm and metric; see :func:`summarise`."""
+        return summarise(self.tidy)
+
+    def effects(self, than: str | None = None, *, level: float = 0.95) -> pd.DataFrame:
+        """What each arm adds; see :func:`effects`.
+
+        Args:
+            than: the arm that all are compared with; what the experiment says if None.
+            level: probability that an interval covers its mean, in (0, 1).
+        """
+        return effects(self.tidy, self.experiment.comparisons if than is None else than, level=level)
+
+    def difference(self, arm: str, than: str, metric: str = "mIoU_tail") -> Difference | None:
+        """How much more one arm reaches than another; see :func:`paired_difference`."""
+        return paired_difference(self.tidy, arm, than, metric)
+
+    def beside(self, published: str | None = None, *, level: float = 0.95) -> pd.DataFrame:
+        """Measured beside published; see :func:`side_by_side`.
+
+        Args:
+            published: one of the data sets that the paper's table has; its first if None.
+            level: probability that an interval covers its mean, in (0, 1).
+        """
+        return side_by_side(self.experiment, self.tidy, dataset=published, level=level)
+
+    def beside_each(self) -> dict[str, pd.DataFrame]:
+        """The same for each data set that the paper's table has, by its name there."""
+        return {name: self.beside(name) for name in published_datasets(self.experiment)}
+
+    def words(
+        self,
+        than: str | None = None,
+        *,
+        arms: Sequence[str] | None = None,
+        metrics: tuple[str, str] = ("mIoU", "mIoU_tail"),
+    ) -> str:
+        """A Markdown list of what each arm adds; see :func:`differences_in_words`."""
+        return differences_in_words(self.experiment, self.tidy, than, arms=arms, metrics=metrics)
+
+    def values(self, value_of: Callable[[RunConfig], float]) -> dict[str, float]:
+        """The number that an experiment over one option varies, for each arm.
+
+        Args:
+            value_of: reads it from a configuration.
+        """
+        return {run.arm.name: value_of(run.config) for run in self.runs}
+
+    def curve(self, published: str) -> pd.DataFrame:
+        """What the paper prints over that number; see :func:`published_curve`."""
+        return published_curve(self.experiment, published)
+
+    def config(self, arm: str, seed: int | None = None) -> RunConfig:
+        """The configuration of one run.
+
+        Args:
+            arm: name of an arm.
+            seed: one of the seeds, the first if None.
+
+        Raises:
+            ConfigError: if there is no such run.
+        """
+        wanted = self.seeds[0] if seed is None else seed
+        for run in self.runs:
+            if run.arm.name == arm and run.config.seed == wanted:
+                return run.config
+        raise ConfigError(
+            f"{self.experiment.name!r} has no run of arm {arm!r} with seed {wanted}; arms: "
+            f"{', '.join(self.labels)}; seeds: {', '.join(map(str, self.seeds))}"
+        )
+
+    def record(self, arm: str, seed: int | None = None) -> Record | None:
+        """The record of one run, ``None`` if it has not been run; see :meth:`config`."""
+        return self.records[self.config(arm, seed).identity]
+
+
+def tidy(runs: Iterable[Run], records: Mapping[str, Record | None]) -> pd.DataFrame:
+    """One row for each finished run and metric: ``arm``, ``seed``, ``metric``, ``value`` in percent.
+
+    Args:
+        runs: the runs of an experiment.
+        records: their records by identity, ``None`` where there is none.
+    """
+    rows = [
+        {"arm": run.arm.name, "seed": run.config.seed, "metric": metric, "value": 100 * value}
+        for run in runs
+        if (record := records.get(run.config.identity)) is not None
+        for metric, value in record.metrics.items()
+        if isinstance(value, float)
+    ]
+    return pd.DataFrame(rows, columns=["arm", "seed", "metric", "value"])
+
+
+def class_iou(runs: Iterable[Run], records: Mapping[str, Record | None]) -> pd.DataFrame:
+    """One row for each finished run and class: ``arm``, ``seed``, ``class``, ``group``, ``iou`` in percent.
+
+    Classes that occur nowhere in the evaluation split have no row.
+
+    Args:
+        runs: the runs of an experiment.
+        records: their records by identity, ``None`` where there is none.
+    """
+    rows = [
+        {"arm": run.arm.name, "seed": run.config.seed, "class": name, "group": group, "iou": 100 * value}
+        for run in runs
+        if (record := records.get(run.config.identity)) is not None
+        for name, group in zip(record.dataset["classes"], record.dataset["groups"], strict=True)
+        if (value := record.metrics["iou"][name]) is not None
+    ]
+    return pd.DataFrame(rows, columns=["arm", "seed", "class", "group", "iou"])
+
+
+def interval(values: Iterable[float], level: float = 0.95) -> tuple[float, float, int]:
+    r"""Mean and half width of Student's confidence interval.
+
+    .. math:: \bar x \pm t_{n-1,\,(1+p)/2} \; s / \sqrt{n}
+
+    Args:
+        values: independent measurements, one for each seed.
+        level: probability p that the interval covers the mean, in (0, 1).
+
+    Returns:
+        ``(mean, half_width, n)``; the half width is NaN for fewer than two values, the mean for none.
+
+    Raises:
+        ValueError: if ``level`` is not in (0, 1).
+    """
+    if not 0 < level < 1:
+        raise ValueError(f"level must be in (0, 1), got {level}")
+    data = pd.Series(list(values), dtype=float)
+    n = len(data)
+    mean = float(data.mean()) if n else math.nan
+    if n < 2:
+        return mean, math.nan, n
+    return mean, float(stats.t.ppf((1 + level) / 2, n - 1) * data.std(ddof=1) / math.sqrt(n)), n
+
+
+def summarise(measured: pd.DataFrame, *, level: float = 0.95) -> pd.DataFrame:
+    """Mean and interval over seeds, by arm: ``arm``, ``metric``, ``mean``, ``half``, ``n``.
+
+    Args:
+        measured: as :func:`tidy` returns it.
+        level: probability that an interval covers its mean, in (0, 1).
+    """
+    rows = [
+        (arm, metric, *interval(group["value"], level))
+        for (arm, metric), group in measured.groupby(["arm", "metric"], sort=False)
+    ]
+    return pd.DataFrame(rows, columns=["arm", "metric", "mean", "half", "n"])
+
+
+def effects(
+    measured: pd.DataFrame, baseline: str | Mapping[str, str], *, level: float = 0.95
+) -> pd.DataFrame:
+    """What each arm adds to its baseline, paired by seed: ``arm``, ``metric``, ``mean``, ``half``, ``n``.
+
+    Two runs of one seed share initial weights, order and crops, so their difference varies less than the
+    difference of two means.
+
+    Args:
+        measured: as :func:`tidy` returns it.
+        baseline: name of the arm that the others are compared with, or that of each arm
+            (:attr:`Experiment.comparisons`).
+        level: probability that an interval covers its mean, in (0, 1).
+    """
+    wide = measured.pivot_table(index=["metric", "seed"], columns="arm", values="value", sort=False)
+    if isinstance(baseline, str):
+        baseline = {arm: baseline for arm in wide.columns if arm != baseline}
+    pairs = [(arm, baseline[arm]) for arm in wide.columns if baseline.get(arm) in wide]
+    rows = [
+        (arm, metric, *interval((group[arm] - group[other]).dropna(), level))
+        for metric, group in wide.groupby("metric", sort=False)
+        for arm, other in pairs
+    ]
+    return pd.DataFrame(rows, columns=["arm", "metric", "mean", "half", "n"])
+
+
+def side_by_side(
+    experiment: Experiment, measured: pd.DataFrame, *, level: float = 0.95, dataset: str | None = None
+) -> pd.DataFrame:
+    """Published and measured effects in one table, one row for each arm and metric.
+
+    Columns: ``arm``, ``metric``, ``published`` and ``published_effect`` (NaN where the paper prints none),
+    ``mean``, ``half``, ``n``, ``effect``, ``effect_half``, and ``sign``: ``"agrees"`` or ``"disagrees"``
+    where the interval of the measured effect leaves zero out, ``"open"`` where it holds zero, ``""`` where
+    there is nothing to compare.
+
+    Args:
+        experiment: the table.
+        measured: as :func:`tidy` returns it.
+        level: probability that an interval covers its mean, in (0, 1).
+        dataset: the published data set, as for :func:`published_effects`.
+    """
+    table = summarise(measured, level=level)
+    change = effects(measured, experiment.comparisons, level=level)
+    change = change.rename(columns={"mean": "effect", "half": "effect_half"})[
+        ["arm", "metric", "effect", "effect_half"]
+    ]
+    print_ = published_effects(experiment, dataset).rename(
+        columns={"value": "published", "effect": "published_effect"}
+    )
+    table = table.merge(change, on=["arm", "metric"], how="left")
+    table = table.merge(print_, on=["arm", "metric"], how="outer")
+    order = {arm.name: i for i, arm in enumerate(experiment.arms)}
+    columns = {metric: i for i, metric in enumerate(experiment.metrics)}
+    table = table[table["metric"].isin(columns)]
+    table = table.sort_values(
+        by=["metric", "arm"], key=lambda s: s.map(order if s.name == "arm" else columns), kind="stable"
+    )
+    table["sign"] = [_sign(*row) for row in table[["published_effect", "effect", "effect_half"]].to_numpy()]
+    return table.reset_index(drop=True)
+
+
+def _sign(published: float, effect: float, half: float) -> str:
+    if not published or any(math.isnan(x) for x in (published, effect, half)):
+        return ""
+    if abs(effect) <= half:
+        return "open"
+    return "agrees" if (effect > 0) == (published > 0) else "disagrees"
+
+
+def paired_difference(
+    measured: pd.DataFrame, arm: str, than: str, metric: str = "mIoU_tail"
+) -> Difference | None:
+    """How much more one arm reaches than another, paired by seed.
+
+    Args:
+        measured: as :func:`tidy` returns it.
+        arm: the one.
+        than: the other.
+        metric: of what.
+
+    Returns:
+        Mean and half width of the 95% interval, NaN for a single seed; ``None`` if there is no seed of both.
+    """
+    found = effects(measured, than).set_index(["arm", "metric"])
+    if (arm, metric) not in found.index or math.isnan(found.loc[(arm, metric), "mean"]):
+        return None
+    mean, half = found.loc[(arm, metric), ["mean", "half"]]
+    return float(mean), float(half)
+
+
+def in_words(value: Difference | None) -> str:
+    """What a difference says.
+
+    >>> in_words((1.5, 0.4)), in_words((-0.2, 0.4)), in_words(None)
+    ('+1.50 ± 0.40, more', '-0.20 ± 0.40, undecided', 'not run')
+    """
+    if value is None:
+        return "not run"
+    mean, half = value
+    if math.isnan(half):
+        return f"{mean:+.2f}, one seed, so nothing is known about its spread"
+    verdict = "undecided" if abs(mean) <= half else "more" if mean > 0 else "less"
+    return f"{mean:+.2f} ± {half:.2f}, {verdict}"
+
+
+def differences_in_words(
+    experiment: Experiment,
+    measured: pd.DataFrame,
+    than: str | None = None,
+    *,
+    arms: Sequence[str] | None = None,
+    metrics: tuple[str, str] = ("mIoU", "mIoU_tail"),
+) -> str:
+    """A Markdown list: what each arm has over the one that it is compared with.
+
+    Args:
+        experiment: the table.
+        measured: as :func:`tidy` returns it.
+        than: the arm that all are compared with; what the experiment says if not given.
+        arms: those wanted, all by default.
+        metrics: two, the second in brackets.
+    """
+    labels = {arm.name: arm.label for arm in experiment.arms}
+    pairs = experiment.comparisons if than is None else {arm: than for arm in labels if arm != than}
+    lines = []
+    for arm, other in pairs.items():
+        if arms is None or arm in arms:
+            first, second = (in_words(paired_difference(measured, arm, other, metric)) for metric in metrics)
+            over = f" less *{labels[other]}*" if than is None else ""
+            lines.append(f"- {labels[arm]}{over}: {first} ({second})")
+    head = (
+        "All classes and (tail), paired by seed:"
+        if than is None
+        else (f"Less *{labels[than]}*, paired by seed, all classes and (tail):")
+    )
+    return "\n".join([head, "", *lines])
