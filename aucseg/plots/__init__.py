@@ -2,24 +2,28 @@
 
 from aucseg.plots.auc import class_order, class_shares, pair_heatmaps, roc_curve, roc_figure
 from aucseg.plots.bank import bank_overview, cutout, filmstrip, outlined, presence_grid, shelf
-from aucseg.plots.benchmarks import cost_curves, ratio_plot
+from aucseg.plots.benchmarks import bank_memory_bars, batch_memory_curve, cost_curves, ratio_plot
 from aucseg.plots.class_change import change_bars, frequency_accuracy_plot, published_change_plot
 from aucseg.plots.longtail import co_occurrence_heatmap, frequency_bars, lorenz_figure, presence_plot
 from aucseg.plots.masks import class_legend, colorize, image_grid, overlay, to_rgb
-from aucseg.plots.memory import bank_memory_bars, batch_memory_curve
 from aucseg.plots.networks import network_alt_text, network_diagram
-from aucseg.plots.published import effect_plot_by_dataset, effects_by_dataset
 from aucseg.plots.results import (
-    GROUP_SUFFIXES,
-    METRIC_LABELS,
     class_bars,
-    comparison_table,
     effect_plot,
+    effect_plot_by_dataset,
     learning_curves,
-    measured_table,
+    parameter_curves,
 )
 from aucseg.plots.style import ARM_COLORS, GROUP_COLORS, use_style
-from aucseg.plots.sweeps import parameter_curves
+from aucseg.plots.tables import (
+    GROUP_SUFFIXES,
+    METRIC_LABELS,
+    comparison_table,
+    effects_by_dataset,
+    measured_table,
+    say,
+    styled,
+)
 
 __all__ = [
     "ARM_COLORS",
@@ -61,7 +65,9 @@ __all__ = [
     "ratio_plot",
     "roc_curve",
     "roc_figure",
+    "say",
     "shelf",
+    "styled",
     "to_rgb",
     "use_style",
 ]

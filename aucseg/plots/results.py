@@ -1,27 +1,22 @@
-"""Figures and tables of measured runs beside published numbers."""
+"""Figures of measured runs beside published numbers."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import matplotlib.pyplot as plt
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from pandas.io.formats.style import Styler
 
 from aucseg.experiments import interval
 from aucseg.plots.style import ARM_COLORS, GROUP_COLORS
+from aucseg.plots.tables import METRIC_LABELS, row_of
 
-GROUP_SUFFIXES = {"": "overall", "_head": "head", "_middle": "middle", "_tail": "tail"}
-METRIC_LABELS = {
-    metric + group: label
-    for metric in ("mIoU", "auc_sigmoid", "auc_softmax")
-    for group, label in GROUP_SUFFIXES.items()
-}
-NOT_RUN = "not run"
+_MARKERS = ("D", "s", "^", "v", "P")
 
 
 def class_bars(
@@ -107,78 +102,97 @@ def effect_plot(
     return figure
 
 
-def comparison_table(
-    table: pd.DataFrame, labels: Mapping[str, str], *, metrics: Sequence[str], caption: str = ""
-) -> Styler:
-    """Published beside measured, ready to be shown: one row for each arm.
-
-    A metric has the columns published, measured and sign, or measured alone where the paper prints nothing
-    for any arm. A cell without a run says so; a cell for which the paper prints nothing is a dash.
+def effect_plot_by_dataset(
+    tables: Mapping[str, pd.DataFrame],
+    labels: Mapping[str, str],
+    *,
+    baseline: str,
+    metrics: Sequence[str],
+) -> Figure:
+    """Measured effects with their intervals, and the published ones of several data sets around them.
 
     Args:
-        table: as :func:`aucseg.experiments.side_by_side` returns it.
+        tables: what :func:`aucseg.experiments.side_by_side` returns, by published data set.
         labels: label of each arm, in order.
-        metrics: the metrics shown, in order.
-        caption: heading of the table.
+        baseline: the arm that is the zero of every panel.
+        metrics: the panels.
     """
-    rows = table.set_index(["arm", "metric"])
-    printed = set(table.loc[table["published"].notna(), "metric"])
-    columns = [
-        (metric, kind)
-        for metric in metrics
-        for kind in (("published", "measured", "sign") if metric in printed else ("measured",))
-    ]
-
-    def cell(arm: str, metric: str, kind: str) -> str:
-        row = rows.loc[(arm, metric)] if (arm, metric) in rows.index else None
-        if kind == "measured":
-            return NOT_RUN if row is None else _with_interval(row["mean"], row["half"])
-        if row is None:
-            return "–" if kind == "published" else ""
-        if kind == "sign":
-            return str(row["sign"])
-        return "–" if math.isnan(row["published"]) else f"{row['published']:.2f}"
-
-    frame = pd.DataFrame(
-        [[cell(arm, metric, kind) for metric, kind in columns] for arm in labels],
-        index=pd.Index(labels.values(), name=""),
-        columns=pd.MultiIndex.from_tuples([(METRIC_LABELS.get(m, m), kind) for m, kind in columns]),
+    arms = [arm for arm in labels if arm != baseline]
+    figure, axes = plt.subplots(
+        1, len(metrics), figsize=(2.2 * len(metrics) + 1.8, 0.7 * len(arms) + 1.6), sharey=True, squeeze=False
     )
-    return _styled(frame, caption)
+    printed = [name for name, table in tables.items() if table["published_effect"].notna().any()]
+    for metric, ax in zip(metrics, axes[0], strict=True):
+        for y, arm in enumerate(arms):
+            color = ARM_COLORS[list(labels).index(arm) % len(ARM_COLORS)]
+            for (name, table), marker in zip(tables.items(), _MARKERS, strict=False):
+                row = row_of(table, arm, metric)
+                if row is not None and name in printed:
+                    ax.plot(row["published_effect"], y + 0.2, markersize=6, **_hollow(marker))
+            row = row_of(next(iter(tables.values())), arm, metric)
+            if row is not None and not math.isnan(row["effect"]):
+                half = 0.0 if math.isnan(row["effect_half"]) else row["effect_half"]
+                ax.errorbar(row["effect"], y - 0.12, xerr=half, fmt="o", color=color, capsize=3, markersize=6)
+        ax.axvline(0, color="black", linewidth=0.8)
+        ax.set(title=METRIC_LABELS.get(metric, metric), xlabel="change (points)")
+        ax.set_yticks(range(len(arms)), labels=[labels[arm] for arm in arms])
+        ax.set_ylim(len(arms) - 0.5, -0.5)
+        ax.locator_params(axis="x", nbins=4)
+    handles = [plt.Line2D([], [], marker="o", color="gray", label="measured, 95% interval")]
+    for (name, _), marker in zip(tables.items(), _MARKERS, strict=False):
+        if name in printed:
+            handles.append(plt.Line2D([], [], label=f"published, {name}", **_hollow(marker)))
+    figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), len(metrics)))
+    return figure
 
 
-def measured_table(
-    summary: pd.DataFrame, labels: Mapping[str, str], *, metrics: Sequence[str], caption: str = ""
-) -> Styler:
-    """Means with intervals, one row for each arm and one column for each metric.
+def _hollow(marker: str) -> dict[str, Any]:
+    return {"marker": marker, "color": "black", "markerfacecolor": "none", "linestyle": ""}
+
+
+def parameter_curves(
+    table: pd.DataFrame,
+    published: pd.DataFrame,
+    values: Mapping[str, float],
+    *,
+    metrics: Sequence[str] = ("mIoU", "mIoU_tail"),
+    name: str,
+    where: str,
+    reference: Mapping[str, float] | None = None,
+) -> Figure:
+    """A row of panels: above what the paper prints, below what was measured, over one parameter.
+
+    Data sets differ, so each has its own axis; what can be compared is the shape.
 
     Args:
-        summary: as :func:`aucseg.experiments.summarise` returns it.
-        labels: label of each arm, in order.
-        metrics: the metrics shown, in order.
-        caption: heading of the table.
+        table: as :func:`aucseg.experiments.summarise` returns it.
+        published: columns ``value``, ``metric`` and ``printed``, what the paper has for the parameter.
+        values: the parameter's value in each arm.
+        metrics: the columns.
+        name: the parameter, for the axis.
+        where: data set of the published numbers.
+        reference: by metric a mean to draw as a line in the measured panels, for example without a bank.
     """
-    rows = summary.set_index(["arm", "metric"])
-
-    def cell(arm: str, metric: str) -> str:
-        if (arm, metric) not in rows.index:
-            return NOT_RUN
-        return _with_interval(*rows.loc[(arm, metric), ["mean", "half"]])
-
-    body = [[cell(arm, metric) for metric in metrics] for arm in labels]
-    columns = [METRIC_LABELS.get(metric, metric) for metric in metrics]
-    return _styled(pd.DataFrame(body, index=pd.Index(labels.values(), name=""), columns=columns), caption)
-
-
-def _with_interval(mean: float, half: float) -> str:
-    if math.isnan(mean):
-        return NOT_RUN
-    return f"{mean:.2f}" if math.isnan(half) else f"{mean:.2f} ± {half:.2f}"
+    figure, axes = plt.subplots(
+        2, len(metrics), figsize=(4.0 * len(metrics), 5.0), squeeze=False, sharex="row"
+    )
+    for metric, (above, below) in zip(metrics, axes.T, strict=True):
+        rows = published[published["metric"] == metric].sort_values("value")
+        above.plot(rows["value"], rows["printed"], "D--", color="black", markerfacecolor="none", linewidth=1)
+        above.set(title=f"{METRIC_LABELS.get(metric, metric)}: published, {where}", ylabel="mIoU (%)")
+        _measured(below, table, values, metric)
+        if reference and metric in reference:
+            below.axhline(reference[metric], color="gray", linewidth=1, linestyle=":")
+        below.set(title=f"{METRIC_LABELS.get(metric, metric)}: measured", ylabel="mIoU (%)", xlabel=name)
+    return figure
 
 
-def _styled(frame: pd.DataFrame, caption: str) -> Styler:
-    style = frame.style.set_caption(caption).set_table_attributes('class="dataframe comparison"')
-    return style.set_properties(**{"text-align": "right", "white-space": "nowrap"})
+def _measured(ax: Axes, table: pd.DataFrame, values: Mapping[str, float], metric: str) -> None:
+    rows = table[(table["metric"] == metric) & table["arm"].isin(list(values))]
+    rows = rows.assign(at=rows["arm"].map(dict(values))).sort_values("at")
+    ax.errorbar(
+        rows["at"], rows["mean"], yerr=rows["half"].fillna(0), fmt="o-", color=ARM_COLORS[2], capsize=3
+    )
 
 
 def learning_curves(

@@ -140,7 +140,5 @@ def test_tables_of_region_rebalance_have_scales_in_place_of_splits():
 
 
 def test_a_table_that_no_run_measures_is_refused_by_name():
-    with pytest.raises(
-        PublishedError, match=r"table_14 of aucseg holds nothing .*COLUMNS"
-    ):
+    with pytest.raises(PublishedError, match=r"table_14 of aucseg holds nothing .*COLUMNS"):
         published_datasets(_experiment("aucseg", "table_14", any={}))

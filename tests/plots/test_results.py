@@ -2,14 +2,29 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from aucseg import plots
-from aucseg.experiments import get_experiment, side_by_side
+from aucseg.experiments import get_experiment, published_datasets, side_by_side
 
 EXPERIMENT = get_experiment("ablation_components")
 LABELS = {arm.name: arm.label for arm in EXPERIMENT.arms}
+SURROGATES = get_experiment("surrogates")
+SURROGATE_LABELS = {arm.name: arm.label for arm in SURROGATES.arms}
+
+
+def tables(**arms: float) -> dict[str, pd.DataFrame]:
+    """An experiment with three seeds; the arms differ from cross entropy by what is given."""
+    rows = [
+        (arm, seed, metric, 10.0 + seed + value + 0.01 * seed)
+        for arm, value in {"none": 0.0, **arms}.items()
+        for seed in range(3)
+        for metric in ("mIoU", "mIoU_tail")
+    ]
+    measured = pd.DataFrame(rows, columns=["arm", "seed", "metric", "value"])
+    return {d: side_by_side(SURROGATES, measured, dataset=d) for d in published_datasets(SURROGATES)}
 
 
 @pytest.fixture
@@ -21,25 +36,6 @@ def table():
         for metric in ("mIoU", "mIoU_tail")
     ]
     return side_by_side(EXPERIMENT, pd.DataFrame(rows, columns=["arm", "seed", "metric", "value"]))
-
-
-def test_table_says_what_was_not_run_and_not_published(table):
-    styled = plots.comparison_table(table, LABELS, metrics=("mIoU", "mIoU_head"), caption="caption")
-    frame = styled.data
-    assert frame.loc["+ AUC", ("overall", "measured")] == "13.00 ± 2.48"
-    assert frame.loc["+ AUC", ("overall", "published")] == "48.46"
-    assert frame.loc["+ bank", ("overall", "measured")] == "not run"
-    assert ("head", "published") not in frame.columns  # Table 3 prints no head column
-    assert "caption" in styled.to_html()
-
-
-def test_measured_table():
-    summary = pd.DataFrame(
-        [("a", "mIoU", 1.0, 0.5, 3), ("b", "mIoU", 2.0, math.nan, 1)],
-        columns=["arm", "metric", "mean", "half", "n"],
-    )
-    frame = plots.measured_table(summary, {"a": "A", "b": "B", "c": "C"}, metrics=["mIoU"]).data
-    assert frame["overall"].tolist() == ["1.00 ± 0.50", "2.00", "not run"]
 
 
 def test_effect_plot_draws_measured_and_published_where_they_are(table):
@@ -71,3 +67,65 @@ def test_learning_curves_leave_out_runs_without_the_quantity():
     ax = plots.learning_curves({"x": {"step": [1, 2], "auc": [3, 4]}, "y": {"step": [1]}}, "auc")
     assert [line.get_label() for line in ax.lines] == ["x"]
     assert not math.isnan(ax.lines[0].get_ydata()[0])
+
+
+def test_plot_draws_every_published_effect_and_the_measured_one():
+    figure = plots.effect_plot_by_dataset(
+        tables(hinge=2.0), SURROGATE_LABELS, baseline="none", metrics=["mIoU", "mIoU_tail"]
+    )
+    panel = figure.axes[0]
+    drawn = [float(line.get_xdata()[0]) for line in panel.lines if len(line.get_xdata()) == 1]
+    for value in (2.0, 1.14, 0.23, 0.10):
+        assert any(x == pytest.approx(value, abs=0.02) for x in drawn), value
+    legend = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert legend == ["measured, 95% interval", *(f"published, {d}" for d in published_datasets(SURROGATES))]
+
+
+def test_plot_of_an_experiment_without_published_numbers():
+    queue = get_experiment("queue")
+    measured = pd.DataFrame(
+        [("auc", 0, "mIoU", 1.0), ("both", 0, "mIoU", 3.0)], columns=["arm", "seed", "metric", "value"]
+    )
+    figure = plots.effect_plot_by_dataset(
+        {"": side_by_side(queue, measured)},
+        {arm.name: arm.label for arm in queue.arms},
+        baseline="auc",
+        metrics=["mIoU"],
+    )
+    assert len(figure.legends[0].get_texts()) == 1
+    assert any(float(line.get_xdata()[0]) == 2.0 for line in figure.axes[0].lines)
+
+
+def test_curves_are_sorted_by_the_parameter_and_keep_to_their_panel():
+    table = pd.DataFrame(
+        [("b", "mIoU", 40.0, 1.0, 3), ("a", "mIoU", 42.0, 2.0, 3), ("other", "mIoU", 9.0, 1.0, 3)],
+        columns=["arm", "metric", "mean", "half", "n"],
+    )
+    published = pd.DataFrame({"value": [5, 1], "metric": ["mIoU", "mIoU"], "printed": [49.2, 48.5]})
+    figure = plots.parameter_curves(
+        table,
+        published,
+        {"a": 1, "b": 5},
+        metrics=["mIoU"],
+        name="S_M",
+        where="ADE20K",
+        reference={"mIoU": 41.0},
+    )
+    above, below = figure.axes
+    assert above.lines[0].get_xydata().tolist() == [[1, 48.5], [5, 49.2]]
+    assert below.lines[0].get_xydata().tolist() == [
+        [1, 42.0],
+        [5, 40.0],
+    ]  # the arm without a value is left out
+    spans = [segment[:, 1].tolist() for segment in below.collections[0].get_segments()]
+    assert spans == [[40.0, 44.0], [39.0, 41.0]]
+    assert np.allclose(below.lines[-1].get_ydata(), 41.0)
+    assert below.get_xlabel() == "S_M"
+
+
+def test_one_seed_has_no_whisker():
+    table = pd.DataFrame([("a", "mIoU", 42.0, np.nan, 1)], columns=["arm", "metric", "mean", "half", "n"])
+    published = pd.DataFrame({"value": [], "metric": [], "printed": []})
+    figure = plots.parameter_curves(table, published, {"a": 1}, metrics=["mIoU"], name="x", where="y")
+    (segment,) = figure.axes[1].collections[0].get_segments()
+    assert segment[0].tolist() == segment[1].tolist()

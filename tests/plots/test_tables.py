@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import math
+
+import pandas as pd
+import pytest
+
+from aucseg import plots
+from aucseg.experiments import get_experiment, published_datasets, side_by_side
+
+EXPERIMENT = get_experiment("ablation_components")
+LABELS = {arm.name: arm.label for arm in EXPERIMENT.arms}
+SURROGATES = get_experiment("surrogates")
+SURROGATE_LABELS = {arm.name: arm.label for arm in SURROGATES.arms}
+
+
+@pytest.fixture
+def table():
+    rows = [
+        (arm, seed, metric, value + seed)
+        for arm, value in [("baseline", 10.0), ("auc", 12.0)]
+        for seed in range(3)
+        for metric in ("mIoU", "mIoU_tail")
+    ]
+    return side_by_side(EXPERIMENT, pd.DataFrame(rows, columns=["arm", "seed", "metric", "value"]))
+
+
+def tables(**arms: float) -> dict[str, pd.DataFrame]:
+    """An experiment with three seeds; the arms differ from cross entropy by what is given."""
+    rows = [
+        (arm, seed, metric, 10.0 + seed + value + 0.01 * seed)
+        for arm, value in {"none": 0.0, **arms}.items()
+        for seed in range(3)
+        for metric in ("mIoU", "mIoU_tail")
+    ]
+    measured = pd.DataFrame(rows, columns=["arm", "seed", "metric", "value"])
+    return {d: side_by_side(SURROGATES, measured, dataset=d) for d in published_datasets(SURROGATES)}
+
+
+def test_table_says_what_was_not_run_and_not_published(table):
+    styled = plots.comparison_table(table, LABELS, metrics=("mIoU", "mIoU_head"), caption="caption")
+    frame = styled.data
+    assert frame.loc["+ AUC", ("overall", "measured")] == "13.00 ± 2.48"
+    assert frame.loc["+ AUC", ("overall", "published")] == "48.46"
+    assert frame.loc["+ bank", ("overall", "measured")] == "not run"
+    assert ("head", "published") not in frame.columns  # Table 3 prints no head column
+    assert "caption" in styled.to_html()
+
+
+def test_measured_table():
+    summary = pd.DataFrame(
+        [("a", "mIoU", 1.0, 0.5, 3), ("b", "mIoU", 2.0, math.nan, 1)],
+        columns=["arm", "metric", "mean", "half", "n"],
+    )
+    frame = plots.measured_table(summary, {"a": "A", "b": "B", "c": "C"}, metrics=["mIoU"]).data
+    assert frame["overall"].tolist() == ["1.00 ± 0.50", "2.00", "not run"]
+
+
+def test_table_has_a_column_for_each_data_set():
+    found = tables(hinge=2.0, exp=-1.0, logistic=1.0)
+    styled = plots.effects_by_dataset(
+        found, SURROGATE_LABELS, baseline="none", metrics=["mIoU", "mIoU_tail"], caption="caption"
+    )
+    frame = styled.data
+    assert list(frame) == ["ADE20K", "Cityscapes", "COCO-Stuff 164K", "measured", "effect", "sign"]
+    hinge = frame.loc[("overall", SURROGATE_LABELS["hinge"])]
+    assert hinge.tolist()[:3] == ["48.59 (+1.14)", "82.64 (+0.23)", "42.52 (+0.10)"]
+    assert hinge["effect"].startswith("+2.00 ±")
+    assert hinge["sign"] == "agrees"
+    assert frame.loc[("tail", SURROGATE_LABELS["exp"]), "sign"] == "disagrees"
+    none = frame.loc[("tail", SURROGATE_LABELS["none"])]
+    assert (none["ADE20K"], none["effect"], none["sign"]) == ("43.28", "", "")
+    assert frame.loc[("tail", SURROGATE_LABELS["square"]), "measured"] == "not run"
+    logistic = frame.loc[("overall", SURROGATE_LABELS["logistic"])]
+    assert (logistic["ADE20K"], logistic["sign"]) == ("–", "")
+    assert "caption" in styled.to_html()
+
+
+def test_sign_where_the_data_sets_disagree():
+    found = tables(hinge=2.0)
+    name = "Cityscapes"
+    rows = found[name]["arm"].eq("hinge")
+    found[name] = found[name].assign(sign=found[name]["sign"].mask(rows, "disagrees"))
+    frame = plots.effects_by_dataset(found, SURROGATE_LABELS, baseline="none", metrics=["mIoU"]).data
+    assert frame.loc[("overall", SURROGATE_LABELS["hinge"]), "sign"] == "agrees with 2 of 3"
+
+
+def test_styled_frames_have_one_class_and_keep_their_cells():
+    frame = pd.DataFrame({"a": [0.5]}, index=["x"])
+    html = plots.styled(frame, "what it is").format("{:.0%}").to_html()
+    assert 'class="dataframe comparison"' in html
+    assert "<caption>what it is</caption>" in html
+    assert "50%" in html
+    assert "<caption>" not in plots.styled(frame).to_html()
+    assert 'class="dataframe comparison prose"' in plots.styled(frame, prose=True).to_html()
+
+
+def test_say_shows_markdown(monkeypatch):
+    shown = []
+    monkeypatch.setattr("IPython.display.display", shown.append)
+    plots.say("**bold**")
+    assert shown[0].data == "**bold**"
