@@ -105,7 +105,8 @@ def measured_table(
     def cell(arm: str, metric: str) -> str:
         if (arm, metric) not in rows.index:
             return NOT_RUN
-        return _number(*rows.loc[(arm, metric), ["mean", "half"]], ".2f")
+        mean, half = rows.loc[(arm, metric), ["mean", "half"]]
+        return _number(mean, half, ".2f")
 
     body = [[cell(arm, metric) for metric in metrics] for arm in labels]
     columns = [METRIC_LABELS.get(metric, metric) for metric in metrics]
