@@ -1,7 +1,6 @@
 """The tail-class memory bank: keeps objects of rare classes and pastes them where they are missing."""
 
 from aucseg.memory.bank import TailMemoryBank
-from aucseg.memory.module import ObjectBank
 from aucseg.memory.policies import (
     FIFO,
     LIFO,
@@ -19,7 +18,6 @@ __all__ = [
     "POLICIES",
     "CopyPaste",
     "FixedPixelBank",
-    "ObjectBank",
     "PixelMemoryBank",
     "PriorityUsed",
     "RandomReplacement",

@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Literal
+import operator
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal
 
 import torch
 import torch.distributed as dist
-from torch import Tensor
+from torch import Tensor, nn
 
-from aucseg.memory import options
+from aucseg.functional.checks import check_labels
 from aucseg.memory.boxes import Box, tail_areas, tail_boxes
-from aucseg.memory.canvas import Canvas
-from aucseg.memory.exchange import Piece, all_gather_pieces, ranks_of
-from aucseg.memory.module import ObjectBank
-from aucseg.memory.paste import Crop, cut, fit
-from aucseg.memory.placing import box_places, canvas_places, canvas_ratio, find_place
-from aucseg.memory.policies import ReplacementPolicy
-from aucseg.memory.store import Entry, Origin, known
+from aucseg.memory.exchange import gather_new_objects, ranks_of
+from aucseg.memory.objects import Crop, NewObject, ObjectStore, Origin, StoredObject
+from aucseg.memory.paste import (
+    CopyOnWriteBatch,
+    box_corners,
+    canvas_corners,
+    canvas_ratio,
+    cut,
+    find_place,
+    fit,
+)
+from aucseg.memory.policies import ReplacementPolicy, make_policy
+from aucseg.memory.state import BankStats, pack, saved_bytes, unpack
 
 
-class TailMemoryBank(ObjectBank):
+class TailMemoryBank(nn.Module):
     """Stores objects of tail classes and pastes them into the images of a batch that miss them.
 
     For each batch, in this order (AUCSeg, Algorithm 2):
@@ -111,27 +118,34 @@ class TailMemoryBank(ObjectBank):
         ignore_index: int = 255,
         generator: torch.Generator | None = None,
     ) -> None:
-        tail = options.checked_tail(tail_classes, ignore_index, num_classes)
-        options.check_count("memory_size", memory_size, 0, "; 0 means no bank")
-        options.check_share("sample_ratio", sample_ratio, zero=True)
+        super().__init__()
+        self.tail_classes = _tail_labels(tail_classes, ignore_index, num_classes)
+        self.memory_size = check_count("memory_size", memory_size, 0, "; 0 means no bank")
+        self.sample_ratio = _check_share("sample_ratio", sample_ratio, zero=True)
         to_zero = "; to paste nothing set sample_ratio=0"
-        options.check_share("resize_ratio", resize_ratio, zero=False, note=to_zero)
-        options.check_count("min_area", min_area, 1)
+        self.resize_ratio = _check_share("resize_ratio", resize_ratio, zero=False, note=to_zero)
+        self.min_area = check_count("min_area", min_area, 1)
         if max_cover is not None:
-            options.check_share("max_cover", max_cover, zero=True, note="; None sets no limit")
-        options.check_choice("scope", scope, ("image", "batch"))
-        options.check_choice("edge", edge, ("hard", "soft"))
-        options.check_choice("placement", placement, ("box", "canvas"))
-        options.check_choice("share", share, ("none", "all"))
+            _check_share("max_cover", max_cover, zero=True, note="; None sets no limit")
+        _check_choice("scope", scope, ("image", "batch"))
+        _check_choice("edge", edge, ("hard", "soft"))
+        _check_choice("placement", placement, ("box", "canvas"))
+        _check_choice("share", share, ("none", "all"))
         if edge == "soft" and not antialias:
             raise ValueError(
                 "edge='soft' is the antialiased edge, got antialias=False; leave one of them out"
             )
-        super().__init__(tail, memory_size, replacement, offload=offload, generator=generator)
-        self.sample_ratio, self.resize_ratio, self.scope = sample_ratio, resize_ratio, scope
-        self.min_area, self.max_cover, self.placement = min_area, max_cover, placement
+        self.scope, self.max_cover, self.placement = scope, max_cover, placement
         self.antialias, self.edge, self.ignore_index = antialias, edge, ignore_index
-        self.share, self.process_group = share, process_group
+        self.offload, self.share, self.process_group = offload, share, process_group
+        self.replacement = make_policy(replacement)
+        self._generator = _cpu_generator(generator)
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget every stored object and set the counters to zero; random state and policy go on."""
+        self._store = ObjectStore(self.tail_classes, self.memory_size, self.replacement, offload=self.offload)
+        self._stats = BankStats(self.tail_classes)
 
     @torch.no_grad()
     def forward(self, images: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
@@ -148,94 +162,196 @@ class TailMemoryBank(ObjectBank):
             TypeError: if the target is not integer.
             ValueError: if images and target do not fit each other or the objects stored before.
         """
-        options.check_batch(images, target)
+        _check_batch(images, target)
         self._store.check_format(images)
         if not self.training or self.memory_size == 0:
             return images, target
         boxes = tail_boxes(target, self.tail_classes)
-        canvas = Canvas(images, target, [set(found) for found in boxes], self.ignore_index)
-        in_batch = set().union(*canvas.held)
-        units = len(canvas) if self.scope == "image" else 1
-        self._diary.begin(len(canvas), units * len(self.tail_classes), in_batch)
+        batch = CopyOnWriteBatch(images, target, [set(found) for found in boxes], self.ignore_index)
+        in_batch = set().union(*batch.held)
+        units = len(batch) if self.scope == "image" else 1
+        self._stats.begin(len(batch), units * len(self.tail_classes), in_batch)
         self._keep(images, target, boxes)
         if self.scope == "batch":
-            self._complete(canvas, None, self._without(in_batch))
+            self._complete(batch, None, self._without(in_batch))
         else:
-            for index, held in enumerate(canvas.held):
-                self._complete(canvas, index, self._without(held))
-        self._diary.end(set().union(*canvas.held))
-        return canvas.images, canvas.target
+            for index, held in enumerate(batch.held):
+                self._complete(batch, index, self._without(held))
+        self._stats.end(set().union(*batch.held))
+        return batch.images, batch.target
 
     def _keep(self, images: Tensor, target: Tensor, boxes: list[dict[int, Box]]) -> None:
         """Store the objects of a batch."""
         # one after the other, so that an object that is replaced leaves its memory to the next
-        pieces = self._pieces(images, target, boxes)
+        found = self._cut_out(images, target, boxes)
         if self.share == "all" and ranks_of(self.process_group) > 1:
-            pieces = iter(all_gather_pieces(list(pieces), images, self.process_group))
-        for label, crop, origin in pieces:
-            self._diary.count("stored", label)
-            if self._store.put(label, crop, origin, self._diary.steps, self._draw):
-                self._diary.count("replaced", label)
+            found = iter(gather_new_objects(list(found), images, self.process_group))
+        for new in found:
+            self._stats.count("stored", new.label)
+            if self._store.put(new, self._stats.steps, self._draw):
+                self._stats.count("replaced", new.label)
 
-    def _pieces(self, images: Tensor, target: Tensor, boxes: list[dict[int, Box]]) -> Iterator[Piece]:
+    def _cut_out(self, images: Tensor, target: Tensor, boxes: list[dict[int, Box]]) -> Iterator[NewObject]:
         areas = tail_areas(target, self.tail_classes) if self.min_area > 1 else None
         for index, present in enumerate(boxes):
             image, labels = images[index], target[index]
             for label, box in present.items():
                 if areas is not None and areas[index][label] < self.min_area:
-                    self._diary.count("too_small", label)
+                    self._stats.count("too_small", label)
                     continue
-                yield Piece(label, cut(image, labels, label, box), Origin.of(box, *labels.shape))
+                yield NewObject(label, cut(image, labels, label, box), Origin.of(box, *labels.shape))
 
     def _without(self, held: set[int]) -> list[int]:
         return [label for label in self.tail_classes if label not in held]
 
-    def _complete(self, canvas: Canvas, index: int | None, missing: list[int]) -> None:
+    def _draw(self, size: int) -> int:
+        return int(torch.randint(size, (), generator=self._generator))
+
+    def _complete(self, batch: CopyOnWriteBatch, index: int | None, missing: list[int]) -> None:
         """Paste the drawn share of the missing classes into one image, or each into a random one."""
-        self._diary.count("missing", *missing)
+        self._stats.count("missing", *missing)
         # 0.07 * 100 is 7.000000000000001 in binary: the ceiling must not make 8 of it
         count = math.ceil(len(missing) * self.sample_ratio - 1e-9)
         for position in torch.randperm(len(missing), generator=self._generator)[:count].tolist():
             label = missing[position]
-            entries = self._store.entries[label]
-            if not entries:
-                self._diary.count("empty", label)
+            shelf = self._store.shelves[label]
+            if not shelf:
+                self._stats.count("empty", label)
                 continue
-            entry = entries[self._draw(len(entries))]
-            where = self._draw(len(canvas)) if index is None else index
-            self._paste(canvas, where, label, entry, self._resized(entry, canvas))
+            stored = shelf[self._draw(len(shelf))]
+            where = self._draw(len(batch)) if index is None else index
+            self._paste(batch, where, label, stored, self._resized(stored, batch))
 
-    def _resized(self, entry: Entry, canvas: Canvas) -> Crop:
-        crop = self._store.crop(entry, canvas.device)
-        return fit(crop, self._ratio(entry, canvas), *canvas.size, antialias=self.antialias, edge=self.edge)
+    def _resized(self, stored: StoredObject, batch: CopyOnWriteBatch) -> Crop:
+        """The pixels of an object at the size in which they are pasted."""
+        crop, ratio = self._store.crop(stored, batch.device), self._ratio(stored, batch)
+        return fit(crop, ratio, *batch.size, antialias=self.antialias, edge=self.edge)
 
-    def _ratio(self, entry: Entry, canvas: Canvas) -> float:
+    def _ratio(self, stored: StoredObject, batch: CopyOnWriteBatch) -> float:
         if self.placement == "box":
             return self.resize_ratio
-        return canvas_ratio(known(entry.origin), self.resize_ratio, *canvas.size)
+        return canvas_ratio(stored.known_origin(), self.resize_ratio, *batch.size)
 
-    def _paste(self, canvas: Canvas, index: int, label: int, entry: Entry, crop: Crop) -> Tensor | None:
-        """Paste a resized object of an entry at a random place, if there is one; the pixels written."""
+    def _paste(
+        self, batch: CopyOnWriteBatch, index: int, label: int, stored: StoredObject, crop: Crop
+    ) -> Tensor | None:
+        """Paste an object, resized to ``crop``, at a random place, if there is one; the pixels written."""
         if self.placement == "box":
-            places = box_places(crop, *canvas.size)
+            corners = box_corners(crop, *batch.size)
         else:
-            places = canvas_places(crop, known(entry.origin), self._ratio(entry, canvas), *canvas.size)
-        others = [other for other in canvas.held[index] if other != label]
-        labels = canvas.target[index]
-        place = find_place(places, crop.mask, labels, others, self.max_cover, self._draw)
+            ratio = self._ratio(stored, batch)
+            corners = canvas_corners(crop, stored.known_origin(), ratio, *batch.size)
+        others = [other for other in batch.held[index] if other != label]
+        labels = batch.target[index]
+        place = find_place(corners, crop.mask, labels, others, self.max_cover, self._draw)
         if place is None:
-            self._diary.count("crowded", label)
+            self._stats.count("crowded", label)
             return None
-        written = canvas.paste(index, crop, label, *place)
-        entry.uses += 1
-        self._diary.count("pasted", label)
-        self._diary.count("pasted_age", label, number=self._diary.steps - entry.born)
+        written = batch.paste(index, crop, label, *place)
+        stored.uses += 1
+        self._stats.count("pasted", label)
+        self._stats.count("pasted_age", label, number=self._stats.steps - stored.born)
         return written
 
-    def _check_entries(self, entries: Iterable[Entry]) -> None:
+    def __len__(self) -> int:
+        return sum(self.sizes().values())
+
+    def sizes(self) -> dict[int, int]:
+        """Number of stored objects of each tail class."""
+        return {label: len(shelf) for label, shelf in self._store.shelves.items()}
+
+    def objects(self) -> dict[int, list[tuple[Tensor, Tensor]]]:
+        """The stored objects of each tail class, to look at.
+
+        Returns:
+            For each class pairs of a picture (C, h, w), the tight box around the object, and its mask (h, w),
+            boolean. They are the stored tensors themselves: do not write to them.
+        """
+        return {
+            label: [(stored.crop.image, stored.crop.mask) for stored in shelf]
+            for label, shelf in self._store.shelves.items()
+        }
+
+    def ages(self) -> dict[int, list[int]]:
+        """How many steps ago each stored object of each tail class was stored."""
+        return {
+            label: [self._stats.steps - stored.born for stored in shelf]
+            for label, shelf in self._store.shelves.items()
+        }
+
+    def stats(self) -> dict[str, dict[int, int]]:
+        """Counters since the start, for each tail class.
+
+        Returns:
+            ``"stored"``: objects put into the bank. ``"missing"``: images (with ``scope="batch"`` batches)
+            without the class. ``"pasted"``: objects pasted. ``"empty"``: draws lost because nothing was
+            stored yet. ``"replaced"``: objects that made room for another. ``"too_small"``: objects below
+            ``min_area``. ``"crowded"``: draws given up for ``max_cover``. ``"pasted_age"``: steps between
+            storing and pasting, summed over all pastes.
+        """
+        return {name: dict(counts) for name, counts in self._stats.counters.items()}
+
+    def metrics(self, prefix: str = "bank/") -> dict[str, float]:
+        """Numbers to log during training: means over the last 100 batches, and the present content.
+
+        Args:
+            prefix: of each name.
+
+        Returns:
+            ``missing``: share of the tail classes that an image (with ``scope="batch"`` a batch) misses.
+            ``stored``, ``replaced``, ``pasted``: objects for each image. ``lost``, ``crowded``: share of the
+            draws that found nothing stored, or no place. ``pasted_age``: mean age of a pasted object in
+            steps. ``coverage_before``, ``coverage_after``: share of the batches that hold all tail classes
+            before and after pasting; a pasted class counts as held even if void or a later paste covers all
+            of it. ``objects``, ``bytes``: what is stored, and ``age``, its mean age in steps. A mean over
+            nothing (the age before anything was pasted) is left out.
+        """
+        ages = [age for found in self.ages().values() for age in found]
+        found = self._stats.metrics()
+        found |= {"objects": float(len(ages)), "bytes": float(sum(self._store.nbytes().values()))}
+        if ages:
+            found["age"] = sum(ages) / len(ages)
+        return {prefix + name: value for name, value in found.items()}
+
+    def nbytes(self) -> dict[str, int]:
+        """Size of the bank.
+
+        Returns:
+            Bytes of the stored pictures and masks: ``"device"`` on accelerators, ``"host"`` in the CPU's
+            memory. ``"disk"``: of the file that ``torch.save(bank.state_dict(), ...)`` writes; finding that
+            costs as much as saving.
+        """
+        return self._store.nbytes() | {"disk": saved_bytes(self.state_dict())}
+
+    def get_extra_state(self) -> dict[str, Any]:
+        """Objects, counters, random state and the policy's, for ``state_dict``."""
+        return pack(self._store, self._stats, self._generator.get_state())
+
+    def set_extra_state(self, state: Any) -> None:
+        """Take over the state of a bank with the same tail classes.
+
+        Args:
+            state: what ``get_extra_state`` returned, in this version or the one before.
+
+        Raises:
+            ValueError: if it is not the state of such a bank.
+        """
+        new = unpack(state, self.tail_classes, self.memory_size)
         if self.placement == "canvas":
-            for entry in entries:
-                known(entry.origin)
+            for stored in (stored for shelf in new.shelves.values() for stored in shelf):
+                stored.known_origin()
+        if new.policy is not None:
+            name, remembered = new.policy
+            if name == type(self.replacement).__name__:
+                self.replacement.load_state_dict(remembered)
+            elif remembered:
+                raise ValueError(
+                    f"the state holds what a {name} remembers, this bank has a "
+                    f"{type(self.replacement).__name__}; build it with the same replacement policy"
+                )
+        self._store.load(new.shelves, new.count)
+        self._stats = new.stats
+        self._generator.set_state(new.generator)
 
     def extra_repr(self) -> str:
         """The options, for ``repr``."""
@@ -243,3 +359,80 @@ class TailMemoryBank(ObjectBank):
         others = ("scope", "min_area", "max_cover", "antialias", "edge", "placement", "offload", "share")
         shown = [f"{name}={getattr(self, name)!r}" for name in (*names, *others)]
         return ", ".join([*shown, f"replacement={type(self.replacement).__name__}"])
+
+
+def _tail_labels(tail_classes: Sequence[int], ignore_index: int, num_classes: int | None) -> tuple[int, ...]:
+    """Labels of the tail classes as plain ints; a ValueError for one that cannot be a tail class."""
+    tail = tuple(operator.index(label) for label in tail_classes)  # refuses 5.7, takes numpy's integers
+    if not tail:
+        raise ValueError("tail_classes is empty; without tail classes leave the bank out")
+    for label in tail:
+        if label < 0:
+            raise ValueError(f"tail_classes holds {label}; labels are not negative")
+        if label == ignore_index:
+            raise ValueError(f"tail_classes holds {label}, which is ignore_index, the void label")
+        if num_classes is not None and label >= num_classes:
+            raise ValueError(
+                f"tail_classes holds {label}; with num_classes={num_classes} the last class is "
+                f"{num_classes - 1}"
+            )
+        if tail.count(label) > 1:
+            raise ValueError(f"tail_classes holds {label} twice")
+    return tail
+
+
+def check_count(name: str, value: int, least: int, note: str = "") -> int:
+    """A whole number of at least ``least``.
+
+    Args:
+        name: of the option.
+        value: what the user gave.
+        least: the least number allowed.
+        note: what the error message adds.
+
+    Raises:
+        ValueError: if it is none.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise ValueError(f"{name} must be an int of at least {least}, got {value!r}{note}")
+    return value
+
+
+def _check_share(name: str, value: float, *, zero: bool, note: str = "") -> float:
+    """A number in [0, 1], or in (0, 1]."""
+    if not 0 <= value <= 1 or (value == 0 and not zero):
+        raise ValueError(f"{name} must be in {'[' if zero else '('}0, 1], got {value}{note}")
+    return value
+
+
+def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+    """One of several words."""
+    if value not in choices:
+        raise ValueError(f"{name} must be one of {', '.join(choices)}, got {value!r}")
+
+
+def _cpu_generator(generator: torch.Generator | None) -> torch.Generator:
+    """The generator given, or a new one with a seed that follows the global generator's."""
+    if generator is None:
+        # another seed than the global generator's, so that the two streams are not the same numbers
+        return torch.Generator().manual_seed((torch.initial_seed() + 0x9E3779B97F4A7C15) % 2**63)
+    if generator.device.type != "cpu":
+        raise ValueError(f"generator must be on the CPU, got one on {generator.device}")
+    return generator
+
+
+def _check_batch(images: Tensor, target: Tensor) -> None:
+    """Make sure that images and target fit each other. Looks at no value."""
+    check_labels(target)
+    if not isinstance(images, Tensor):
+        raise TypeError(f"images must be a torch.Tensor, got {type(images).__name__}")
+    shape, labels = tuple(images.shape), tuple(target.shape)
+    if len(shape) != 4 or (shape[0], *shape[2:]) != labels:
+        raise ValueError(
+            f"images must have shape (B, C, H, W) and target (B, H, W) of the same batch and size, got "
+            f"{shape} and {labels}"
+        )
+    if images.device != target.device:
+        raise ValueError(f"images are on {images.device}, target on {target.device}; move one of them")
+    if not images.is_floating_point() and images.dtype != torch.uint8:
+        raise ValueError(f"images must be floating point or uint8, got {images.dtype}")

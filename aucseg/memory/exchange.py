@@ -2,24 +2,13 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from aucseg.memory.paste import Crop
-from aucseg.memory.store import Origin
+from aucseg.memory.objects import Crop, NewObject, Origin
 
 _FIELDS = 7  # of an object: label, rows and columns of the crop, the four numbers of its origin
-
-
-class Piece(NamedTuple):
-    """An object that is about to be stored."""
-
-    label: int
-    crop: Crop
-    origin: Origin
 
 
 def ranks_of(group: dist.ProcessGroup | None) -> int:
@@ -33,28 +22,30 @@ def ranks_of(group: dist.ProcessGroup | None) -> int:
     return dist.get_world_size(group)
 
 
-def all_gather_pieces(pieces: list[Piece], images: Tensor, group: dist.ProcessGroup | None) -> list[Piece]:
-    """The pieces of all ranks, in the order of the ranks, equal on each.
+def gather_new_objects(
+    objects: list[NewObject], images: Tensor, group: dist.ProcessGroup | None
+) -> list[NewObject]:
+    """The new objects of all ranks, in the order of the ranks, equal on each.
 
     Two messages: what each rank has, then one buffer of bytes from each, padded to the longest. The second
     is left out where no rank has anything.
 
     Args:
-        pieces: of this rank.
+        objects: of this rank.
         images: (B, C, H, W), the batch they are from; it says dtype, channels and device.
         group: the ranks, ``None`` for all.
 
     Returns:
-        New pieces on the device of ``images``, this rank's own among them.
+        New tensors on the device of ``images``, this rank's own among them.
 
     Raises:
         ValueError: on all ranks, if their images differ in dtype or channels.
     """
     device = images.device if dist.get_backend(group) == "nccl" else torch.device("cpu")
     channels, width = images.shape[1], images.dtype.itemsize
-    message = _pack(pieces, device)
+    message = _pack(objects, device)
     kind = 10 * width + int(images.is_floating_point()) + 2 * int(images.dtype == torch.bfloat16)
-    head = torch.tensor([len(pieces), message.numel(), channels, kind], device=device)
+    head = torch.tensor([len(objects), message.numel(), channels, kind], device=device)
     heads = torch.stack(_gather(head, group)).tolist()
     if any(other[2:] != heads[0][2:] for other in heads):
         raise ValueError(
@@ -78,21 +69,21 @@ def _gather(part: Tensor, group: dist.ProcessGroup | None) -> list[Tensor]:
     return parts
 
 
-def _pack(pieces: list[Piece], device: torch.device) -> Tensor:
-    """Numbers, pictures and masks of all pieces as bytes."""
-    if not pieces:
+def _pack(objects: list[NewObject], device: torch.device) -> Tensor:
+    """Numbers, pictures and masks of all objects as bytes."""
+    if not objects:
         return torch.empty(0, dtype=torch.uint8, device=device)
-    numbers = torch.tensor([(label, *crop.mask.shape, *origin) for label, crop, origin in pieces])
+    numbers = torch.tensor([(label, *crop.mask.shape, *origin) for label, crop, origin in objects])
     parts = [numbers.view(torch.uint8).flatten().to(device)]
-    for part in (part for _, crop, _ in pieces for part in (crop.image, crop.mask)):
+    for part in (part for _, crop, _ in objects for part in (crop.image, crop.mask)):
         parts.append(part.contiguous().view(torch.uint8).flatten().to(device))
     return torch.cat(parts)
 
 
-def _unpack(message: Tensor, number: int, channels: int, images: Tensor) -> list[Piece]:
-    """The pieces of one rank, in memory of their own."""
+def _unpack(message: Tensor, number: int, channels: int, images: Tensor) -> list[NewObject]:
+    """The objects of one rank, in memory of their own."""
     start = number * _FIELDS * torch.int64.itemsize
-    pieces = []
+    objects = []
     for label, rows, columns, *origin in message[:start].clone().view(torch.int64).view(-1, _FIELDS).tolist():
         parts = []
         for dtype, shape in (
@@ -104,5 +95,5 @@ def _unpack(message: Tensor, number: int, channels: int, images: Tensor) -> list
             part = message[start:end].clone().view(dtype).view(shape)
             parts.append(part.to(images.device))
             start = end
-        pieces.append(Piece(label, Crop(*parts), Origin(*origin)))
-    return pieces
+        objects.append(NewObject(label, Crop(*parts), Origin(*origin)))
+    return objects

@@ -1,36 +1,24 @@
-"""Stored objects: cutting one out, resizing it, pasting it."""
+"""From a stored object to pasted pixels: cut out, resized, placed, written."""
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
 from aucseg.functional.checks import synchronizes
-from aucseg.memory.boxes import Box
-from aucseg.memory.host import equals, fill, put
+from aucseg.memory.boxes import Box, tail_slots
+from aucseg.memory.objects import Crop, Origin
+
+TRIES = 10  # places that are tried for an object before it is given up
 
 
-class Crop(NamedTuple):
-    """A stored object.
-
-    Attributes:
-        image: (C, h, w), the picture inside the object's box.
-        mask: (h, w), boolean, the pixels of the object; at least one is true.
-        alpha: (h, w), how much of a pixel is the object, in (0, 1] where the mask is true; ``None`` for 1.
-    """
-
-    image: Tensor
-    mask: Tensor
-    alpha: Tensor | None = None
-
-    def to(self, device: torch.device, *, non_blocking: bool = False) -> Crop:
-        """The same picture and mask on a device."""
-        return Crop(
-            self.image.to(device, non_blocking=non_blocking), self.mask.to(device, non_blocking=non_blocking)
-        )
+# cutting out and resizing
 
 
 def cut(image: Tensor, target: Tensor, label: int, box: Box) -> Crop:
@@ -131,6 +119,107 @@ def _as(image: Tensor, dtype: torch.dtype) -> Tensor:
     return image.to(dtype)
 
 
+# where an object may go
+
+
+class Corners(NamedTuple):
+    """The rows ``top`` to ``top + rows - 1`` and the columns that an object's first pixel may have."""
+
+    top: int
+    left: int
+    rows: int
+    columns: int
+
+
+def box_corners(crop: Crop, height: int, width: int) -> Corners:
+    """Everywhere in an image, if the tight box is what is placed.
+
+    Args:
+        crop: the resized object, not larger than the image.
+        height: rows of the image.
+        width: columns of the image.
+    """
+    rows, columns = crop.mask.shape
+    return Corners(0, 0, height - rows + 1, width - columns + 1)
+
+
+def canvas_ratio(origin: Origin, ratio: float, height: int, width: int) -> float:
+    """The resize ratio at which the whole image that an object came from fits another image.
+
+    Args:
+        origin: where the object was.
+        ratio: R_R.
+        height: rows of the other image.
+        width: columns of the other image.
+    """
+    return min(ratio, height / origin.height, width / origin.width)
+
+
+def canvas_corners(crop: Crop, origin: Origin, ratio: float, height: int, width: int) -> Corners:
+    """Everywhere that keeps the whole scaled image around an object inside another image.
+
+    The released code places not the object but the scaled image it was cut from. An object at the left of
+    its image therefore stays left of the middle, and at a ratio of 1 it never leaves its place.
+
+    Args:
+        crop: the resized object.
+        origin: where it was.
+        ratio: from :func:`canvas_ratio`, the ratio by which the object was resized.
+        height: rows of the image.
+        width: columns of the image.
+    """
+    rows, columns = crop.mask.shape
+    # not below the object's own size, which is at least one pixel
+    whole = max(rows, round(origin.height * ratio)), max(columns, round(origin.width * ratio))
+    top = min(round(origin.top * ratio), whole[0] - rows)
+    left = min(round(origin.left * ratio), whole[1] - columns)
+    return Corners(top, left, height - whole[0] + 1, width - whole[1] + 1)
+
+
+def find_place(
+    corners: Corners,
+    mask: Tensor,
+    labels: Tensor,
+    others: Sequence[int],
+    max_cover: float | None,
+    draw: Callable[[int], int],
+) -> tuple[int, int] | None:
+    """Draw a place, again if the object would cover too much of another tail class there.
+
+    Args:
+        corners: where its first pixel may be.
+        mask: (h, w), boolean, of the object.
+        labels: (H, W), of the image.
+        others: the other tail classes that the image holds.
+        max_cover: largest share of the pixels that another tail class has in this image, in [0, 1], that the
+            object may cover; ``None`` for no limit. With a limit the labels are looked at, so that on CUDA
+            the host waits for the device.
+        draw: ``draw(n)`` is a random number of 0 to n - 1.
+
+    Returns:
+        Row and column of the object's first pixel; ``None`` after ``TRIES`` places that covered too much.
+    """
+    if max_cover is None or not others:
+        return corners.top + draw(corners.rows), corners.left + draw(corners.columns)
+    slots = tail_slots(labels, tuple(others))
+    total = _counts(slots, len(others))
+    for _ in range(TRIES):
+        top, left = corners.top + draw(corners.rows), corners.left + draw(corners.columns)
+        under = slots[top : top + mask.shape[0], left : left + mask.shape[1]]
+        covered = _counts(torch.where(mask, under, len(others)), len(others))
+        if not bool((covered > max_cover * total).any()):
+            return top, left
+    return None
+
+
+def _counts(slots: Tensor, number: int) -> Tensor:
+    """Pixels of each of the first ``number`` slots."""
+    return torch.bincount(slots.flatten(), minlength=number + 1)[:number]
+
+
+# writing
+
+
 def paste(
     images: Tensor, target: Tensor, crop: Crop, label: int, top: int, left: int, ignore_index: int
 ) -> Tensor:
@@ -163,3 +252,102 @@ def paste(
     put(picture, write, image)
     fill(labels, write, label)
     return write
+
+
+class CopyOnWriteBatch:
+    """A batch to paste into, and what tail classes each of its images holds.
+
+    Args:
+        images: (B, C, H, W), never written to.
+        target: (B, H, W), never written to.
+        held: for each image the tail classes that it holds.
+        ignore_index: the void label.
+    """
+
+    def __init__(self, images: Tensor, target: Tensor, held: list[set[int]], ignore_index: int) -> None:
+        self.images, self.target, self.held = images, target, held
+        self.ignore_index = ignore_index
+        self.size: tuple[int, int] = (target.shape[1], target.shape[2])
+        self._own = False
+
+    def __len__(self) -> int:
+        return len(self.held)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the batch is."""
+        return self.images.device
+
+    def paste(self, index: int, crop: Crop, label: int, top: int, left: int) -> Tensor:
+        """Paste an object into an image; the first time the batch is copied.
+
+        Args:
+            index: of the image.
+            crop: the object.
+            label: its class.
+            top: row of its first row.
+            left: column of its first column.
+
+        Returns:
+            (h, w), boolean: the pixels of the object that were written.
+        """
+        if not self._own:
+            self.images, self.target, self._own = self.images.clone(), self.target.clone(), True
+        written = paste(self.images[index], self.target[index], crop, label, top, left, self.ignore_index)
+        self.held[index].add(label)
+        return written
+
+
+# Three elementwise steps that NumPy takes several times as fast as PyTorch on a CPU: PyTorch goes through a
+# mask pixel by pixel; NumPy steps over what a mask leaves out, and of a tail class it leaves out most of a
+# box. The results are the same bits. On every other device PyTorch takes the steps.
+
+_BITS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
+
+
+def equals(labels: Tensor, label: int) -> Tensor:
+    """Which pixels have a label.
+
+    Args:
+        labels: integer, any shape.
+        label: any integer, also one that the dtype of the labels cannot hold.
+
+    Returns:
+        Boolean, same shape.
+    """
+    if labels.device.type == "cpu":
+        return torch.from_numpy(labels.numpy() == label)
+    return labels.long() == label  # widened first: in uint8 the label 255 equals -1
+
+
+def fill(labels: Tensor, where: Tensor, label: int) -> None:
+    """Write a label, in place.
+
+    Args:
+        labels: integer, any shape, written to.
+        where: boolean, same shape.
+        label: what is written where it is true.
+    """
+    if labels.device.type == "cpu":
+        np.copyto(labels.numpy(), label, where=where.numpy())
+    else:
+        labels.masked_fill_(where, label)
+
+
+def put(picture: Tensor, where: Tensor, other: Tensor) -> None:
+    """Copy pixels of another picture, in place.
+
+    Args:
+        picture: (C, h, w), written to.
+        where: (h, w), boolean.
+        other: (C, h, w), what is copied where it is true; of the same dtype.
+    """
+    if picture.device.type == "cpu":
+        np.copyto(_bits(picture), _bits(other), where=where.numpy())
+    else:
+        torch.where(where, other, picture, out=picture)
+
+
+def _bits(picture: Tensor) -> NDArray[Any]:
+    """A view as integers, since NumPy has no bfloat16."""
+    return picture.view(_BITS[picture.element_size()]).numpy()

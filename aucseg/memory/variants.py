@@ -9,10 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from aucseg.memory.bank import TailMemoryBank
-from aucseg.memory.canvas import Canvas
-from aucseg.memory.options import check_count
-from aucseg.memory.paste import Crop
+from aucseg.memory.bank import TailMemoryBank, check_count
+from aucseg.memory.objects import Crop
+from aucseg.memory.paste import CopyOnWriteBatch
 
 
 class PixelMemoryBank(TailMemoryBank):
@@ -62,18 +61,19 @@ class FixedPixelBank(TailMemoryBank):
         super().__init__(tail_classes, sample_ratio=1.0, **options)
         self.pixels_per_image = pixels_per_image
 
-    def _complete(self, canvas: Canvas, index: int | None, missing: list[int]) -> None:
+    def _complete(self, batch: CopyOnWriteBatch, index: int | None, missing: list[int]) -> None:
         assert index is not None  # the scope is the image
-        self._diary.count("missing", *missing)
-        self._diary.count("empty", *(label for label in missing if not self._store.entries[label]))
-        stored = [(label, entry) for label in missing for entry in self._store.entries[label]]
+        shelves = self._store.shelves
+        self._stats.count("missing", *missing)
+        self._stats.count("empty", *(label for label in missing if not shelves[label]))
+        objects = [(label, stored) for label in missing for stored in shelves[label]]
         left = self.pixels_per_image
-        for position in torch.randperm(len(stored), generator=self._generator).tolist():
-            label, entry = stored[position]
-            crop = self._resized(entry, canvas)
+        for position in torch.randperm(len(objects), generator=self._generator).tolist():
+            label, stored = objects[position]
+            crop = self._resized(stored, batch)
             if int(crop.mask.sum()) > left:
                 crop = part_of(crop, left, from_right=bool(self._draw(2)))
-            written = self._paste(canvas, index, label, entry, crop)
+            written = self._paste(batch, index, label, stored, crop)
             if written is not None:
                 left -= int(written.sum())
             if left == 0:

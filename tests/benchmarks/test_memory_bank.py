@@ -90,14 +90,14 @@ def test_the_reference_stores_what_the_bank_stores():
     ours(images, target)
     reference(images, target)
     for label, index, box in ((5, 0, (1, 7, 2, 8)), (6, 1, (4, 7, 1, 6))):
-        (entry,) = ours._store.entries[label]
+        ((picture, shape),) = ours.objects()[label]
         ((image, mask),) = reference.stored[label]
         assert tail_boxes(target, (label,))[index][label] == box
         rows, columns = slice(*box[:2]), slice(*box[2:])
         assert torch.equal(image, images[index])
-        assert torch.equal(image[:, rows, columns], entry.crop.image)
-        assert torch.equal(mask[rows, columns], entry.crop.mask)
-        assert mask.sum() == entry.crop.mask.sum()
+        assert torch.equal(image[:, rows, columns], picture)
+        assert torch.equal(mask[rows, columns], shape)
+        assert mask.sum() == shape.sum()
     assert reference.nbytes() == 2 * 8 * 9 * 13
 
 
@@ -132,7 +132,7 @@ def test_scenes_hold_the_tail_in_turn_and_fill_a_bank():
     setting = import_module("bank_settings").TINY
     bank = setting.full_bank(3, "cpu")
     assert set(bank.sizes().values()) == {3}
-    shapes = [entry.crop.mask.shape for shelf in bank._store.entries.values() for entry in shelf]
+    shapes = [mask.shape for shelf in bank.objects().values() for _, mask in shelf]
     assert max(max(shape) for shape in shapes) <= 32
     assert bank.metrics()["bank/bytes"] < setting.worst_bytes(3) == 3 * 6 * 64 * 64 * 13
     for images, target in islice(setting.scattered("cpu"), 3):

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import itertools
 import math
 
 import pytest
@@ -9,40 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aucseg.memory import TailMemoryBank
-
-TAIL = (5, 6, 7)
-
-
-def seeded(seed=0):
-    return torch.Generator().manual_seed(seed)
-
-
-def scene(seed, *, batch=2, size=(24, 32), tail=TAIL, chance=0.5, dtype=torch.float32, void=True):
-    """Head classes 0 to 4 everywhere, each tail class as a rectangle in some images, a border of void."""
-    generator = seeded(seed)
-    images = torch.rand(batch, 3, *size, generator=generator)
-    images = (images * 255).to(dtype) if dtype == torch.uint8 else images.to(dtype)
-    target = torch.randint(0, 5, (batch, *size), generator=generator)
-    for labels in target:
-        for label in tail:
-            if torch.rand((), generator=generator) < chance:
-                top, left = (int(torch.randint(s - 6, (), generator=generator)) for s in size)
-                height, width = torch.randint(1, 7, (2,), generator=generator).tolist()
-                labels[top : top + height, left : left + width] = label
-    if void:
-        target[:, :2] = target[:, :, :1] = 255
-    return images, target
-
-
-def one_object(label=5, size=(20, 20)):
-    """One image with a 3x4 object of one class at row 2, column 3."""
-    images, target = scene(0, batch=1, size=size, tail=(), void=False)
-    target[0, 2:5, 3:7] = label
-    return images, target
-
-
-def crops(bank, label):
-    return [entry.crop for entry in bank._store.entries[label]]
+from tests.memory.scenes import TAIL, assert_same, make, one_object, run, scene, seeded
 
 
 def test_store_by_hand():
@@ -53,10 +19,10 @@ def test_store_by_hand():
     assert len(bank) == 1
     assert torch.equal(out, images)  # classes 6 and 7 are missing but nothing of them is stored
     assert torch.equal(labels, target)
-    (crop,) = crops(bank, 5)
-    assert torch.equal(crop.image, images[0, :, 2:5, 3:7])
-    assert crop.mask.shape == (3, 4)
-    assert crop.mask.all()
+    ((picture, mask),) = bank.objects()[5]
+    assert torch.equal(picture, images[0, :, 2:5, 3:7])
+    assert mask.shape == (3, 4)
+    assert mask.all()
     assert bank.stats()["stored"] == {5: 1, 6: 0, 7: 0}
     assert bank.stats()["missing"] == {5: 0, 6: 1, 7: 1}
     assert sum(bank.stats()["empty"].values()) == 1  # ceil(2 * 0.05) draws, lost
@@ -112,59 +78,12 @@ def test_draws_are_without_replacement_and_pasted_once():
     assert [after[label] - before[label] for label in TAIL] == [1, 1, 1]
 
 
-def test_nothing_stored_aliases_the_batch():
-    bank = TailMemoryBank(TAIL, sample_ratio=1.0, generator=seeded())
-    images, target = scene(0, chance=0.7)
-    out, labels = bank(images, target)
-    kept = [(crop.image.clone(), crop.mask.clone()) for label in TAIL for crop in crops(bank, label)]
-    assert kept
-    for tensor in (images, target, out, labels):
-        tensor.zero_()
-    stored = [crop for label in TAIL for crop in crops(bank, label)]
-    for (image, mask), crop in zip(kept, stored, strict=True):
-        assert torch.equal(image, crop.image)
-        assert torch.equal(mask, crop.mask)
-
-
-def test_only_clean_pixels_are_stored():
-    """An image that misses a class gets it pasted, but what is stored is the image before the paste."""
-    bank = TailMemoryBank((5,), memory_size=50, sample_ratio=1.0, resize_ratio=1.0)
-    for seed in range(10):
-        images, target = scene(seed, tail=(5,), chance=0.5)
-        held = sum(bool((labels == 5).any()) for labels in target)
-        before = len(bank)
-        bank(images, target)
-        assert len(bank) == before + held
-        for labels, image, crop in zip(
-            [t for t in target if (t == 5).any()],
-            [i for i, t in zip(images, target, strict=True) if (t == 5).any()],
-            crops(bank, 5)[before:],
-            strict=True,
-        ):
-            assert torch.equal(crop.image[:, crop.mask], image[:, labels == 5])
-
-
 def test_an_image_gets_what_another_of_the_batch_holds():
     images, target = one_object()
     images, target = torch.cat((images, images)), torch.cat((target, torch.zeros_like(target)))
     bank = TailMemoryBank((5,), sample_ratio=1.0)
     _, labels = bank(images, target)
     assert (labels[1] == 5).any()
-
-
-def test_memory_size_and_random_replacement():
-    bank = TailMemoryBank((5,), memory_size=3, generator=seeded(0))
-    values = []
-    for i in range(40):
-        images, target = one_object()
-        bank(torch.full_like(images, i), target)
-        values.append(sorted(int(crop.image[0, 0, 0]) for crop in crops(bank, 5)))
-    assert values[1] == [0, 1]
-    assert all(len(v) == 3 for v in values[2:])
-    assert all(i in v for i, v in enumerate(values))  # the newest is always kept
-    replaced = [(set(a) - set(b)).pop() for a, b in itertools.pairwise(values[2:])]
-    ranks = [sorted(a).index(r) for a, r in zip(values[2:], replaced, strict=False)]
-    assert set(ranks) == {0, 1, 2}  # neither first-in-first-out nor last-in-first-out
 
 
 @settings(max_examples=30, deadline=None)
@@ -220,22 +139,6 @@ def test_negative_void_label_with_uint8():
     assert (labels == 5).sum() == 12
 
 
-def run(bank, seeds, **options):
-    return [bank(*scene(seed, **options)) for seed in seeds]
-
-
-def assert_same(first, second):
-    for (image, labels), (other, other_labels) in zip(first, second, strict=True):
-        assert torch.equal(image, other)
-        assert torch.equal(labels, other_labels)
-
-
-def make(seed, **options):
-    return TailMemoryBank(
-        TAIL, memory_size=2, sample_ratio=0.7, resize_ratio=0.6, generator=seeded(seed), **options
-    )
-
-
 def test_deterministic_by_the_generator_alone():
     torch.manual_seed(1)
     first = run(make(3), range(8))
@@ -258,61 +161,9 @@ def test_default_generator_follows_the_global_seed_without_drawing_from_it():
         outputs.append(run(bank, range(5)))
         assert torch.equal(torch.get_rng_state(), before)
     assert_same(*outputs)
-    assert bank._generator.initial_seed() != torch.initial_seed()
-
-
-def test_exact_resume_from_a_safe_file(tmp_path):
-    bank = make(3)
-    run(bank, range(5))
-    torch.save({"model": bank.state_dict()}, tmp_path / "state.pt")
-    expected, stats = run(bank, range(5, 12)), bank.stats()
-    fresh = make(99)
-    run(fresh, range(20, 22))
-    fresh.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True)["model"])
-    assert_same(expected, run(fresh, range(5, 12)))
-    assert fresh.stats() == stats
-    assert fresh.sizes() == bank.sizes()
-
-
-def test_a_saved_state_does_not_change_later():
-    bank = make(3)
-    run(bank, range(3))
-    state = bank.state_dict()
-    stored = [len(crops) for crops in state["_extra_state"]["crops"]]
-    run(bank, range(3, 12), chance=1.0)
-    assert [len(crops) for crops in state["_extra_state"]["crops"]] == stored
-    fresh = make(0)
-    fresh.load_state_dict(state)
-    again = make(3)
-    run(again, range(3))
-    assert_same(run(again, range(3, 8)), run(fresh, range(3, 8)))
-
-
-def test_resumes_as_part_of_a_model():
-    model = torch.nn.ModuleDict({"net": torch.nn.Conv2d(3, 2, 1), "bank": make(1)})
-    run(model["bank"], range(3))
-    twin = torch.nn.ModuleDict({"net": torch.nn.Conv2d(3, 2, 1), "bank": make(2)})
-    twin.load_state_dict(model.state_dict())
-    assert_same(run(model["bank"], range(3, 6)), run(twin["bank"], range(3, 6)))
-
-
-def test_a_foreign_state_is_refused():
-    state = make(0).state_dict()
-    with pytest.raises(ValueError, match=r"tail classes \[5, 6, 7\], this bank has \[5, 6\]"):
-        TailMemoryBank((5, 6)).load_state_dict(state)
-    with pytest.raises(ValueError, match=r"not the state of a TailMemoryBank .*got \['weights'\]"):
-        make(0).load_state_dict({"_extra_state": {"weights": 1}})
-    with pytest.raises(ValueError, match="got list"):
-        make(0).set_extra_state([])
-    full = make(0)
-    run(full, range(4), chance=1.0)
-    with pytest.raises(ValueError, match=r"holds 2 objects of class 5, .*memory_size=1; build it with"):
-        TailMemoryBank(TAIL, memory_size=1).load_state_dict(full.state_dict())
-    damaged = full.get_extra_state()
-    image, mask = damaged["crops"][0][0]
-    damaged["crops"][0][0] = (image, mask[:0])
-    with pytest.raises(ValueError, match="damaged state: an object of class 5"):
-        make(0).set_extra_state(damaged)
+    generator = torch.Generator()
+    generator.set_state(bank.get_extra_state()["generator"])
+    assert generator.initial_seed() != torch.initial_seed()
 
 
 def test_eval_mode_hands_the_batch_back():
@@ -435,18 +286,3 @@ def test_cuda_makes_the_same_choices(tmp_path):
     fresh = make(0)
     fresh.load_state_dict(torch.load(tmp_path / "state.pt", map_location="cpu", weights_only=True))
     fresh(images.cuda(), target.cuda())
-
-
-def test_objects_are_what_was_stored():
-    """A copy of the pixels at that place, whatever happens to the batch afterwards."""
-    images, target = torch.rand(1, 3, 8, 9), torch.zeros(1, 8, 9, dtype=torch.long)
-    target[0, 2:5, 3:7] = 4
-    target[0, 3, 4] = 0
-    wanted = images[0, :, 2:5, 3:7].clone()
-    bank = TailMemoryBank([4, 6], sample_ratio=0.0)
-    bank(images, target)
-    images.zero_()
-    ((picture, mask),) = bank.objects()[4]
-    assert torch.equal(picture, wanted)
-    assert mask.sum() == 11
-    assert bank.objects()[6] == []

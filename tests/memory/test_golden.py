@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from aucseg.memory import TailMemoryBank
-from tests.memory.test_bank import TAIL, scene, seeded
+from tests.memory.scenes import TAIL, scene, seeded
 
 WHOLE = {"memory_size": 1, "sample_ratio": 1.0, "resize_ratio": 1.0}
 SCALED = {"memory_size": 2, "sample_ratio": 0.7, "resize_ratio": 0.6}
@@ -22,7 +22,7 @@ def digest(bank, seeds, *, pictures, dtype=torch.float32):
     for seed in seeds:
         images, labels = bank(*scene(seed, dtype=dtype))
         found.update(labels.numpy().tobytes())
-        found.update(bank._generator.get_state().numpy().tobytes())
+        found.update(bank.get_extra_state()["generator"].numpy().tobytes())
         if pictures:
             found.update(images.numpy().tobytes())
     return found.hexdigest()

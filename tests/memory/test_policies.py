@@ -14,10 +14,9 @@ from aucseg.memory import (
     ReplacementPolicy,
     TailMemoryBank,
 )
-from aucseg.memory.paste import Crop
-from aucseg.memory.store import ObjectStore
+from aucseg.memory.objects import Crop, NewObject, ObjectStore, Origin
 
-CROP = Crop(torch.zeros(3, 1, 1), torch.ones(1, 1, dtype=torch.bool))
+PIXEL = Crop(torch.zeros(3, 1, 1), torch.ones(1, 1, dtype=torch.bool))
 
 
 class Script:
@@ -37,11 +36,17 @@ def play(policy, moves, draw, size=3):
     found = []
     for step, move in enumerate(moves):
         if move is None:
-            store.put(5, CROP, None, step, draw)
+            store.put(NewObject(5, PIXEL, Origin(0, 0, 1, 1)), step, draw)
         else:
-            store.entries[5][move].uses += 1
-        found.append([entry.order for entry in store.entries[5]])
+            store.shelves[5][move].uses += 1
+        found.append([stored.order for stored in store.shelves[5]])
     return found
+
+
+def saved_orders(bank):
+    """How many objects had been stored before each one of the only class."""
+    (notes,) = bank.get_extra_state()["entries"]
+    return [order for _, order, *_ in notes]
 
 
 STORE = [None] * 6
@@ -83,7 +88,7 @@ def test_by_name(name):
     assert len(bank) == 2
     assert bank.stats()["replaced"] == {5: 3}
     assert f"replacement={type(bank.replacement).__name__}" in repr(bank)
-    orders = {entry.order for entry in bank._store.entries[5]}
+    orders = set(saved_orders(bank))
     if name in ("fifo", "lifo"):
         assert orders == ({3, 4} if name == "fifo" else {0, 4})
 
@@ -125,7 +130,7 @@ def filled(policy, steps):
 
 def test_a_policy_of_ones_own_and_its_state():
     bank = filled(Turns(), 5)
-    assert [entry.order for entry in bank._store.entries[5]] == [3, 4, 2]
+    assert saved_orders(bank) == [3, 4, 2]
     again = TailMemoryBank((5,), memory_size=3, replacement=Turns())
     again.load_state_dict(bank.state_dict())
     assert again.replacement.next == 2
@@ -141,8 +146,7 @@ def test_what_the_policies_look_at_is_saved():
     again.load_state_dict(bank.state_dict())
     for each in (bank, again):
         each(torch.rand(1, 3, 4, 4), torch.full((1, 4, 4), 5))
-    orders = [[entry.order for entry in each._store.entries[5]] for each in (bank, again)]
-    assert orders == [[6, 7, 5]] * 2
+    assert [saved_orders(each) for each in (bank, again)] == [[6, 7, 5]] * 2
 
 
 def test_bad_policies():

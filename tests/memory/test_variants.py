@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from aucseg.memory import CopyPaste, FixedPixelBank, PixelMemoryBank, TailMemoryBank
-from aucseg.memory.paste import Crop
+from aucseg.memory.objects import Crop
 from aucseg.memory.variants import part_of
-from tests.memory.test_bank import TAIL, assert_same, one_object, run, scene, seeded
+from tests.memory.scenes import TAIL, assert_same, one_object, run, scene, seeded
 
 
 def test_pixel_memory_bank_is_the_bank_over_all_classes():

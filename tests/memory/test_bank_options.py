@@ -10,11 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aucseg.memory import CopyPaste, FixedPixelBank, PixelMemoryBank, TailMemoryBank
-from tests.memory.test_bank import TAIL, assert_same, crops, make, one_object, run, scene, seeded
-
-
-def plain(batch=1, size=(20, 20)):
-    return torch.zeros(batch, 3, *size), torch.zeros(batch, *size, dtype=torch.long)
+from tests.memory.scenes import TAIL, assert_same, one_object, plain, run, scene, seeded
 
 
 @settings(max_examples=60, deadline=None)
@@ -68,9 +64,9 @@ def test_invariants(kind, scope, edge, placement, cover, replacement, min_area, 
             if kind is FixedPixelBank:
                 assert int((old != new).sum()) <= 20
         for label in bank.tail_classes:
-            for crop in crops(bank, label):
-                assert int(crop.mask.sum()) >= min_area
-                assert crop.image.untyped_storage().data_ptr() not in {
+            for picture, mask in bank.objects()[label]:
+                assert int(mask.sum()) >= min_area
+                assert picture.untyped_storage().data_ptr() not in {
                     t.untyped_storage().data_ptr() for t in (images, out)
                 }
         if (
@@ -262,21 +258,6 @@ def test_without_antialias_a_picture_is_sampled():
         found[antialias] = float(out[0, 0][labels[0] == 5].sum())
     assert found[True] > 0.5
     assert found[False] == 0.0  # columns 1, 2 and 5, 6 are looked at
-
-
-def test_offload_changes_nothing():
-    assert_same(run(make(3), range(8)), run(make(3, offload=True), range(8)))
-
-
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_offload_keeps_page_locked_memory():
-    here, there = make(3), make(3, offload=True)
-    for seed in range(8):
-        images, target = (part.cuda() for part in scene(seed))
-        assert_same([here(images, target)], [there(images, target)])
-    assert there.nbytes()["device"] == 0
-    assert here.nbytes()["host"] == 0
-    assert all(crop.image.is_pinned() for label in TAIL for crop in crops(there, label))
 
 
 def test_mixed_devices_are_refused():

@@ -1,4 +1,4 @@
-"""The shelves of a memory bank: the stored objects of each class, and on which device they lie."""
+"""What a memory bank stores: objects cut out of images, and the shelf of each class."""
 
 from __future__ import annotations
 
@@ -10,8 +10,27 @@ import torch
 from torch import Tensor
 
 from aucseg.memory.boxes import Box
-from aucseg.memory.paste import Crop
 from aucseg.memory.policies import ReplacementPolicy
+
+
+class Crop(NamedTuple):
+    """The pixels of an object.
+
+    Attributes:
+        image: (C, h, w), the picture inside the object's box.
+        mask: (h, w), boolean, the pixels of the object; at least one is true.
+        alpha: (h, w), how much of a pixel is the object, in (0, 1] where the mask is true; ``None`` for 1.
+    """
+
+    image: Tensor
+    mask: Tensor
+    alpha: Tensor | None = None
+
+    def to(self, device: torch.device, *, non_blocking: bool = False) -> Crop:
+        """The same picture and mask on a device."""
+        return Crop(
+            self.image.to(device, non_blocking=non_blocking), self.mask.to(device, non_blocking=non_blocking)
+        )
 
 
 class Origin(NamedTuple):
@@ -34,26 +53,17 @@ class Origin(NamedTuple):
         return cls(box.top, box.left, height, width)
 
 
-def known(origin: Origin | None) -> Origin:
-    """An origin, where placing the whole image around an object needs one.
+class NewObject(NamedTuple):
+    """An object that is about to be stored: its class, its pixels, where it was."""
 
-    Args:
-        origin: of an entry.
-
-    Raises:
-        ValueError: if it is not known.
-    """
-    if origin is None:
-        raise ValueError(
-            "the bank holds objects that an older version saved without the place they had in their image, "
-            "which placement='canvas' needs; build it with placement='box', or start with an empty bank"
-        )
-    return origin
+    label: int
+    crop: Crop
+    origin: Origin
 
 
 @dataclass
-class Entry:
-    """A stored object with what is known of it.
+class StoredObject:
+    """An object on a shelf, with what is known of it.
 
     Attributes:
         crop: picture and mask.
@@ -69,6 +79,20 @@ class Entry:
     order: int
     uses: int = 0
 
+    def known_origin(self) -> Origin:
+        """The origin, where placing the whole image around the object needs one.
+
+        Raises:
+            ValueError: if it is not known.
+        """
+        if self.origin is None:
+            raise ValueError(
+                "the bank holds objects that an older version saved without the place they had in their "
+                "image, which placement='canvas' needs; build it with placement='box', or start with an "
+                "empty bank"
+            )
+        return self.origin
+
 
 class ObjectStore:
     """Up to S_M objects for each class.
@@ -78,40 +102,40 @@ class ObjectStore:
         size: S_M.
         policy: decides which object a new one replaces.
         offload: keep pictures and masks in the memory of the CPU, page-locked if they come from a GPU.
+
+    Attributes:
+        shelves: the objects of each class.
+        count: how many objects were ever put in.
     """
 
     def __init__(
         self, classes: tuple[int, ...], size: int, policy: ReplacementPolicy, *, offload: bool
     ) -> None:
         self.size, self.policy, self.offload = size, policy, offload
-        self.entries: dict[int, list[Entry]] = {label: [] for label in classes}
-        self.count = 0  # of all objects that were ever put in
+        self.shelves: dict[int, list[StoredObject]] = {label: [] for label in classes}
+        self.count = 0
 
     def clear(self) -> None:
         """Forget every object."""
-        for entries in self.entries.values():
-            entries.clear()
+        for shelf in self.shelves.values():
+            shelf.clear()
 
-    def load(self, entries: dict[int, list[Entry]], count: int) -> None:
+    def load(self, shelves: dict[int, list[StoredObject]], count: int) -> None:
         """Take over stored objects.
 
         Args:
-            entries: of each class.
+            shelves: the objects of each class.
             count: of all objects that were ever put in.
         """
-        self.entries, self.count = entries, count
-        for entry in (entry for shelf in entries.values() for entry in shelf):
-            entry.crop = self._kept(entry.crop)
+        self.shelves, self.count = shelves, count
+        for stored in (stored for shelf in shelves.values() for stored in shelf):
+            stored.crop = self._kept(stored.crop)
 
-    def put(
-        self, label: int, crop: Crop, origin: Origin | None, born: int, draw: Callable[[int], int]
-    ) -> bool:
+    def put(self, new: NewObject, born: int, draw: Callable[[int], int]) -> bool:
         """Store an object, in place of another one if the class is full.
 
         Args:
-            label: its class.
-            crop: an object that shares no memory with a batch.
-            origin: where it was.
+            new: the object; its pixels share no memory with a batch.
             born: the step.
             draw: the bank's random numbers, for the policy.
 
@@ -121,25 +145,25 @@ class ObjectStore:
         Raises:
             ValueError: if the policy chooses a position that does not exist.
         """
-        entries = self.entries[label]
-        entry = Entry(self._kept(crop), origin, born, self.count)
+        shelf = self.shelves[new.label]
+        stored = StoredObject(self._kept(new.crop), new.origin, born, self.count)
         self.count += 1
-        if len(entries) < self.size:
-            entries.append(entry)
+        if len(shelf) < self.size:
+            shelf.append(stored)
             return False
-        position = self.policy.choose(entries, draw)
-        if not 0 <= position < len(entries):
+        position = self.policy.choose(shelf, draw)
+        if not 0 <= position < len(shelf):
             raise ValueError(
-                f"{type(self.policy).__name__}.choose returned {position}; it must be 0 to {len(entries) - 1}"
+                f"{type(self.policy).__name__}.choose returned {position}; it must be 0 to {len(shelf) - 1}"
             )
-        entries[position] = entry
+        shelf[position] = stored
         return True
 
-    def crop(self, entry: Entry, device: torch.device) -> Crop:
-        """The object of an entry on a device; unless offloaded it moves there for good."""
-        crop = entry.crop.to(device, non_blocking=self.offload)
+    def crop(self, stored: StoredObject, device: torch.device) -> Crop:
+        """The pixels of an object on a device; unless offloaded they move there for good."""
+        crop = stored.crop.to(device, non_blocking=self.offload)
         if not self.offload:
-            entry.crop = crop
+            stored.crop = crop
         return crop
 
     def check_format(self, images: Tensor) -> None:
@@ -151,7 +175,7 @@ class ObjectStore:
         Raises:
             ValueError: for another dtype or number of channels than that of the stored objects.
         """
-        old = next((entries[0].crop.image for entries in self.entries.values() if entries), None)
+        old = next((shelf[0].crop.image for shelf in self.shelves.values() if shelf), None)
         if old is not None and (old.shape[0], old.dtype) != (images.shape[1], images.dtype):
             raise ValueError(
                 f"the bank holds {old.dtype} objects of {old.shape[0]} channels, these images are "
@@ -161,9 +185,9 @@ class ObjectStore:
     def nbytes(self) -> dict[str, int]:
         """Bytes of pictures and masks: ``"device"`` on accelerators, ``"host"`` in the CPU's memory."""
         found = {"device": 0, "host": 0}
-        for entries in self.entries.values():
-            for entry in entries:
-                for part in (entry.crop.image, entry.crop.mask):
+        for shelf in self.shelves.values():
+            for stored in shelf:
+                for part in (stored.crop.image, stored.crop.mask):
                     found["host" if part.device.type == "cpu" else "device"] += part.nbytes
         return found
 

@@ -1,4 +1,4 @@
-"""Counters, metrics, ages and sizes against batches worked out by hand."""
+"""Counters, metrics, ages and sizes against batches worked out by hand; states that are saved and resumed."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from aucseg.memory import TailMemoryBank
-from aucseg.memory.diary import WINDOW
-from tests.memory.test_bank import TAIL, one_object, run, scene, seeded
+from aucseg.memory.state import WINDOW
+from tests.memory.scenes import TAIL, assert_same, make, one_object, run, scene, seeded
 
 
 def empty(batch=1):
@@ -102,8 +102,7 @@ def test_nbytes(dtype):
     bank = TailMemoryBank(TAIL, memory_size=3, sample_ratio=1.0)
     run(bank, range(6), dtype=dtype)
     found = bank.nbytes()
-    crops = [entry.crop for entries in bank._store.entries.values() for entry in entries]
-    pixels = sum(crop.mask.numel() for crop in crops)
+    pixels = sum(mask.numel() for shelf in bank.objects().values() for _, mask in shelf)
     assert found["host"] == pixels * (3 * dtype.itemsize + 1)
     assert found["device"] == 0
     file = io.BytesIO()
@@ -119,3 +118,57 @@ def test_reset_starts_a_new_diary():
     assert bank.ages() == {label: [] for label in TAIL}
     assert bank.metrics() == {"bank/objects": 0.0, "bank/bytes": 0.0}
     assert not any(count for counts in bank.stats().values() for count in counts.values())
+
+
+def test_exact_resume_from_a_safe_file(tmp_path):
+    bank = make(3)
+    run(bank, range(5))
+    torch.save({"model": bank.state_dict()}, tmp_path / "state.pt")
+    expected, stats = run(bank, range(5, 12)), bank.stats()
+    fresh = make(99)
+    run(fresh, range(20, 22))
+    fresh.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True)["model"])
+    assert_same(expected, run(fresh, range(5, 12)))
+    assert fresh.stats() == stats
+    assert fresh.sizes() == bank.sizes()
+
+
+def test_a_saved_state_does_not_change_later():
+    bank = make(3)
+    run(bank, range(3))
+    state = bank.state_dict()
+    stored = [len(crops) for crops in state["_extra_state"]["crops"]]
+    run(bank, range(3, 12), chance=1.0)
+    assert [len(crops) for crops in state["_extra_state"]["crops"]] == stored
+    fresh = make(0)
+    fresh.load_state_dict(state)
+    again = make(3)
+    run(again, range(3))
+    assert_same(run(again, range(3, 8)), run(fresh, range(3, 8)))
+
+
+def test_resumes_as_part_of_a_model():
+    model = torch.nn.ModuleDict({"net": torch.nn.Conv2d(3, 2, 1), "bank": make(1)})
+    run(model["bank"], range(3))
+    twin = torch.nn.ModuleDict({"net": torch.nn.Conv2d(3, 2, 1), "bank": make(2)})
+    twin.load_state_dict(model.state_dict())
+    assert_same(run(model["bank"], range(3, 6)), run(twin["bank"], range(3, 6)))
+
+
+def test_a_foreign_state_is_refused():
+    state = make(0).state_dict()
+    with pytest.raises(ValueError, match=r"tail classes \[5, 6, 7\], this bank has \[5, 6\]"):
+        TailMemoryBank((5, 6)).load_state_dict(state)
+    with pytest.raises(ValueError, match=r"not the state of a TailMemoryBank .*got \['weights'\]"):
+        make(0).load_state_dict({"_extra_state": {"weights": 1}})
+    with pytest.raises(ValueError, match="got list"):
+        make(0).set_extra_state([])
+    full = make(0)
+    run(full, range(4), chance=1.0)
+    with pytest.raises(ValueError, match=r"holds 2 objects of class 5, .*memory_size=1; build it with"):
+        TailMemoryBank(TAIL, memory_size=1).load_state_dict(full.state_dict())
+    damaged = full.get_extra_state()
+    image, mask = damaged["crops"][0][0]
+    damaged["crops"][0][0] = (image, mask[:0])
+    with pytest.raises(ValueError, match="damaged state: an object of class 5"):
+        make(0).set_extra_state(damaged)
