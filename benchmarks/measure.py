@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import csv
 import statistics
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
@@ -16,6 +15,7 @@ from timing import turns
 from torch import Tensor
 
 from aucseg import paths
+from aucseg.data.files import read_rows, write_rows
 
 Row = dict[str, Any]
 
@@ -93,15 +93,10 @@ def report(rows: Iterable[Row], path: Path | None) -> None:
     devices_now = {row["device"] for row in measured}
     kept: list[Row] = []
     if path.exists():
-        with path.open(encoding="utf-8", newline="") as file:
-            kept = [row for row in csv.DictReader(file) if row["device"] not in devices_now]
+        kept = [dict(row) for row in read_rows(path, ("device",)) if row["device"] not in devices_now]
     table = [*kept, *({**row, **machine(row["device"])} for row in measured)]
     columns = list(dict.fromkeys(key for row in reversed(table) for key in row))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, columns, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows({key: _cell(value) for key, value in row.items()} for row in table)
+    write_rows(path, columns, ({key: _cell(value) for key, value in row.items()} for row in table))
     print(f"written to {path}")
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path, PurePosixPath
 
 from aucseg.data.classes import read_classes
+from aucseg.data.files import write_rows
 from aucseg.data.spec import load_spec
 from aucseg.errors import DataError
 from aucseg.longtail.label_counts import count_labels, write_stats
@@ -81,9 +81,6 @@ def _read_items(path: Path) -> list[tuple[PurePosixPath, PurePosixPath]]:
 
 def _write_classes(path: Path) -> None:
     spec = load_spec("camvid")
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["id", "name", "r", "g", "b", "ignore"])
-        for i, (name, color) in enumerate(zip(spec.names, spec.colors, strict=True)):
-            writer.writerow([i, name, *color, 0])
-        writer.writerow([UNLABELLED, "Unlabelled", 0, 0, 0, 1])
+    rows = [[i, name, *color, 0] for i, (name, color) in enumerate(zip(spec.names, spec.colors, strict=True))]
+    rows.append([UNLABELLED, "Unlabelled", 0, 0, 0, 1])
+    write_rows(path, ["id", "name", "r", "g", "b", "ignore"], rows)

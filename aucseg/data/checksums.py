@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -10,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from aucseg.data.files import Row, read_rows
 from aucseg.data.layout import image_path, mask_path, read_split
 from aucseg.data.reading import read_ids, read_image
 from aucseg.errors import DataError
@@ -28,8 +28,7 @@ def check_published(root: Path, checksums: Path) -> list[DataError]:
     Returns:
         Everything that differs, in the order of the checksums.
     """
-    with checksums.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
+    rows = read_rows(checksums, ("split", "name", "mask_sha256", "mean_r", "mean_g", "mean_b"))
     problems: list[DataError] = []
     for split in dict.fromkeys(r["split"] for r in rows):
         expected = tuple(r["name"] for r in rows if r["split"] == split)
@@ -61,7 +60,7 @@ def checksum_row(root: Path, split: str, name: str) -> dict[str, str]:
     }
 
 
-def _check_row(root: Path, row: dict[str, str]) -> Iterator[DataError]:
+def _check_row(root: Path, row: Row) -> Iterator[DataError]:
     split, name = row["split"], row["name"]
     try:
         found = checksum_row(root, split, name)
@@ -76,7 +75,8 @@ def _check_row(root: Path, row: dict[str, str]) -> Iterator[DataError]:
             remedy="fetch the data set again",
         )
     means = [f"mean_{c}" for c in "rgb"]
-    if any(abs(float(found[m]) - float(row[m])) > MEAN_TOLERANCE for m in means):
+    published = row.real(*means)
+    if any(abs(float(found[m]) - p) > MEAN_TOLERANCE for m, p in zip(means, published, strict=True)):
         yield DataError(
             f"the mean colour is {[found[m] for m in means]}, published {[row[m] for m in means]} "
             f"(tolerance {MEAN_TOLERANCE} of 255)",

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from aucseg.data.files import Row, read_rows
 from aucseg.data.spec import GROUPS, ClassSpec
 from aucseg.errors import DataError, did_you_mean
 
@@ -104,18 +103,8 @@ def read_classes(root: Path) -> ClassTable:
         raise DataError(
             "no such file", file=path, remedy="write it with the columns id,name,r,g,b,ignore, or pass a spec"
         )
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"cannot be read ({error})", file=path, remedy="write it as UTF-8 text") from error
-    with io.StringIO(text, newline="") as file:
-        reader = csv.DictReader(file)
-        missing = [c for c in ("id", "name", "r", "g", "b", "ignore") if c not in (reader.fieldnames or ())]
-        if missing:
-            raise DataError(
-                f"no column {missing[0]!r}", file=path, remedy="the columns are id,name,r,g,b,ignore[,group]"
-            )
-        rows = tuple(_row(r, line, path) for line, r in enumerate(reader, start=2))
+    table = read_rows(path, ("id", "name", "r", "g", "b", "ignore"), optional=("group",))
+    rows = tuple(_row(row) for row in table)
     for field in ("id", "name"):
         value, times = Counter(getattr(r, field) for r in rows).most_common(1)[0] if rows else (None, 0)
         if times > 1:
@@ -124,33 +113,21 @@ def read_classes(root: Path) -> ClassTable:
                 file=path,
                 remedy=f"give each row its own {field}",
             )
-    table = ClassTable(rows, path)
-    if len(table.classes) < 2:
+    classes = ClassTable(rows, path)
+    if (found := len(classes.classes)) < 2:
         raise DataError(
-            f"{len(table.classes)} rows with ignore=0",
-            file=path,
-            remedy="a label set needs at least 2 classes",
+            f"{found} rows with ignore=0", file=path, remedy="a label set needs at least 2 classes"
         )
-    if len(table.classes) > VOID:
-        raise DataError(f"{len(table.classes)} classes", file=path, remedy="8-bit masks hold at most 255")
-    return table
+    if found > VOID:
+        raise DataError(f"{found} classes", file=path, remedy="8-bit masks hold at most 255")
+    return classes
 
 
-def _row(row: dict[str, str], line: int, path: Path) -> ClassRow:
-    try:
-        numbers = [int(row[c]) for c in ("id", "r", "g", "b", "ignore")]
-    except (TypeError, ValueError):
-        raise DataError(
-            f"line {line} is not whole numbers in id,r,g,b,ignore: {list(row.values())}",
-            file=path,
-            remedy="correct that line",
-        ) from None
-    if any(not 0 <= n <= 255 for n in numbers) or numbers[4] > 1 or not row["name"].strip():
-        raise DataError(
-            f"line {line}: {list(row.values())}",
-            file=path,
-            remedy="id, r, g and b are 0 to 255, ignore is 0 or 1, name is not empty",
+def _row(row: Row) -> ClassRow:
+    id_, red, green, blue, ignore = row.whole("id", "r", "g", "b", "ignore")
+    name = row["name"].strip()
+    if not all(0 <= n <= 255 for n in (id_, red, green, blue)) or ignore not in (0, 1) or not name:
+        raise row.error(
+            f": {list(row.values())}", "id, r, g and b are 0 to 255, ignore is 0 or 1, name is not empty"
         )
-    group = (row.get("group") or "").strip() or None
-    red, green, blue = numbers[1:4]
-    return ClassRow(numbers[0], row["name"].strip(), (red, green, blue), numbers[4] == 1, group)
+    return ClassRow(id_, name, (red, green, blue), ignore == 1, row["group"].strip() or None)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import shutil
@@ -15,8 +14,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from aucseg.data.atomic import publish, publish_text
 from aucseg.data.classes import read_classes
+from aucseg.data.files import write_file, write_rows, write_text
 from aucseg.data.layout import list_splits
 from aucseg.data.layouts import Layout
 from aucseg.data.listing import Item, unreadable
@@ -124,7 +123,7 @@ def prepare(
         report.kept[split] = sum(r is False for r in done)
         good = [p.name for p, r in zip(items, done, strict=True) if not isinstance(r, DataError)]
         if good and (skip_bad or not (bad or listing.problems)):
-            publish_text(out, Path("splits") / f"{split}.txt", "\n".join(good) + "\n")
+            write_text(out / "splits" / f"{split}.txt", "\n".join(good) + "\n", inside=out)
     _count(out, layout, workers)
     return report
 
@@ -147,11 +146,12 @@ def _claim(out: Path, source: Path, arguments: dict[str, Any]) -> None:
                 file=out,
                 remedy="choose another folder, or delete this one",
             )
+        for part in out.rglob("*.part"):  # of a call that was killed
+            part.unlink(missing_ok=True)
         return
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise DataError("is in the way", file=out, remedy="choose a new or empty folder")
-    out.mkdir(parents=True, exist_ok=True)
-    publish_text(out, Path(NOTE), text)
+    write_text(note, text)
 
 
 def _prepare_item(
@@ -162,25 +162,25 @@ def _prepare_item(
     if image_file is None or mask_file is None:  # the listing has reported it
         return False
     kept_suffix = ".png" if image_file.suffix.lower() == ".png" else ".jpg"
-    image_path = Path("images", split, item.name + kept_suffix)
-    mask_path = Path("annotations", split, item.name + ".png")
+    image_path = out / "images" / split / (item.name + kept_suffix)
+    mask_path = out / "annotations" / split / (item.name + ".png")
     try:
-        if (out / image_path).is_file() and (out / mask_path).is_file():
+        if image_path.is_file() and mask_path.is_file():
             return False
         pixels, ids = read_image(image_file), layout.read_ids(mask_file)
         check_same_size(pixels, ids, image_file, mask_file)
         labels = to_train_ids(ids, layout.lookup, mask_file)
         if size is None:
-            publish(out, image_path, lambda part: shutil.copyfile(image_file, part))
+            write_file(image_path, lambda part: shutil.copyfile(image_file, part), inside=out)
         else:
             pixels, labels = _resize(pixels, labels, size)
             kind: dict[str, Any] = (
                 {"format": "PNG"} if kept_suffix == ".png" else {"format": "JPEG", "quality": _JPEG_QUALITY}
             )
-            publish(out, image_path, lambda part: Image.fromarray(pixels).save(part, **kind))
+            write_file(image_path, lambda part: Image.fromarray(pixels).save(part, **kind), inside=out)
         picture = Image.fromarray(labels)
         picture.putpalette(spec.palette.tobytes())
-        publish(out, mask_path, lambda part: picture.save(part, format="PNG"))
+        write_file(mask_path, lambda part: picture.save(part, format="PNG"), inside=out)
     except DataError as error:
         return error
     except OSError as error:
@@ -199,14 +199,12 @@ def _resize(pixels: np.ndarray, labels: np.ndarray, size: tuple[int, int]) -> tu
 
 
 def _write_classes(out: Path, spec: ClassSpec, groups: Sequence[str] | None) -> None:
-    def write(part: Path) -> None:
-        with part.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(["id", "name", "r", "g", "b", "ignore", *(["group"] if groups else [])])
-            for k, (name, color) in enumerate(zip(spec.names, spec.colors, strict=True)):
-                writer.writerow([k, name, *color, 0, *([groups[k]] if groups else [])])
-
-    publish(out, Path("classes.csv"), write)
+    rows = [
+        [k, name, *color, 0, *([groups[k]] if groups else [])]
+        for k, (name, color) in enumerate(zip(spec.names, spec.colors, strict=True))
+    ]
+    columns = ["id", "name", "r", "g", "b", "ignore", *(["group"] if groups else [])]
+    write_rows(out / "classes.csv", columns, rows, inside=out)
 
 
 def _count(out: Path, layout: Layout, workers: int | None) -> None:

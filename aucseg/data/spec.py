@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from aucseg.data.files import read_rows
 from aucseg.errors import OptionError, did_you_mean
 
 GROUPS = ("head", "middle", "tail")
@@ -140,12 +140,11 @@ def load_spec(name: str) -> ClassSpec:
     path = _SPEC_DIR / f"{name}.csv"
     if not path.is_file():
         raise OptionError(f"unknown label set {name!r}; {did_you_mean(name, list_specs())}")
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
+    rows = read_rows(path, ("name", "r", "g", "b", "group", "image_share", "pixel_share"))
     return ClassSpec(
         name=name,
         names=tuple(r["name"] for r in rows),
-        colors=tuple((int(r["r"]), int(r["g"]), int(r["b"])) for r in rows),
+        colors=tuple((r, g, b) for r, g, b in (row.whole("r", "g", "b") for row in rows)),
         groups=tuple(r["group"] for r in rows),
         image_share=tuple(float(r["image_share"]) for r in rows if r["image_share"]),
         pixel_share=tuple(float(r["pixel_share"]) for r in rows if r["pixel_share"]),

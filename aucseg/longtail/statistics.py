@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from aucseg.data.files import read_rows
 from aucseg.data.spec import ClassSpec
 from aucseg.errors import OptionError, did_you_mean
 from aucseg.longtail.label_counts import LabelCounts, sum_histograms
@@ -129,15 +129,16 @@ def load_statistics(name: str) -> ClassStatistics:
     """
     if name not in _NUM_IMAGES:
         raise OptionError(f"no statistics of {name!r} come along; {did_you_mean(name, _NUM_IMAGES)}")
-    with (_COUNTED / f"{name}.csv").open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
+    rows = read_rows(_COUNTED / f"{name}.csv", ("name", "group", "pixels", "images"))
+    counted = zip(*(r.whole("pixels", "images") for r in rows), strict=True)
+    pixels, images = (np.array(column, np.int64) for column in counted)
     patterns = _COUNTED / f"{name}_patterns.csv"
     return ClassStatistics(
         name,
         tuple(r["name"] for r in rows),
         tuple(r["group"] for r in rows),
-        np.array([int(r["pixels"]) for r in rows], np.int64),
-        np.array([int(r["images"]) for r in rows], np.int64),
+        pixels,
+        images,
         _NUM_IMAGES[name],
         _read_patterns(patterns) if patterns.is_file() else None,
     )
@@ -158,7 +159,6 @@ def count_dataset(items: Iterable[tuple[Any, Any]], num_classes: int) -> LabelCo
 
 
 def _read_patterns(path: Path) -> np.ndarray:
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
+    rows = read_rows(path, ("classes", "images"))
     distinct = np.array([[digit == "1" for digit in r["classes"]] for r in rows], bool)
     return np.repeat(distinct, [int(r["images"]) for r in rows], axis=0)

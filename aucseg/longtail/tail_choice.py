@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 import operator
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
+from aucseg.data.files import read_rows
 from aucseg.data.spec import ClassSpec
 from aucseg.errors import OptionError, did_you_mean
 from aucseg.longtail.partitions import Partition, auto_partition, partition
@@ -65,10 +65,9 @@ def list_tails() -> tuple[str, ...]:
 def _tails() -> dict[str, tuple[str, tuple[str, ...]]]:
     """Source and classes of each published tail list."""
     found: dict[str, tuple[str, tuple[str, ...]]] = {}
-    with _TAILS.open(newline="", encoding="utf-8") as file:
-        for row in csv.DictReader(file):
-            source, names = found.get(row["preset"], (row["source"], ()))
-            found[row["preset"]] = (source, (*names, row["class"]))
+    for row in read_rows(_TAILS, ("preset", "source", "class")):
+        source, names = found.get(row["preset"], (row["source"], ()))
+        found[row["preset"]] = (source, (*names, row["class"]))
     return found
 
 

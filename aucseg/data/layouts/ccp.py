@@ -7,18 +7,19 @@ items are in ``all``. Or with splits of one's own: ``images/<split>``, ``annotat
 
 from __future__ import annotations
 
-import csv
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
+from aucseg.data.files import read_rows
 from aucseg.data.layout import list_splits
 from aucseg.data.layouts.base import VOID, Access, Layout, value_table
 from aucseg.data.layouts.matlab import read_matrix
 from aucseg.data.listing import Item, Listing, by_stem, list_folder
 from aucseg.data.reading import read_gray_ids
 from aucseg.data.spec import load_spec
+from aucseg.errors import DataError
 
 NEVER_ANNOTATED = (12, 23, 30, 50)
 """Places in the published list of names that no annotation uses: clogs, intimate, panties, swimwear."""
@@ -31,8 +32,11 @@ def _has_split_lists(root: Path) -> bool:
     table = root / "classes.csv"
     if not (root / "annotations").is_dir() or not list_splits(root) or not table.is_file():
         return False
-    with table.open(newline="", encoding="utf-8-sig") as file:
-        return "train_id" in next(csv.reader(file), [])
+    try:
+        read_rows(table, ("train_id",))
+    except DataError:
+        return False
+    return True
 
 
 def _splits(root: Path) -> tuple[str, ...]:

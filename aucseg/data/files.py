@@ -1,0 +1,191 @@
+"""Files that appear complete, and tables of comma-separated values: the one writer and the one reader."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import secrets
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from aucseg.errors import DataError, file_errors
+
+N = TypeVar("N", int, float)
+
+
+def write_file(path: str | Path, write: Callable[[Path], object], *, inside: Path | None = None) -> Path:
+    """Write a file so that a reader sees either the whole of it or what was there before.
+
+    It is written under a name of its own beside its place, ``NAME.<random>.part``, and then moved there; two
+    processes that write the same file do not meet. An error leaves nothing behind, a killed process a
+    ``.part``. Folders on the way are made.
+
+    Args:
+        path: where to.
+        write: called with the path to write.
+        inside: a folder that no link on the way may lead out of.
+
+    Returns:
+        ``path``.
+
+    Raises:
+        DataError: if the system refuses, or a link leads out of ``inside``.
+
+    Example:
+        >>> write_file("runs/note.json", lambda part: part.write_text("{}"))  # doctest: +SKIP
+    """
+    path = Path(path)
+    # Looked at before the folders are made: making them would follow the link.
+    if inside is not None and not (os.path.realpath(path.parent) + os.sep).startswith(
+        os.path.realpath(inside) + os.sep
+    ):
+        raise DataError("leads out of the folder", file=path, remedy="remove the link")
+    with file_errors(path, "cannot be written"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
+        try:
+            write(part)
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
+    return path
+
+
+def write_text(path: str | Path, text: str, *, inside: Path | None = None) -> Path:
+    """`write_file` for a text, in UTF-8."""
+    return write_file(path, lambda part: part.write_text(text, encoding="utf-8", newline=""), inside=inside)
+
+
+def write_rows(
+    path: str | Path,
+    columns: Sequence[str],
+    rows: Iterable[Mapping[str, object] | Sequence[object]],
+    *,
+    inside: Path | None = None,
+) -> Path:
+    r"""Write a table that `read_rows` reads: UTF-8, commas, lines ending in ``\n``.
+
+    Args:
+        path: where to.
+        columns: the header.
+        rows: a value for each column, by place or by name; a name that a row lacks is an empty cell.
+        inside: a folder that no link on the way may lead out of.
+
+    Returns:
+        ``path``.
+
+    Raises:
+        DataError: if the system refuses, or a link leads out of ``inside``.
+    """
+    table = io.StringIO(newline="")
+    writer = csv.writer(table, lineterminator="\n")
+    writer.writerow(columns)
+    for row in rows:
+        writer.writerow([row.get(c, "") for c in columns] if isinstance(row, Mapping) else row)
+    return write_text(path, table.getvalue(), inside=inside)
+
+
+class Row(dict[str, str]):
+    """A row of a table: the text in each column, and where it stands.
+
+    Args:
+        cells: text by column.
+        file: the table.
+        line: its line in the file, from 1.
+    """
+
+    def __init__(self, cells: Mapping[str, str], file: Path, line: int) -> None:
+        super().__init__(cells)
+        self.file, self.line = file, line
+
+    def whole(self, *columns: str) -> tuple[int, ...]:
+        """The whole numbers in some columns.
+
+        Raises:
+            DataError: if one is none.
+        """
+        return self._numbers(int, "whole numbers", columns)
+
+    def real(self, *columns: str) -> tuple[float, ...]:
+        """The numbers in some columns.
+
+        Raises:
+            DataError: if one is none.
+        """
+        return self._numbers(float, "numbers", columns)
+
+    def error(self, what: str, remedy: str = "correct that line") -> DataError:
+        """An error that names this row.
+
+        Args:
+            what: goes on after ``"line 7"``.
+            remedy: what to do about it.
+        """
+        return DataError(f"line {self.line}{what}", file=self.file, remedy=remedy)
+
+    def _numbers(self, kind: Callable[[str], N], word: str, columns: tuple[str, ...]) -> tuple[N, ...]:
+        try:
+            return tuple(kind(self[c]) for c in columns)
+        except ValueError:
+            found = [self[c] for c in columns]
+            raise self.error(f" is not {word} in {','.join(columns)}: {found}") from None
+
+
+def read_rows(
+    path: str | Path, columns: Sequence[str], *, optional: Sequence[str] = (), remedy: str | None = None
+) -> list[Row]:
+    """Read a table of comma-separated values with a header, in UTF-8 with or without a byte order mark.
+
+    Columns may stand in any order, and others beside them. Empty lines are passed over. A row may be short by
+    columns that need not be there; they are empty then.
+
+    Args:
+        path: the file.
+        columns: columns that must be there.
+        optional: columns that may be missing; then every row has an empty text for them.
+        remedy: what the reader can do about a file that is missing or no such table.
+
+    Raises:
+        DataError: if the file cannot be read, is no text, lacks a column or names one twice, or a row has
+            too few or too many values.
+
+    Example:
+        >>> for row in read_rows("sizes.csv", ["name", "height", "width"]):  # doctest: +SKIP
+        ...     height, width = row.whole("height", "width")
+    """
+    path = Path(path)
+    wanted = f"the columns are {','.join(columns)}" + "".join(f"[,{c}]" for c in optional)
+    with file_errors(path, "cannot be read", remedy=remedy or wanted):
+        try:
+            text = path.read_text(encoding="utf-8-sig")
+        except FileNotFoundError:
+            raise DataError("no such file", file=path, remedy=remedy or wanted) from None
+    reader = csv.reader(io.StringIO(text, newline=""))
+    try:
+        header = next(reader, [])
+        for column in columns:
+            if column not in header:
+                raise DataError(f"no column {column!r}", file=path, remedy=remedy or wanted)
+        for column in header:
+            if header.count(column) > 1:
+                raise DataError(f"two columns {column!r}", file=path, remedy="keep one of them")
+        empty = dict.fromkeys(optional, "")
+        found = []
+        for cells in reader:
+            if not cells:
+                continue
+            given = dict(zip(header, cells, strict=False))
+            row = Row({**empty, **dict.fromkeys(header, ""), **given}, path, reader.line_num)
+            absent = header[len(cells) :]
+            if any(cells[len(header) :]) or any(c in columns for c in absent):
+                raise row.error(f" has {len(cells)} values for {len(header)} columns")
+            found.append(row)
+    except csv.Error as error:
+        raise DataError(
+            f"line {reader.line_num} is not comma-separated values ({error})",
+            file=path,
+            remedy=wanted,
+        ) from error
+    return found
