@@ -16,6 +16,7 @@ from aucseg.cli.bound_sources import Source, read_masks, read_source
 from aucseg.cli.bound_tables import print_bound, print_fits
 from aucseg.errors import DataError, OptionError, file_errors
 from aucseg.theory import (
+    MAX_CLASSES,
     GapDesign,
     GapRow,
     batch_sizes,
@@ -32,7 +33,6 @@ from aucseg.theory import (
     measure_gaps,
     simulate_coverage,
 )
-from aucseg.theory.batches import MAX_CLASSES
 
 _FITTED = ("sup_gap", "optimism")
 

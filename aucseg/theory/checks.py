@@ -1,4 +1,8 @@
-"""Checks of plain numbers: an error names the value, and says why no answer exists for it."""
+"""Checks of plain numbers: an error names the value, and says why no answer exists for it.
+
+Values that whoever calls can choose, such as a delta or a count, raise an error for the user. Arrays of a
+wrong shape and unknown options are mistakes of a program and raise a plain ``ValueError``.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from aucseg.errors import OptionError
 
 Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
 
 
 def check_delta(delta: ArrayLike) -> Floats:
@@ -17,7 +22,7 @@ def check_delta(delta: ArrayLike) -> Floats:
         delta: one or many.
 
     Raises:
-        ValueError: if one is outside (0, 1).
+        OptionError: if one is outside (0, 1).
     """
     values = _numbers("delta", delta)
     _refuse(
@@ -29,6 +34,20 @@ def check_delta(delta: ArrayLike) -> Floats:
     return values
 
 
+def check_confidence(confidence: float) -> float:
+    """The confidence of an interval, strictly between 0 and 1.
+
+    Args:
+        confidence: usually 0.95.
+
+    Raises:
+        OptionError: if it is outside (0, 1).
+    """
+    if not 0 < confidence < 1:
+        raise OptionError(f"confidence must be in (0, 1), got {confidence}")
+    return confidence
+
+
 def check_probabilities(probabilities: ArrayLike) -> Floats:
     """Probabilities that an image holds a class, in (0, 1].
 
@@ -36,7 +55,7 @@ def check_probabilities(probabilities: ArrayLike) -> Floats:
         probabilities: one or many.
 
     Raises:
-        ValueError: if one is outside (0, 1].
+        OptionError: if one is outside (0, 1].
     """
     values = _numbers("probabilities", probabilities)
     _refuse(
@@ -46,6 +65,24 @@ def check_probabilities(probabilities: ArrayLike) -> Floats:
         "a class that never occurs makes the batch size infinite; leave the class out",
     )
     _refuse("probability", values, (values < 0) | (values > 1), "it must be in (0, 1]")
+    return values
+
+
+def check_shares(name: str, shares: ArrayLike) -> Floats:
+    """Shares in [0, 1], such as IoU and accuracy.
+
+    Args:
+        name: what the error message calls them.
+        shares: one or many.
+
+    Raises:
+        OptionError: if one is outside [0, 1].
+    """
+    values = np.asarray(shares, np.float64)
+    if not ((values >= 0) & (values <= 1)).all():
+        raise OptionError(
+            f"{name} must be in [0, 1], not percent; got values from {values.min():g} to {values.max():g}"
+        )
     return values
 
 
@@ -59,7 +96,7 @@ def check_whole(name: str, value: ArrayLike, least: int, why: str) -> Floats:
         why: the reason for it.
 
     Raises:
-        ValueError: if one is no whole number or smaller.
+        OptionError: if one is no whole number or smaller.
     """
     values = _numbers(name, value)
     _refuse(name, values, values != np.floor(values), "it must be a whole number")
@@ -75,7 +112,7 @@ def check_positive(name: str, value: ArrayLike) -> Floats:
         value: one or many.
 
     Raises:
-        ValueError: if one is zero, negative or not finite.
+        OptionError: if one is zero, negative or not finite.
     """
     values = _numbers(name, value)
     _refuse(name, values, values <= 0, "it must be above 0")
@@ -89,22 +126,41 @@ def check_presence(presence: ArrayLike) -> NDArray[np.bool_]:
         presence: which image holds which class, (N, K) of bool or of 0 and 1.
 
     Raises:
-        ValueError: for another shape, other values, fewer than two images or classes, or a class in no image.
+        ValueError: for another shape.
+        OptionError: for other values, fewer than two images or classes, or a class in no image.
     """
     matrix = np.asarray(presence)
     if matrix.ndim != 2:
         raise ValueError(f"presence must have shape (images, classes), got {matrix.shape}")
     if matrix.dtype != np.bool_ and not np.isin(matrix, (0, 1)).all():
-        raise ValueError("presence holds yes or no: bool, or 0 and 1; for pixel counts give counts > 0")
+        raise OptionError(
+            "presence holds yes or no: bool, or 0 and 1", remedy="for pixel counts give counts > 0"
+        )
     if len(matrix) < 2 or matrix.shape[1] < 2:
         raise OptionError(f"presence needs at least 2 images and 2 classes, got shape {matrix.shape}")
     empty = np.flatnonzero(~matrix.astype(bool).any(0))
     if len(empty):
         raise OptionError(
             f"classes {empty.tolist()} are in no image: a class that never occurs makes the batch size "
-            "infinite; leave them out"
+            "infinite",
+            remedy="leave them out",
         )
     return matrix.astype(bool)
+
+
+def check_option(what: str, name: object, known: tuple[str, ...]) -> None:
+    """Make sure that an option exists.
+
+    Args:
+        what: what the error message calls it.
+        name: its value.
+        known: the values there are.
+
+    Raises:
+        ValueError: if it is none of them.
+    """
+    if name not in known:
+        raise ValueError(f"unknown {what} {name!r}; use one of {', '.join(map(repr, known))}")
 
 
 def _numbers(name: str, value: ArrayLike) -> Floats:
@@ -118,4 +174,4 @@ def _refuse(name: str, values: Floats, bad: NDArray[np.bool_], why: str) -> None
     if np.any(bad):
         at = np.argwhere(bad)[0].tolist()
         place = f" at {at}" if values.ndim else ""
-        raise OptionError(f"{name} is {float(values[tuple(at)]):g}{place}; {why}")
+        raise OptionError(f"{name} is {float(values[tuple(at)]):g}{place}", remedy=why)

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy.special import logsumexp
 
-from aucseg.theory.pairs import Floats, Ints, check_option, read_sample
+from aucseg.theory.checks import Floats, Ints, check_option
 
+PAIRS = ("different", "all")
+CLASS_SIZES = ("class", "one", "batch")
 WEIGHTS = ("conditional", "shared", "one_letter")
+BLOCK_PAIRS = 2**21
+"""Pairs (anchors x samples) of one block: 16 MB for each table of float64, so that memory grows with N."""
 
 # Relative slack for conditions that the printed weights meet with equality.
 _SLACK = 1e-12
@@ -41,89 +46,6 @@ class Theorem2:
     inner_sums: Floats
 
 
-def logistic_auc(
-    scores: ArrayLike,
-    labels: ArrayLike,
-    *,
-    pairs: str = "different",
-    class_size: str | ArrayLike = "class",
-    positive: int | None = None,
-) -> float:
-    r"""Logistic AUC loss of a scored sample: the right side of AUCSeg Theorem 2.
-
-    .. math::
-
-        \sum_i \sum_{j \in P_i} \frac{1}{n_i n_j} \log\bigl(1 + e^{f_{y_i}(x_j) - f_{y_i}(x_i)}\bigr)
-
-    With ``pairs="different"`` and ``class_size="class"`` this is Eq. 7 for the logistic surrogate: the sum
-    over ordered pairs of classes of the mean loss over their pairs of samples. Divide it by K(K - 1), K the
-    number of classes that occur, for the mean over pairs of classes.
-
-    Args:
-        scores: (N, K), where column c scores class c, as one-vs-one AUC needs; or (N,), the one score f(x)
-            that the theorem prints. See ``theorem2`` for what a single score means when i runs over all.
-        labels: (N,), integer classes; 0 to K - 1 with scores (N, K).
-        pairs: partners P_i of i: ``"different"`` (all samples of other classes) or ``"all"`` (all j != i, as
-            printed).
-        class_size: reading of n_i: ``"class"`` (samples in the class of i), ``"one"`` (1), ``"batch"`` (N),
-            or (N,) positive numbers.
-        positive: let i run over the samples of this class only, as the binary AUC of a single score does;
-            None for all samples.
-
-    Returns:
-        The loss, not negative.
-
-    Raises:
-        TypeError: if scores are not real numbers or labels not integers.
-        ValueError: for shapes that do not fit, scores that are not finite, labels without a column, fewer
-            than two samples, a single class where pairs need two, or an unknown option.
-
-    Example:
-        >>> round(logistic_auc([2.0, 0.0], [1, 0], positive=1), 6)
-        0.126928
-    """
-    return theorem2(scores, labels, pairs=pairs, class_size=class_size, positive=positive).auc
-
-
-def weighted_contrastive(
-    scores: ArrayLike,
-    labels: ArrayLike,
-    *,
-    pairs: str = "different",
-    class_size: str | ArrayLike = "class",
-    weights: str = "conditional",
-    positive: int | None = None,
-) -> float:
-    r"""Weighted contrastive loss of a scored sample: the left side of AUCSeg Theorem 2.
-
-    .. math::
-
-        \sum_i w_i \Bigl[-\log \frac{e^{f(x_i)}}{e^{f(x_i)} + \sum_{j \in P_i} w_j e^{f(x_j)}}\Bigr]
-
-    Args:
-        scores: see ``logistic_auc``; f is the score of the class of i.
-        labels: see ``logistic_auc``.
-        pairs: see ``logistic_auc``.
-        class_size: see ``logistic_auc``.
-        weights: reading of w_i and w_j, see ``theorem2``.
-        positive: see ``logistic_auc``.
-
-    Returns:
-        The loss, not negative.
-
-    Raises:
-        TypeError: see ``logistic_auc``.
-        ValueError: see ``logistic_auc``; also for unknown weights.
-
-    Example:
-        >>> round(weighted_contrastive([2.0, 0.0], [1, 0], positive=1), 6)
-        0.126928
-    """
-    return theorem2(
-        scores, labels, pairs=pairs, class_size=class_size, weights=weights, positive=positive
-    ).contrastive
-
-
 def theorem2(
     scores: ArrayLike,
     labels: ArrayLike,
@@ -134,6 +56,15 @@ def theorem2(
     positive: int | None = None,
 ) -> Theorem2:
     r"""Both sides of AUCSeg Theorem 2: weighted contrastive loss >= logistic AUC loss.
+
+    .. math::
+
+        \sum_i w_i \Bigl[-\log \frac{e^{f(x_i)}}{e^{f(x_i)} + \sum_{j \in P_i} w_j e^{f(x_j)}}\Bigr]
+        \ge \sum_i \sum_{j \in P_i} \frac{1}{n_i n_j} \log\bigl(1 + e^{f_{y_i}(x_j) - f_{y_i}(x_i)}\bigr)
+
+    With ``pairs="different"`` and ``class_size="class"`` the right side is Eq. 7 for the logistic surrogate:
+    the sum over ordered pairs of classes of the mean loss over their pairs of samples. Divide it by K(K - 1),
+    K the number of classes that occur, for the mean over pairs of classes.
 
     Let :math:`S_i = \sum_{k \in P_i} 1/n_k` run over the partners :math:`P_i` of i. The printed weights are
 
@@ -165,24 +96,29 @@ def theorem2(
     partners (Hoeffding's lemma), so the losses are close where scores lie in a narrow interval.
 
     Args:
-        scores: see ``logistic_auc``.
-        labels: see ``logistic_auc``.
-        pairs: see ``logistic_auc``. ``"all"`` also compares samples of one class, which no score ranks: with
-            n_i the size of the class this alone is at least log 2 times the sum of 1 - 1/n over classes.
-        class_size: see ``logistic_auc``.
+        scores: (N, K), where column c scores class c, as one-vs-one AUC needs; or (N,), the one score f(x)
+            that the theorem prints, see the note.
+        labels: (N,), integer classes; 0 to K - 1 with scores (N, K).
+        pairs: partners P_i of i: ``"different"`` (all samples of other classes) or ``"all"`` (all j != i, as
+            printed). The second also compares samples of one class, which no score ranks: with n_i the size
+            of the class this alone is at least log 2 times the sum of 1 - 1/n over classes.
+        class_size: reading of n_i: ``"class"`` (samples in the class of i), ``"one"`` (1), ``"batch"`` (N),
+            or (N,) positive numbers.
         weights: ``"conditional"``, as above; ``"shared"``, where k runs over all samples, so that w_j does
             not depend on i (products right, sum below one: the bound holds and is looser); or
             ``"one_letter"``, where w_j is the formula of w_i at j, S_j / n_j (the bound holds if
             :math:`S_i S_j \ge 1` for all pairs, so with n_i the size of the class and two classes or more
             but not with n_i = N).
-        positive: see ``logistic_auc``.
+        positive: let i run over the samples of this class only, as the binary AUC of a single score does;
+            None for all samples.
 
     Returns:
         Both sides, their gap with its bound, whether the theorem covers the weights, and the weights.
 
     Raises:
-        TypeError: see ``logistic_auc``.
-        ValueError: see ``logistic_auc``; also for unknown weights.
+        TypeError: if scores are not real numbers or labels not integers.
+        ValueError: for shapes that do not fit, scores that are not finite, labels without a column, fewer
+            than two samples, a single class where pairs need two, or an unknown option.
 
     Note:
         A single score f(x), as printed, with i running over all classes counts each pair in both orders.
@@ -190,11 +126,13 @@ def theorem2(
         scores (N, K) or ``positive``. Time is O(A N) for A anchors, memory O(N).
 
     Example:
+        >>> round(theorem2([2.0, 0.0], [1, 0], positive=1).auc, 6)
+        0.126928
         >>> theorem2([2.0, 1.0, 0.0], [1, 0, 0], positive=1).inner_sums.tolist()
         [1.0]
     """
     check_option("weights", weights, WEIGHTS)
-    sample = read_sample(scores, labels, pairs=pairs, class_size=class_size, positive=positive)
+    sample = _read_sample(scores, labels, pairs=pairs, class_size=class_size, positive=positive)
     size, anchors = sample.size, sample.anchors
     sums = sample.partner_sum
     if weights == "shared":
@@ -229,3 +167,133 @@ def theorem2(
         outer_weights=outer,
         inner_sums=inner_sums,
     )
+
+
+@dataclass(frozen=True)
+class _Sample:
+    """Scores and classes, checked, with the reading of n_i and of the pairs.
+
+    Attributes:
+        columns: (C, N) float64; one row per score channel, a single one if all classes share it.
+        channel: (N,), row of ``columns`` that scores the class of each sample.
+        group: (N,), classes renumbered 0, 1, ... without holes.
+        size: (N,) float64, n_i.
+        pairs: one of ``PAIRS``.
+        anchors: (A,), the samples i that the outer sum runs over.
+        partner_sum: (N,) float64, S_i: the sum of 1/n_k over the partners k of i.
+    """
+
+    columns: Floats
+    channel: Ints
+    group: Ints
+    size: Floats
+    pairs: str
+    anchors: Ints
+    partner_sum: Floats
+
+    def blocks(self) -> Iterator[tuple[slice, Floats, NDArray[np.bool_]]]:
+        """The pairs, some anchors at a time.
+
+        Yields:
+            Which of the anchors, with b of them in this block; (b, N) score of each sample minus that of
+            the anchor, in the anchor's channel; (b, N), whether the sample is a partner of the anchor.
+        """
+        step = max(1, BLOCK_PAIRS // len(self.size))
+        for start in range(0, len(self.anchors), step):
+            rows = slice(start, start + step)
+            i = self.anchors[rows]
+            own = self.columns[self.channel[i], i]
+            if self.pairs == "all":
+                partner = np.arange(len(self.size)) != i[:, None]
+            else:
+                partner = self.group != self.group[i, None]
+            yield rows, self.columns[self.channel[i]] - own[:, None], partner
+
+
+def _read_sample(
+    scores: ArrayLike,
+    labels: ArrayLike,
+    *,
+    pairs: str,
+    class_size: str | ArrayLike,
+    positive: int | None,
+) -> _Sample:
+    """Check scores and labels and read n_i.
+
+    Args:
+        scores: (N,) or (N, K), finite numbers.
+        labels: (N,), integer classes; 0 to K - 1 with scores (N, K).
+        pairs: ``"different"`` or ``"all"``.
+        class_size: ``"class"``, ``"one"``, ``"batch"`` or (N,) positive numbers.
+        positive: the class whose samples are the anchors; None for all samples.
+
+    Returns:
+        The sample.
+
+    Raises:
+        TypeError: if scores are not real numbers or labels not integers.
+        ValueError: for shapes that do not fit, scores that are not finite, labels without a column, fewer
+            than two samples, a single class where pairs need two, or an unknown option.
+    """
+    check_option("pairs", pairs, PAIRS)
+    values, classes = np.asarray(scores), np.asarray(labels)
+    if values.dtype.kind not in "fiu":
+        raise TypeError(f"scores must be real numbers, got dtype {values.dtype}")
+    if classes.dtype.kind not in "iu":
+        raise TypeError(
+            f"labels must be integer classes, got dtype {classes.dtype}; convert them: labels.astype(int)"
+        )
+    if values.ndim not in (1, 2) or classes.shape != values.shape[:1]:
+        raise ValueError(
+            f"scores must have shape (N,) or (N, K) and labels (N,), got {values.shape} and {classes.shape}"
+        )
+    if len(values) < 2:
+        raise ValueError(f"a pair needs two samples, got {len(values)}")
+    if not np.isfinite(values).all():
+        bad = np.argwhere(~np.isfinite(values))[0]
+        raise ValueError(f"scores must be finite, got {values[tuple(bad)]} at {bad.tolist()}")
+    columns = np.atleast_2d(values.T.astype(np.float64))
+    channel = np.zeros(len(classes), np.int64)
+    if values.ndim == 2:
+        if classes.min() < 0 or classes.max() >= len(columns):
+            label = classes.min() if classes.min() < 0 else classes.max()
+            raise ValueError(f"label {label} has no score: scores have {len(columns)} columns, one per class")
+        channel = classes.astype(np.int64)
+    present, group, count = np.unique(classes, return_inverse=True, return_counts=True)
+    if pairs == "different" and len(present) < 2:
+        raise ValueError(
+            f"pairs='different' needs two classes, all {len(classes)} labels are {present[0]}; "
+            "use pairs='all' for the printed sum over all j != i"
+        )
+    anchors = np.arange(len(classes)) if positive is None else np.flatnonzero(classes == positive)
+    if not len(anchors):
+        raise ValueError(f"no sample has the class positive={positive!r}; classes: {present.tolist()}")
+    size = _sizes(class_size, count[group].astype(np.float64))
+    if pairs == "all":
+        partner_sum = _sum_of_others(1 / size)
+    else:
+        partner_sum = _sum_of_others(np.bincount(group, weights=1 / size).astype(np.float64))[group]
+    return _Sample(columns, channel, group, size, pairs, anchors, partner_sum)
+
+
+def _sizes(class_size: str | ArrayLike, count: Floats) -> Floats:
+    """n_i of every sample: (N,) float64, from the number of samples in its class or as the user reads it."""
+    if isinstance(class_size, str):
+        check_option("class_size", class_size, CLASS_SIZES)
+        if class_size == "class":
+            return count
+        return np.full_like(count, 1 if class_size == "one" else len(count))
+    size = np.asarray(class_size, dtype=np.float64)
+    if size.shape != count.shape or not (np.isfinite(size) & (size > 0)).all():
+        raise ValueError(
+            f"class_size must be one of {', '.join(map(repr, CLASS_SIZES))}, or {len(count)} positive "
+            f"numbers, one for each sample; got {class_size!r}"
+        )
+    return size
+
+
+def _sum_of_others(values: Floats) -> Floats:
+    """Sum over all entries but one, for every entry; without taking one large number from another."""
+    before = np.concatenate(([0.0], np.cumsum(values)[:-1]))
+    after = np.concatenate((np.cumsum(values[::-1])[-2::-1], [0.0]))
+    return before + after

@@ -39,7 +39,7 @@ def crop_hit_probability(
         The probability.
 
     Raises:
-        ValueError: if a size is below 1 or larger than the image.
+        OptionError: if a size is below 1 or larger than the image.
 
     Example:
         >>> crop_hit_probability((4, 4), (2, 2), wrap=True)
@@ -77,7 +77,7 @@ def crop_presence(probabilities: ArrayLike, hit: ArrayLike, *, objects: ArrayLik
         The probability, of the shape that the arguments broadcast to.
 
     Raises:
-        ValueError: for a value outside its range.
+        OptionError: for a value outside its range.
     """
     many = check_whole("objects", objects, 1, "an image that holds the class holds an object of it")
     return np.asarray(check_probabilities(probabilities) * -np.expm1(many * _log_miss(hit)))
@@ -97,7 +97,8 @@ def crop_probabilities(masks: Iterable[Any], num_classes: int, crop_size: Size) 
         The probability of each class, (K,); 0 for a class in no mask.
 
     Raises:
-        ValueError: if there is no mask, one is no label map, or one is smaller than the crop.
+        ValueError: if one is no label map.
+        OptionError: if there is no mask, or one is smaller than the crop.
     """
     check_whole("num_classes", num_classes, 2, "a single class needs no batch that holds them all")
     total, count = np.zeros(num_classes), 0
@@ -113,7 +114,7 @@ def crop_probabilities(masks: Iterable[Any], num_classes: int, crop_size: Size) 
             if 0 <= label < num_classes:
                 total[label] += float((_window_sums(mask == label, crop_size) > 0).mean())
     if not count:
-        raise ValueError("no mask to crop from")
+        raise OptionError("no mask to crop from")
     return total / count
 
 

@@ -26,6 +26,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
+from aucseg.errors import OptionError
 from aucseg.theory.checks import Floats
 
 
@@ -69,8 +70,8 @@ def split_pairs(scores: ArrayLike, labels: ArrayLike, positive: int, negative: i
         The parts.
 
     Raises:
-        ValueError: for shapes that do not fit, scores that are not finite, fewer than two images, equal
-            classes, or a class without a pixel.
+        ValueError: for shapes that do not fit, scores that are not finite, or fewer than two images.
+        OptionError: for equal classes, or a class without a pixel.
 
     Example:
         >>> parts = split_pairs([[1.0, 0.0], [0.5, 0.5]], [[1, 0], [1, 0]], 1, 0)
@@ -86,11 +87,11 @@ def split_pairs(scores: ArrayLike, labels: ArrayLike, positive: int, negative: i
     if not np.isfinite(values).all():
         raise ValueError("scores must be finite")
     if positive == negative:
-        raise ValueError(f"an AUC compares two classes, got {positive} twice")
+        raise OptionError(f"an AUC compares two classes, got {positive} twice")
     first, second = classes == positive, classes == negative
     for name, mask in ((positive, first), (negative, second)):
         if not mask.any():
-            raise ValueError(f"class {name} has no pixel: there is no pair to compare")
+            raise OptionError(f"class {name} has no pixel: there is no pair to compare")
     # (1 - (f_m - f_n))^2 = (u_m + f_n)^2 with u = 1 - f: a sum over pairs is made of power sums
     ups = [np.where(first, (1 - values) ** power, 0).sum(1) for power in range(3)]
     downs = [np.where(second, values**power, 0).sum(1) for power in range(3)]

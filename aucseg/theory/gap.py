@@ -9,6 +9,15 @@ class-wise means and covariances, and
   what Theorem 1 bounds,
 
 are both exact, by :func:`minimise_in_ball`. The population is a large test set.
+
+An image is a set of pixels with a feature vector in the unit ball of d dimensions, of three classes (head,
+middle, tail). A pixel's feature is its class centre plus a shift that the pixels of the class in one image
+share plus its own noise: pixels of an image depend on each other, as in the first layer of the proof. The
+head and the middle have the same number of pixels in every image. The tail has the same *mean* in every
+design; some images hold a burst of it and the others one pixel, which sets tau = (burst / mean)^2 and nothing
+else.
+
+How the gaps fall with the number of images and rise with tau is fitted as exponents (:func:`fit_gaps`).
 """
 
 from __future__ import annotations
@@ -20,12 +29,75 @@ import numpy as np
 from scipy.stats import rankdata
 
 from aucseg.errors import OptionError
-from aucseg.theory.checks import Floats, check_whole
-from aucseg.theory.gap_design import GapDesign, draw_images
+from aucseg.theory.checks import Floats, check_confidence, check_option, check_whole
 from aucseg.theory.trust_region import minimise_in_ball
 
 RADIUS = 0.5
+QUANTITIES = ("sup_gap", "optimism", "erm_gap", "auc_gap")
 _TEST_SEED = 2**31
+
+
+@dataclass(frozen=True)
+class GapDesign:
+    """What is drawn. The defaults take about a minute on one core.
+
+    Attributes:
+        sizes: numbers of training images n, ascending.
+        bursts: pixels of the tail in the images that hold many; each makes one tau.
+        tail_mean: mean pixels of the tail in an image.
+        others: pixels of the head and of the middle class in every image.
+        dimensions: d of the features.
+        shift: standard deviation of what the pixels of a class in one image share, per dimension.
+        noise: standard deviation of a pixel's own noise, per dimension.
+        test_images: images of the test set that stands for the population.
+        ranked_images: how many of them the exact AUC is ranked on.
+    """
+
+    sizes: tuple[int, ...] = (8, 16, 32, 64, 128, 256, 512)
+    bursts: tuple[int, ...] = (4, 8, 16, 32, 64)
+    tail_mean: int = 4
+    others: tuple[int, int] = (32, 16)
+    dimensions: int = 6
+    shift: float = 0.15
+    noise: float = 0.2
+    test_images: int = 65_536
+    ranked_images: int = 1024
+
+    def __post_init__(self) -> None:
+        if list(self.sizes) != sorted(set(self.sizes)) or self.sizes[0] < 2:
+            raise OptionError(f"sizes must ascend from at least 2, got {self.sizes}")
+        if min(self.bursts) < self.tail_mean or self.tail_mean < 2:
+            raise OptionError(
+                f"a burst is at least the mean of the tail, and that at least 2; got {self.bursts} and "
+                f"{self.tail_mean}"
+            )
+        if not 1 <= self.ranked_images <= self.test_images or self.dimensions < 3:
+            raise OptionError("ranked_images must be from 1 to test_images, and dimensions at least 3")
+
+    def tau(self, burst: int) -> float:
+        """Degree of imbalance: the square of the largest over the mean pixels of the tail in an image."""
+        return (burst / self.tail_mean) ** 2
+
+    def spread(self, burst: int) -> float:
+        """Mean square over squared mean of the pixels of the tail in an image: 1 if all hold equally many."""
+        often = self._often(burst)
+        return ((1 - often) + often * burst**2) / self.tail_mean**2
+
+    def _often(self, burst: int) -> float:
+        """Share of images with a burst, which keeps the mean."""
+        return (self.tail_mean - 1) / (burst - 1)
+
+
+@dataclass(frozen=True, eq=False)
+class DrawnImages:
+    """Pixels of each class, and where those of each image begin."""
+
+    pixels: list[Floats]
+    starts: list[np.ndarray]
+
+    def first(self, images: int) -> list[Floats]:
+        """The pixels of the first images, class by class."""
+        return [x[: start[images]] for x, start in zip(self.pixels, self.starts, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -56,12 +128,42 @@ class GapRow:
     auc_gap: float
 
 
-@dataclass(frozen=True, eq=False)
-class _Moments:
-    """Means (K, d) and second moments about zero (K, d, d) of the pixels of each class."""
+@dataclass(frozen=True)
+class Slope:
+    """An exponent and its interval.
 
-    mean: Floats
-    square: Floats
+    Attributes:
+        value: the exponent, from a straight line through logarithms.
+        low: lower end of its interval.
+        high: upper end of its interval.
+        confidence: of the interval, by resampling seeds.
+    """
+
+    value: float
+    low: float
+    high: float
+    confidence: float
+
+
+@dataclass(frozen=True)
+class GapFit:
+    r"""The gap as a product of powers, :math:`\text{gap} \approx C\, n^a\, \tau^b`, of means over seeds.
+
+    Attributes:
+        quantity: the gap that was fitted, a field of ``GapRow``.
+        per_images: a; Theorem 1 claims -1/2, up to logarithms.
+        per_tau: b; Theorem 1 claims 1. None with a single tau.
+        per_spread: the exponent of ``spread`` in the place of tau; None with a single tau.
+        by_tau: a for each tau alone.
+        seeds: number of seeds.
+    """
+
+    quantity: str
+    per_images: Slope
+    per_tau: Slope | None
+    per_spread: Slope | None
+    by_tau: dict[float, Slope]
+    seeds: int
 
 
 def measure_gaps(design: GapDesign, seeds: Sequence[int]) -> list[GapRow]:
@@ -75,10 +177,10 @@ def measure_gaps(design: GapDesign, seeds: Sequence[int]) -> list[GapRow]:
         One row for each tau, seed and n.
 
     Raises:
-        ValueError: without a seed or for a negative one.
+        OptionError: without a seed or for a negative one.
     """
     if not seeds:
-        raise OptionError("no seed: give at least one, and several for an interval")
+        raise OptionError("no seed", remedy="give at least one, and several for an interval")
     for seed in seeds:
         check_whole("seed", seed, 0, "it seeds a generator")
     rows = []
@@ -91,6 +193,100 @@ def measure_gaps(design: GapDesign, seeds: Sequence[int]) -> list[GapRow]:
                 pixels = train.first(size)
                 rows.append(_row(design, burst, size, seed, pixels, test, ranked))
     return rows
+
+
+def fit_gaps(
+    rows: Sequence[GapRow], quantity: str, *, resamples: int = 2000, confidence: float = 0.95, seed: int = 0
+) -> GapFit:
+    """Fit the exponents of a gap.
+
+    Args:
+        rows: what ``measure_gaps`` found, every tau and n with the same seeds.
+        quantity: one of ``QUANTITIES``; the last two may be negative and have no logarithm.
+        resamples: how often the seeds are drawn again, with replacement.
+        confidence: of the intervals, in (0, 1).
+        seed: of the resampling.
+
+    Returns:
+        The exponents.
+
+    Raises:
+        ValueError: for an unknown quantity.
+        OptionError: for rows that are not a full grid, fewer than three seeds or two sizes, or a mean over
+            seeds that is not above 0 and has no logarithm.
+    """
+    check_option("quantity", quantity, QUANTITIES)
+    check_confidence(confidence)
+    taus = sorted({row.tau for row in rows})
+    sizes = sorted({row.images for row in rows})
+    seeds = sorted({row.seed for row in rows})
+    found = {(row.tau, row.images, row.seed): getattr(row, quantity) for row in rows}
+    if len(found) != len(rows) or len(rows) != len(taus) * len(sizes) * len(seeds):
+        raise OptionError(
+            f"{len(rows)} rows are no full grid of {len(taus)} tau, {len(sizes)} n, {len(seeds)} seeds"
+        )
+    if len(seeds) < 3 or len(sizes) < 2:
+        raise OptionError(
+            f"a slope with an interval needs 3 seeds and 2 sizes, got {len(seeds)} and {len(sizes)}"
+        )
+    grid = np.array([[[found[t, n, s] for s in seeds] for n in sizes] for t in taus])
+    spreads = [next(row.spread for row in rows if row.tau == t) for t in taus]
+    rng = np.random.default_rng(seed)
+    draws = rng.integers(len(seeds), size=(resamples, len(seeds)))
+    means = np.array([grid.mean(2), *(grid[:, :, draw].mean(2) for draw in draws)])
+    if (means[0] <= 0).any():
+        raise OptionError(
+            f"a mean {quantity} over seeds is not above 0 and has no logarithm", remedy="take more seeds"
+        )
+    # a resample of few seeds may fall below 0; it then lacks a logarithm and is left out of the interval
+    logs = np.log(means[(means > 0).all((1, 2))])
+
+    def slope(response: Floats, *columns: Floats) -> list[Slope]:
+        design = np.column_stack([*columns, np.ones(columns[0].shape)])
+        fits = np.linalg.lstsq(design, response.reshape(len(response), -1).T, rcond=None)[0]
+        tails = (1 - confidence) / 2, (1 + confidence) / 2
+        return [
+            Slope(float(line[0]), float(low), float(high), confidence)
+            for line, (low, high) in zip(fits[:-1], np.quantile(fits[:-1, 1:], tails, axis=1).T, strict=True)
+        ]
+
+    n = np.log(np.tile(sizes, len(taus)))
+    per_tau = per_spread = None
+    if len(taus) > 1:
+        per_images, per_tau = slope(logs, n, np.log(np.repeat(taus, len(sizes))))
+        per_spread = slope(logs, n, np.log(np.repeat(spreads, len(sizes))))[1]
+    else:
+        (per_images,) = slope(logs, n)
+    by_tau = {t: slope(logs[:, i], np.log(np.array(sizes, float)))[0] for i, t in enumerate(taus)}
+    return GapFit(quantity, per_images, per_tau, per_spread, by_tau, len(seeds))
+
+
+def draw_images(design: GapDesign, burst: int, images: int, seed: int) -> DrawnImages:
+    """Images of one design; the first n of them are the same for every number of images.
+
+    Args:
+        design: what is drawn.
+        burst: pixels of the tail in the images that hold many.
+        images: how many.
+        seed: of the images.
+    """
+    pixels, starts = [], []
+    centres = 0.4 * np.eye(design.dimensions)[:3]
+    # a stream for each class and purpose, so that more images only append
+    streams = np.random.SeedSequence([seed, burst]).spawn(9)
+    for c in range(3):
+        of_count, of_shift, of_noise = (np.random.default_rng(s) for s in streams[3 * c : 3 * c + 3])
+        if c < 2:
+            counts = np.full(images, design.others[c])
+        else:
+            counts = np.where(of_count.random(images) < design._often(burst), burst, 1)
+        shift = of_shift.normal(0, design.shift, (images, design.dimensions))
+        x = centres[c] + np.repeat(shift, counts, axis=0)
+        x += of_noise.normal(0, design.noise, x.shape)
+        x /= np.maximum(1, np.linalg.norm(x, axis=1))[:, None]
+        pixels.append(x)
+        starts.append(np.concatenate(([0], counts.cumsum())))
+    return DrawnImages(pixels, starts)
 
 
 def risk_quadratic(moments_mean: Floats, moments_square: Floats) -> tuple[Floats, Floats]:
@@ -137,11 +333,11 @@ def _row(
     size: int,
     seed: int,
     pixels: list[Floats],
-    test: _Moments,
+    test: tuple[Floats, Floats],
     ranked: list[Floats],
 ) -> GapRow:
-    h, g = risk_quadratic(*_moments_of(pixels))
-    h_test, g_test = risk_quadratic(test.mean, test.square)
+    h, g = risk_quadratic(*class_moments(pixels))
+    h_test, g_test = risk_quadratic(*test)
     k = len(g)
     weights = np.array([minimise_in_ball(h[c], g[c], RADIUS).point for c in range(k)])
     # the largest difference is the least of its negative
@@ -167,14 +363,22 @@ def _risk(h: Floats, g: Floats, weights: Floats) -> float:
     return float(1 + (bent - 2 * (g * weights).sum()) / (k * (k - 1)))
 
 
-def _moments_of(pixels: Sequence[Floats]) -> tuple[Floats, Floats]:
+def class_moments(pixels: Sequence[Floats]) -> tuple[Floats, Floats]:
+    """Means and second moments about zero of the pixels of each class.
+
+    Args:
+        pixels: features of the pixels of each class, K arrays (n_c, d).
+
+    Returns:
+        The means, (K, d), and the means of the outer product of a feature with itself, (K, d, d).
+    """
     mean = np.array([x.mean(0) for x in pixels])
     square = np.array([x.T @ x / len(x) for x in pixels])
     return mean, square
 
 
-def _population(design: GapDesign, burst: int) -> _Moments:
-    """Moments of the test set, in blocks: its pixels need not fit into memory."""
+def _population(design: GapDesign, burst: int) -> tuple[Floats, Floats]:
+    """Moments of the pixels of the test set, in blocks: its pixels need not fit into memory."""
     block = 4096
     count = np.zeros(3)
     mean = np.zeros((3, design.dimensions))
@@ -184,7 +388,7 @@ def _population(design: GapDesign, burst: int) -> _Moments:
             design, burst, min(block, design.test_images - start), _TEST_SEED + 2 + number
         ).pixels
         sizes = np.array([len(x) for x in part])
-        m, s = _moments_of(part)
+        m, s = class_moments(part)
         mean, square = mean + sizes[:, None] * m, square + sizes[:, None, None] * s
         count += sizes
-    return _Moments(mean / count[:, None], square / count[:, None, None])
+    return mean / count[:, None], square / count[:, None, None]

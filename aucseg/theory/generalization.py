@@ -50,15 +50,19 @@ this module show how the bound depends on its arguments, and no network's error.
 from __future__ import annotations
 
 import math
+import sys
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from aucseg.errors import OptionError
-from aucseg.theory.checks import Floats, check_delta, check_positive, check_whole
+from aucseg.theory.checks import Floats, check_delta, check_option, check_positive, check_whole
 
 VARIANTS = ("printed", "corrected")
+_LAST_EXHAUSTIVE = 2**16
+_LAST_ODD = 2**53
+_MOST = sys.float_info.max / 4  # whose small multiples are still finite
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,6 +97,24 @@ class BoundTerms:
         return np.asarray(
             self.discretisation + self.inner + self.inter + self.confidence_inner + self.confidence_inter
         )
+
+
+@dataclass(frozen=True)
+class BoundThreshold:
+    """From how many images on a bound says something.
+
+    Attributes:
+        num_images: images; the smallest N whose bound is below the target, an int of any size; None if there
+            is none.
+        target: what the bound is compared with.
+        limit: what the bound tends to as N grows.
+        value: the bound at ``num_images``; None without one.
+    """
+
+    num_images: int | None
+    target: float
+    limit: float
+    value: float | None
 
 
 def generalization_bound(
@@ -130,12 +152,14 @@ def generalization_bound(
         The terms.
 
     Raises:
-        ValueError: for a value outside its range, or constants that make the logarithm negative.
+        ValueError: for an unknown variant.
+        OptionError: for a value outside its range, or constants that make the logarithm negative.
 
     Example:
         >>> float(generalization_bound(2975, 439, 19, 0.01, variant="printed").confidence_inter.round(1))
         196.0
     """
+    check_option("variant", variant, VARIANTS)
     n = check_whole("num_images", num_images, 2, "pairs of two images need two")
     t = check_positive("tau", tau)
     if np.any(t < 1):
@@ -155,7 +179,7 @@ def generalization_bound(
         inner_scale, inter_scale = 1 / np.sqrt(n), 1 / np.sqrt(n)
         discretisation = 8 / n
         confidence_inner, confidence_inter = 1 / np.sqrt(2 * n), classes * np.sqrt(1 - 1 / n)
-    elif variant == "corrected":
+    else:
         paired = 2 * np.floor(n / 2)  # images in a set of the cover, each in one pair
         eta_inter = 48 * math.sqrt(2) * mu * t * np.log(n)
         log_inside = np.logaddexp(np.log(2 * b * mu / top) + 2 * np.log(n) + np.log(k), np.log(c))
@@ -163,12 +187,11 @@ def generalization_bound(
         inner_range, inter_range = top * t / n, top * t
         discretisation = 8 * (inner_range + inter_range) / n
         confidence_inner, confidence_inter = inner_range / np.sqrt(2 * n), inter_range / np.sqrt(paired)
-    else:
-        raise ValueError(f"unknown variant {variant!r}; use one of {', '.join(map(repr, VARIANTS))}")
     if np.any(log_inside < 0):
         raise OptionError(
             f"the constants make the logarithm of {np.exp(log_inside.min()):g} negative, and a covering "
-            "number less than one; give a larger cover_b or cover_c"
+            "number less than one",
+            remedy="give a larger cover_b or cover_c",
         )
     root_log = np.sqrt(a * log_inside)
     terms = np.broadcast_arrays(
@@ -182,3 +205,101 @@ def generalization_bound(
         3 * confidence_inter * root_confidence,
     )
     return BoundTerms(variant, *(np.array(term) for term in terms))
+
+
+def first_useful_size(
+    tau: float,
+    num_classes: int,
+    delta: float,
+    *,
+    target: float = 1.0,
+    pixels: int = 512 * 512,
+    lipschitz: float = 4.0,
+    loss_range: float = 4.0,
+    cover_a: float = 1.0,
+    cover_b: float = 1.0,
+    cover_c: float = 1.0,
+    variant: str = "corrected",
+) -> BoundThreshold:
+    r"""The smallest number of images at which the bound is below a target, if any.
+
+    The AUC risk itself is at most 4 with the square loss, and an AUC at most 1: a bound above says nothing.
+    For ``"printed"`` there is no such number below a target of
+    :math:`\frac{3K}{\sqrt2} \sqrt{\log(4K(K-1)/\delta)}`, which its confidence term alone exceeds for all N.
+
+    Args:
+        tau: see :func:`generalization_bound`, as for all that follow.
+        num_classes: K.
+        delta: probability that the bound fails.
+        target: what the bound shall be below, above 0.
+        pixels: k.
+        lipschitz: mu.
+        loss_range: L.
+        cover_a: A.
+        cover_b: B.
+        cover_c: C.
+        variant: ``"printed"`` or ``"corrected"``.
+
+    Returns:
+        The number of images, if any, and the limit of the bound. Above 65,536 images the search takes the
+        bound to fall with N among even N: the corrected one does for B mu k / L >= 0.001, which is checked.
+        Above 2^53 images it is the smallest double, so exact to 16 digits.
+
+    Raises:
+        ValueError: for an unknown variant.
+        OptionError: for a value outside its range, or a target that takes more images than a double holds.
+
+    Example:
+        >>> first_useful_size(439, 19, 0.01, variant="printed").num_images is None
+        True
+    """
+    check_positive("target", target)
+
+    def bound(n: ArrayLike) -> Floats:
+        return generalization_bound(
+            n,
+            tau,
+            num_classes,
+            delta,
+            pixels=pixels,
+            lipschitz=lipschitz,
+            loss_range=loss_range,
+            cover_a=cover_a,
+            cover_b=cover_b,
+            cover_c=cover_c,
+            variant=variant,
+        ).total
+
+    limit = 0.0
+    if variant == "printed":
+        limit = 3 * num_classes * math.sqrt(math.log(4 * num_classes * (num_classes - 1) / delta))
+    below = np.flatnonzero(bound(np.arange(2, _LAST_EXHAUSTIVE + 1)) < target)
+    if len(below):
+        found = int(below[0]) + 2
+        return BoundThreshold(found, target, limit, float(bound(found)))
+    if limit >= target:
+        return BoundThreshold(None, target, limit, None)
+    scale = cover_b * lipschitz * pixels / loss_range
+    if scale < 1e-3:
+        raise OptionError(
+            f"cover_b * lipschitz * pixels / loss_range = {scale:g} is below 0.001: the bound need not fall "
+            "with the number of images, and the search cannot tell"
+        )
+    # whole numbers of Python, which do not wrap round: the answer is often above 2^63
+    low, high = _LAST_EXHAUSTIVE // 2, _LAST_EXHAUSTIVE  # halves of N: even numbers only
+    while bound(2.0 * high) >= target:
+        low, high = high, 2 * high
+        if 2 * high > _MOST:
+            raise OptionError(
+                f"target is {target:g}; no number of images up to {_MOST:.1e}, about the largest that "
+                "floating point holds, gets the bound below it"
+            )
+    while high - low > 1:
+        middle = (low + high) // 2
+        if float(middle) in (float(low), float(high)):
+            break  # doubles next to each other
+        low, high = (low, middle) if bound(2.0 * middle) < target else (middle, high)
+    found = int(2.0 * high)  # what the bound was taken of
+    if found <= _LAST_ODD and bound(float(found - 1)) < target:
+        found -= 1
+    return BoundThreshold(found, target, limit, float(bound(float(found))))

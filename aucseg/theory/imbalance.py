@@ -66,7 +66,7 @@ def imbalance(counts: ArrayLike) -> Imbalance:
         tau and the ratio of each class.
 
     Raises:
-        ValueError: for another shape, values that are no counts, or a class without a pixel.
+        OptionError: for another shape, values that are no counts, or a class without a pixel.
 
     Example:
         >>> imbalance([[4, 1], [4, 3]]).tau
@@ -101,7 +101,8 @@ def imbalance_range(
         The range.
 
     Raises:
-        ValueError: for values that contradict each other, or a class without a pixel or an image.
+        OptionError: for another shape, values that contradict each other, or a class without a pixel or an
+            image.
     """
     total = int(check_whole("num_images", num_images, 2, "one image has nothing to generalise from"))
     area = np.atleast_1d(check_whole("pixels", pixels, 0, "it counts pixels"))

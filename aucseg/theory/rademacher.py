@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import ndtri
 
-from aucseg.theory.checks import check_positive, check_whole
+from aucseg.theory.checks import check_confidence, check_positive, check_whole
 
 _BLOCK = 2**22
 
@@ -65,13 +65,13 @@ def linear_rademacher(
         The complexity, in units of score, with its interval.
 
     Raises:
-        ValueError: for features that are not finite numbers (n, d), or a value outside its range.
+        ValueError: for features that are not finite numbers (n, d).
+        OptionError: for a value outside its range.
     """
     x = _features(features)
     size = int(check_whole("draws", draws, 2, "an interval needs a spread"))
     check_positive("radius", radius)
-    if not 0 < confidence < 1:
-        raise ValueError(f"confidence must be in (0, 1), got {confidence}")
+    check_confidence(confidence)
     rng = np.random.default_rng(seed)
     tops = []
     step = max(1, _BLOCK // len(x))
@@ -97,7 +97,7 @@ def linear_rademacher_bound(features: ArrayLike, radius: float = 1.0) -> float:
         radius: :math:`\Lambda`, above 0.
 
     Raises:
-        ValueError: see :func:`linear_rademacher`.
+        ValueError, OptionError: see :func:`linear_rademacher`.
     """
     check_positive("radius", radius)
     x = _features(features)
@@ -115,7 +115,7 @@ def linear_log_covering(dimensions: int) -> Callable[[float], float]:
         dimensions: d, at least 1.
 
     Raises:
-        ValueError: for fewer dimensions than one.
+        OptionError: for fewer dimensions than one.
     """
     d = int(check_whole("dimensions", dimensions, 1, "a linear score has a weight"))
     return lambda radius: 0.0 if radius >= 1 else d * math.log1p(2 / radius)

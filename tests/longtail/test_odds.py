@@ -16,7 +16,7 @@ from aucseg.longtail.odds.exact import count_distribution, mean_product
 from aucseg.longtail.odds.model import wilson
 from aucseg.longtail.odds.simulate import simulate_missing
 from aucseg.longtail.statistics import ClassStatistics, load_statistics
-from aucseg.theory.batches import miss_probability, missing_distribution
+from aucseg.theory import miss_probability, missing_distribution
 
 
 def make(presence: np.ndarray, tail: tuple[int, ...] = ()) -> ClassStatistics:
@@ -236,7 +236,7 @@ def test_bad_bank(values: dict[str, object], message: str) -> None:
 
 def test_too_many_classes_for_inclusion_exclusion() -> None:
     with pytest.raises(ValueError, match="at most 20 classes, got 21"):
-        missing_distribution(np.ones((3, 21), bool), 2)
+        missing_distribution(np.eye(3, 21, dtype=bool), 2)
     wide = draw_matrix(0, 40, 24)
     odds = batch_odds(make(wide), 6, draws=500).all_present
     assert odds.method == "monte carlo"

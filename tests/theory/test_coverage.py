@@ -15,9 +15,9 @@ from aucseg.theory import (
     batch_sizes_of_set,
     coverage_probability,
     exact_batch_size,
+    missing_distribution,
     simulate_coverage,
 )
-from aucseg.theory.batches import absence_counts, miss_probability, missing_from_counts
 
 
 def draw_matrix(seed: int, images: int, classes: int) -> np.ndarray:
@@ -49,8 +49,7 @@ def test_exact_size_against_all_batches(
     delta = percent / 100 + 0.0033
     size = exact_batch_size(presence, delta, replacement=replacement)
     if size > 5:  # with replacement the list of batches grows too long to go through
-        counts = absence_counts(presence)
-        assert missing_from_counts(counts, size - 1, replacement=True)[0] < 1 - delta
+        assert coverage_probability(presence, size - 1, replacement=True) < 1 - delta
         return
     assert complete(presence, size, replacement) >= 1 - delta
     assert size == 1 or complete(presence, size - 1, replacement) < 1 - delta
@@ -60,7 +59,7 @@ def test_exact_size_against_all_batches(
 @given(seed=st.integers(0, 999), images=st.integers(2, 4), classes=st.integers(2, 3), size=st.integers(1, 3))
 def test_distribution_with_replacement(seed: int, images: int, classes: int, size: int) -> None:
     presence = draw_matrix(seed, images, classes)
-    found = [float(p) for p in missing_from_counts(absence_counts(presence), size, replacement=True)]
+    found = missing_distribution(presence, size, replacement=True)
     missing = [
         (~presence[list(batch)].any(0)).sum() for batch in itertools.product(range(images), repeat=size)
     ]
@@ -83,6 +82,16 @@ def test_probability_against_all_batches(
     assert found == pytest.approx(complete(presence, size, replacement), abs=1e-15)
 
 
+def test_classes_in_every_image_and_in_none() -> None:
+    """The first are never missing, however many they are; the second always."""
+    presence = np.zeros((4, 40), bool)
+    presence[:, 2:] = presence[1, 1] = True
+    found = missing_distribution(presence, 2)
+    assert found.shape == (41,)
+    assert found[:3] == pytest.approx([0, 0.5, 0.5])  # one image of four holds the second class
+    assert not found[3:].any()
+
+
 def test_probability_at_the_exact_size() -> None:
     presence = load_statistics("cityscapes").presence
     assert presence is not None
@@ -96,9 +105,8 @@ def test_probability_at_the_exact_size() -> None:
 def test_simulation_agrees_with_the_exact_size(replacement: bool) -> None:
     presence = draw_matrix(5, 40, 6)
     times = simulate_coverage(presence, draws=4000, seed=1, replacement=replacement)
-    counts = absence_counts(presence)
     for size in (5, 10, 20):
-        exact = float(missing_from_counts(counts, size, replacement=replacement)[0])
+        exact = coverage_probability(presence, size, replacement=replacement)
         assert times.probability(size) == pytest.approx(exact, abs=4 * np.sqrt(exact * (1 - exact) / 4000))
     found = times.batch_size(0.05)
     assert found.low <= exact_batch_size(presence, 0.05, replacement=replacement) <= found.high
@@ -173,5 +181,5 @@ def test_bad_input_is_refused_in_words() -> None:
         simulate_coverage(np.eye(2), draws=10).batch_size(0.01)
     with pytest.raises(ValueError, match="confidence must be"):
         CoverageTimes(np.arange(1, 100), 200, False).batch_size(0.5, confidence=1)
-    with pytest.raises(ValueError, match="batch_size must be from 0 to the 3 images"):
-        miss_probability(np.array([1]), 3, 4)
+    with pytest.raises(ValueError, match=r"shape \(images, classes\)"):
+        missing_distribution([1, 0], 1)

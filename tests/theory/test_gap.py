@@ -11,8 +11,7 @@ from sklearn.metrics import roc_auc_score
 
 from aucseg.cli.bound import read_gaps, write_gaps
 from aucseg.theory import GapDesign, GapRow, fit_gaps, measure_gaps
-from aucseg.theory.gap import RADIUS, _moments_of, pixel_auc, risk_quadratic
-from aucseg.theory.gap_design import draw_images
+from aucseg.theory.gap import RADIUS, class_moments, draw_images, pixel_auc, risk_quadratic
 from tests.repository import ROOT
 
 SMALL = GapDesign(sizes=(8, 32), bursts=(4, 16), test_images=4096, ranked_images=64)
@@ -33,7 +32,7 @@ def test_quadratic_risk_against_all_pairs() -> None:
             for c, d in itertools.permutations(range(3), 2)
         ]
     )
-    h, g = risk_quadratic(*_moments_of(pixels))
+    h, g = risk_quadratic(*class_moments(pixels))
     found = 1 + (np.einsum("ci,cij,cj->", weights, h, weights) - 2 * (g * weights).sum()) / 6
     assert found == pytest.approx(expected)
 
@@ -84,9 +83,9 @@ def test_largest_gap_against_random_scores() -> None:
     """No weights in the ball have a larger difference of the two risks than the one reported."""
     design = replace(SMALL, bursts=(16,), sizes=(8,))
     row = measure_gaps(design, [0])[0]
-    train = risk_quadratic(*_moments_of(draw_images(design, 16, 8, 0).pixels))
+    train = risk_quadratic(*class_moments(draw_images(design, 16, 8, 0).pixels))
     blocks = [draw_images(design, 16, 4096, 2**31 + 2).pixels]
-    test = risk_quadratic(*_moments_of(blocks[0]))
+    test = risk_quadratic(*class_moments(blocks[0]))
     rng = np.random.default_rng(0)
     weights = rng.normal(size=(5000, 3, 6))
     weights *= RADIUS / np.linalg.norm(weights, axis=2, keepdims=True)

@@ -12,7 +12,7 @@ from aucseg.longtail.odds.exact import count_distribution, mean_product
 from aucseg.longtail.odds.model import BankModel, BatchOdds, Chance, wilson
 from aucseg.longtail.odds.simulate import simulate_missing
 from aucseg.longtail.statistics import ClassStatistics
-from aucseg.theory.batches import MAX_CLASSES, miss_probability, missing_distribution
+from aucseg.theory import MAX_CLASSES, miss_probability, missing_distribution
 
 
 def batch_odds(

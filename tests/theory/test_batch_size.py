@@ -17,6 +17,7 @@ from aucseg.theory import (
     batch_sizes,
     batch_sizes_of_set,
     minimum_batch_size,
+    miss_probability,
     necessary_batch_size,
 )
 
@@ -76,8 +77,6 @@ def test_independent_classes_by_listing_all_batches(probabilities: list[float], 
         chance = np.where(batch, probabilities, 1 - np.array(probabilities)).prod()
         total += float(chance) if batch.any(0).all() else 0.0
     assert all_present_probability(probabilities, size) == pytest.approx(total, abs=1e-12)
-    found = all_present_probability(probabilities, size, method="inclusion_exclusion")
-    assert found == pytest.approx(total, abs=1e-12)
 
 
 @few
@@ -134,6 +133,26 @@ def test_independent_draws_by_exact_arithmetic(tenths: list[int], percent: int, 
         assert getattr(sizes, name) == next(b for b in itertools.count(1) if enough(b)), name
 
 
+@few
+@given(st.data())
+def test_miss_probability_by_whole_numbers(data: st.DataObject) -> None:
+    """To the ten digits that the smallest sizes rely on, and exact where nothing is left to chance."""
+    total = data.draw(st.sampled_from([1, 7, 2_975, 118_287]))
+    images = data.draw(st.lists(st.integers(0, total), min_size=1, max_size=4))
+    size = data.draw(st.integers(0, total))
+    expected = []
+    for n in images:  # the smaller of both as factors, so that the product is short
+        few, many = sorted((n, size))
+        parts = [(total - many - i, total - i) for i in range(min(few, 400))]
+        expected.append(math.prod((Fraction(max(a, 0), b) for a, b in parts), start=Fraction(1)))
+    found = miss_probability(images, total, size)
+    for value, n, chance in zip(found, images, expected, strict=True):
+        if min(n, size) <= 400:
+            assert value == pytest.approx(float(chance), rel=1e-10, abs=1e-300)
+        assert value == {0: 1.0, total: float(size == 0)}.get(n, value)
+    assert (miss_probability(images, total, 0) == 1).all()
+
+
 def test_a_batch_of_all_images_is_always_enough() -> None:
     assert batch_sizes_of_set([1, 1], 7, 1e-9).sufficient == 7
 
@@ -187,9 +206,7 @@ def test_other_bad_input_is_refused_in_words() -> None:
         batch_sizes_of_set([9, 1], 4, 0.01)
     with pytest.raises(ValueError, match="num_images is 1"):
         batch_sizes_of_set([1, 1], 1, 0.01)
-    with pytest.raises(ValueError, match="unknown method 'sum'"):
-        all_present_probability([0.5, 0.5], 2, method="sum")
-    with pytest.raises(ValueError, match="at most 20 classes, got 21"):
-        all_present_probability([0.5] * 21, 2, method="inclusion_exclusion")
     with pytest.raises(ValueError, match=r"shape \(classes,\)"):
         batch_sizes([[0.5, 0.5]], 0.01)
+    with pytest.raises(ValueError, match="batch_size must be from 0 to the 3 images"):
+        miss_probability([1], 3, 4)

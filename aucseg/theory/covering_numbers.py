@@ -1,4 +1,4 @@
-r"""Covering numbers of small classes, exactly, and what AUCSeg makes of them (Lemmas 5 and 6)."""
+r"""AUCSeg Definition 3, Lemmas 5 and 6: covering numbers of small classes, exactly, and their uses."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.integrate import quad
 from scipy.optimize import Bounds, LinearConstraint, milp, minimize_scalar
-from scipy.sparse import csr_array
 
+from aucseg.errors import OptionError
 from aucseg.theory.checks import check_positive, check_whole
 from aucseg.theory.decomposition import split_pairs
-from aucseg.theory.graphs import maximal_cliques
+from aucseg.theory.graphs import maximal_cliques, membership
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,8 @@ def covering_number(values: ArrayLike, radius: float) -> int:
         The number, from 1 to F.
 
     Raises:
-        ValueError: for another shape, values that are not finite, or a radius that is not above 0.
+        ValueError: for another shape or values that are not finite.
+        OptionError: for a radius that is not above 0.
 
     Example:
         >>> covering_number([[0.0], [0.5], [1.0]], 0.25)
@@ -76,12 +77,9 @@ def covering_number(values: ArrayLike, radius: float) -> int:
     apart = np.abs(vectors[:, None] - vectors[None]).max(2)
     near = (apart <= 2 * radius) & ~np.eye(len(vectors), dtype=bool)
     balls = maximal_cliques(near)
-    rows = np.concatenate([np.array(members, np.int64) for members in balls])
-    columns = np.repeat(np.arange(len(balls)), [len(members) for members in balls])
-    holds = csr_array((np.ones(len(rows)), (rows, columns)), shape=(len(vectors), len(balls)))
     solved = milp(
         np.ones(len(balls)),
-        constraints=LinearConstraint(holds, lb=1),
+        constraints=LinearConstraint(membership(balls, len(vectors)), lb=1),
         integrality=np.ones(len(balls)),
         bounds=Bounds(0, 1),
     )
@@ -117,7 +115,8 @@ def loss_contraction(
         Both covering numbers.
 
     Raises:
-        ValueError: for scores outside [0, 1], or what ``split_pairs`` refuses.
+        ValueError: for scores of another shape or outside [0, 1].
+        OptionError: for labels that have no pair inside an image, or what ``split_pairs`` refuses.
     """
     maps = np.asarray(scores, np.float64)
     if maps.ndim != 3 or not ((maps >= 0) & (maps <= 1)).all():
@@ -127,7 +126,7 @@ def loss_contraction(
     splits = [split_pairs(one, labels, positive, negative) for one in maps]
     rho = splits[0].rho_inner  # of the labels alone
     if rho == 0:
-        raise ValueError(f"no image holds both {positive} and {negative}: there is no pair inside an image")
+        raise OptionError(f"no image holds both {positive} and {negative}: there is no pair inside an image")
     score_radius = radius / (2 * mu * rho)
     compared = np.isin(np.asarray(labels), (positive, negative))
     return Contraction(
@@ -153,7 +152,8 @@ def dudley_bound(log_covering: Callable[[float], float], sample_size: int) -> Du
         The bound and its alpha. The integral is numeric, to about eight digits.
 
     Raises:
-        ValueError: for a sample below 1 or a negative logarithm.
+        ValueError: for a negative logarithm.
+        OptionError: for a sample below 1.
     """
     root_n = float(np.sqrt(check_whole("sample_size", sample_size, 1, "an empty sample has no mean")))
 
