@@ -18,7 +18,7 @@ from aucseg.functional.score_histogram import (
     check_bins,
     histogram_auc,
 )
-from aucseg.metrics.groups import check_groups, group_means
+from aucseg.metrics.iou import check_groups, group_means
 
 MULTICLASS = ("ovo", "ova")
 

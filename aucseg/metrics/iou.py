@@ -9,7 +9,8 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from aucseg.functional.checks import check_labels, check_logits_target, check_num_classes, class_index
-from aucseg.metrics.groups import check_groups, group_means
+
+GROUPS = ("head", "middle", "tail")
 
 
 class SegmentationIoU(Metric):
@@ -83,6 +84,10 @@ class SegmentationIoU(Metric):
         rows = class_index(target, k, self.ignore_index).flatten()
         # void becomes row k; predictions there are blanked first, since any label is allowed at them
         columns = class_index(preds.flatten().masked_fill(rows == k, 0), k, ignore_index=None, name="preds")
+        # Not torchmetrics' multiclass_confusion_matrix: the counts are the same and so is the time, but while
+        # torch.use_deterministic_algorithms is on (Lightning's deterministic=True) and on Apple's devices it
+        # compares every pixel with every cell at once, 1.7 TB for four images of 256 x 512 and 19 classes.
+        # bincount without weights is deterministic everywhere.
         cells = torch.bincount(rows * k + columns, minlength=k * (k + 1))
         self.confusion += cells[: k * k].view(k, k)
 
@@ -104,3 +109,47 @@ class SegmentationIoU(Metric):
             "pixel_accuracy": hits.sum() / target.sum(),
             **group_means(iou, self.groups, "mIoU"),
         }
+
+
+def check_groups(groups: Sequence[str] | None, num_classes: int) -> tuple[str, ...] | None:
+    """The groups as a tuple, if there is a known one for each class.
+
+    Args:
+        groups: ``"head"``, ``"middle"`` or ``"tail"`` for each class, or None for no groups.
+        num_classes: number of classes K.
+
+    Returns:
+        The same names, or None.
+
+    Raises:
+        ValueError: if the number of names is not K or one of them is unknown.
+    """
+    if groups is None:
+        return None
+    if len(groups) != num_classes:
+        raise ValueError(f"{len(groups)} groups for num_classes={num_classes}; give one for each")
+    unknown = sorted(set(groups) - set(GROUPS))
+    if unknown:
+        raise ValueError(f"unknown group {unknown[0]!r}; use one of {', '.join(GROUPS)}")
+    return tuple(groups)
+
+
+def group_means(values: Tensor, groups: Sequence[str] | None, name: str) -> dict[str, Tensor]:
+    """Mean of a figure over the classes of each group; classes where it is nan are passed over.
+
+    Args:
+        values: (K,), floating point.
+        groups: what ``check_groups`` returns.
+        name: of the figure.
+
+    Returns:
+        ``"<name>_head"``, ``"<name>_middle"`` and ``"<name>_tail"``, nan where nothing is left; empty without
+        groups.
+    """
+    if groups is None:
+        return {}
+    means = {}
+    for group in GROUPS:
+        member = torch.tensor([own == group for own in groups], device=values.device)
+        means[f"{name}_{group}"] = values[member].nanmean()
+    return means

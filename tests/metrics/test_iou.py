@@ -6,6 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, confusion_matrix, jaccard_score, recall_score
+from torchmetrics.functional.classification import multiclass_confusion_matrix
 
 from aucseg.metrics import SegmentationIoU
 
@@ -43,6 +44,36 @@ def test_equals_scikit_learn(seed, void, steps):
         member = [name == group for name in GROUPS]
         assert result[f"mIoU_{group}"].item() == pytest.approx(iou[member].mean())
     assert all(value.dtype == torch.float64 for value in result.values())
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    seed=st.integers(0, 10**6),
+    k=st.integers(2, 12),
+    void=st.sampled_from((0.0, 0.3, 1.0)),
+    ignore_index=st.sampled_from((255, 0, -1)),
+)
+def test_counts_are_those_of_torchmetrics(seed, k, void, ignore_index):
+    """Also where void is the label of a class, whose row then stays empty."""
+    preds, target = batch(seed, k, void=void)
+    target[target == 255] = ignore_index
+    metric = SegmentationIoU(k, ignore_index=ignore_index)
+    metric.update(preds, target)
+    expected = multiclass_confusion_matrix(preds, target, k, ignore_index=ignore_index)
+    assert torch.equal(metric.confusion, expected)
+
+
+def test_counting_takes_no_more_memory_where_algorithms_must_be_deterministic():
+    """One comparison of each pixel with each cell would take 1.7 TB here."""
+    preds, target = batch(3, 19, size=(4, 256, 512))
+    first, second = SegmentationIoU(19), SegmentationIoU(19)
+    first.update(preds, target)
+    try:
+        torch.use_deterministic_algorithms(True)
+        second.update(preds, target)
+    finally:
+        torch.use_deterministic_algorithms(False)
+    assert torch.equal(first.confusion, second.confusion)
 
 
 def test_absent_classes_are_nan_and_passed_over():
