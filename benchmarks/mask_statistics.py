@@ -36,9 +36,11 @@ from timing import quartiles, turns
 from aucseg.data.camvid import find_root
 from aucseg.data.gray_png import decode_gray_png
 from aucseg.data.reading import read_ids
+from aucseg.data.spec import ClassSpec
+from aucseg.data.threads import default_workers
 from aucseg.errors import DataError
-from aucseg.longtail import MaskSource, folder_masks, scan_masks, train_id_lookup
-from aucseg.longtail.label_counts import default_workers
+from aucseg.longtail import MaskFiles, count
+from aucseg.longtail.counter import folder_masks
 
 SIZE = (256, 256)
 SHAPES = 40
@@ -58,7 +60,7 @@ def draw_mask(seed: int, classes: int, size: tuple[int, int]) -> np.ndarray:
     return mask
 
 
-def write_masks(folder: Path, number: int, classes: int, size: tuple[int, int]) -> MaskSource:
+def write_masks(folder: Path, number: int, classes: int, size: tuple[int, int]) -> MaskFiles:
     """Write masks as PNG files and return them as a source."""
     folder.mkdir(parents=True)
     names = [f"{i:05d}" for i in range(number)]
@@ -67,12 +69,13 @@ def write_masks(folder: Path, number: int, classes: int, size: tuple[int, int]) 
     return folder_source(folder, number, classes)
 
 
-def folder_source(folder: Path, number: int, classes: int) -> MaskSource:
+def folder_source(folder: Path, number: int, classes: int) -> MaskFiles:
     """The first masks that :func:`write_masks` wrote to a folder."""
     names = [f"{i:05d}" for i in range(number)]
     places = [folder / f"{name}.png" for name in names]
     class_names = tuple(f"class {i}" for i in range(classes))
-    return MaskSource(names, places, partial(read_ids, table=None), train_id_lookup(classes), class_names)
+    spec = ClassSpec("generated", class_names, ((0, 0, 0),) * classes, ("head",) * classes)
+    return MaskFiles(spec, names, places, partial(read_ids, table=None))
 
 
 def throughput(repetitions: int, number: int) -> Iterator[Row]:
@@ -103,12 +106,12 @@ def throughput(repetitions: int, number: int) -> Iterator[Row]:
         candidates = {
             "decode": decode,
             "bincount of each mask": bincount,
-            "scan": lambda: scan_masks(source, workers=workers),
-            "scan with regions": lambda: scan_masks(source, workers=workers, regions=True),
+            "scan": lambda: count(source, workers=workers),
+            "scan with regions": lambda: count(source, workers=workers, regions=True),
         }
         if decode_gray_png(source.places[0]) is not None:
             candidates["decode by OpenCV"] = by_opencv
-            candidates["scan without OpenCV"] = lambda: scan_masks(by_pillow, workers=workers)
+            candidates["scan without OpenCV"] = lambda: count(by_pillow, workers=workers)
         pixels = sum(np.asarray(Image.open(place)).size for place in source.places)
         candidates, processor = clocked(candidates)
         times = turns(candidates, repetitions=repetitions, device="cpu")
@@ -137,7 +140,7 @@ def class_numbers(repetitions: int, number: int) -> Iterator[Row]:
     with tempfile.TemporaryDirectory() as folder:
         sources = {k: write_masks(Path(folder) / str(k), number, k, SIZE) for k in (19, 171)}
         candidates = {
-            f"{k} classes{', regions' if regions else ''}": partial(scan_masks, source, regions=regions)
+            f"{k} classes{', regions' if regions else ''}": partial(count, source, regions=regions)
             for regions in (False, True)
             for k, source in sources.items()
         }
@@ -186,12 +189,12 @@ def growth(numbers: tuple[int, ...]) -> Iterator[Row]:
 def scan_alone(folder: str, number: int, regions: bool) -> Any:
     """Scan once in this process: seconds of the processor, and MiB beyond what was there before."""
     source = folder_source(Path(folder), number, 19)
-    scan_masks(folder_source(Path(folder), min(64, number), 19), regions=regions)  # imports, threads, heap
+    count(folder_source(Path(folder), min(64, number), 19), regions=regions)  # imports, threads, heap
     start = time.process_time()
     if not measurable("cpu"):
-        scan_masks(source, regions=regions)
+        count(source, regions=regions)
         return time.process_time() - start, None
-    extra = extra_peak_bytes(lambda: scan_masks(source, regions=regions), "cpu")
+    extra = extra_peak_bytes(lambda: count(source, regions=regions), "cpu")
     return time.process_time() - start, extra / 2**20
 
 

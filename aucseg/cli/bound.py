@@ -12,9 +12,10 @@ import numpy as np
 import typer
 
 from aucseg import paths
-from aucseg.cli.bound_sources import Source, read_masks, read_source
+from aucseg.cli.bound_sources import BoundInput, read_masks, read_source
 from aucseg.cli.bound_tables import print_bound, print_fits
 from aucseg.errors import DataError, OptionError, file_errors
+from aucseg.longtail import Tally
 from aucseg.theory import (
     MAX_CLASSES,
     GapDesign,
@@ -60,23 +61,24 @@ def bound(
 ) -> None:
     """Degree of imbalance, batch sizes of Proposition 1 and the terms of Theorem 1 for a training set."""
     source = read_source(data, split)
-    occurring = np.flatnonzero(source.images > 0)
-    k = pixels or source.image_pixels
-    tau = _tau(source, occurring, k)
-    area = k or round(float(source.pixels.sum()) / source.num_images)
+    tally = source.tally
+    occurring = np.flatnonzero(tally.images > 0)
+    k = pixels or tally.max_image_pixels
+    tau = _tau(tally, occurring, k)
+    area = k or round(float(tally.pixels.sum()) / tally.num_images)
     constants = dict(zip(("cover_a", "cover_b", "cover_c"), cover, strict=True))
     constants |= {"lipschitz": lipschitz, "pixels": area}
     content: dict[str, Any] = {
-        "name": source.name,
+        "name": tally.name,
         "origin": source.origin,
-        "images": source.num_images,
+        "images": tally.num_images,
         "classes": len(occurring),
-        "absent": [source.names[c] for c in range(len(source.names)) if c not in occurring],
+        "absent": [tally.names[c] for c in range(tally.num_classes) if c not in occurring],
         "delta": delta,
         "tau": tau,
         "batch_sizes": _batch_sizes(source, occurring, delta, crop, draws, seed),
         "constants": constants,
-        "bound": _bounds(source.num_images, tau, len(occurring), delta, constants),
+        "bound": _bounds(tally.num_images, tau, len(occurring), delta, constants),
     }
     if as_json:
         typer.echo(json.dumps(content, indent=1))
@@ -153,34 +155,35 @@ def read_gaps(path: Path) -> list[GapRow]:
         ]
 
 
-def _tau(source: Source, occurring: np.ndarray, image_pixels: int | None) -> dict[str, Any]:
-    if source.counts is not None:
-        exact = imbalance(source.counts[:, occurring])
+def _tau(tally: Tally, occurring: np.ndarray, image_pixels: int | None) -> dict[str, Any]:
+    if tally.pixels_by_image is not None:
+        exact = imbalance(tally.pixels_by_image.toarray()[:, occurring])
         low = high = exact.tau
         worst = exact.worst
     else:
         span = imbalance_range(
-            source.pixels[occurring], source.images[occurring], source.num_images, image_pixels=image_pixels
+            tally.pixels[occurring], tally.images[occurring], tally.num_images, image_pixels=image_pixels
         )
         low, high, worst = span.low, span.high, span.worst
-    return {"low": low, "high": high, "class": source.names[occurring[worst]]}
+    return {"low": low, "high": high, "class": tally.names[occurring[worst]]}
 
 
 def _batch_sizes(
-    source: Source,
+    source: BoundInput,
     occurring: np.ndarray,
     delta: float,
     crop: tuple[int, int] | None,
     draws: int,
     seed: int,
 ) -> dict[str, Any]:
-    images = source.images[occurring]
+    tally = source.tally
+    images = tally.images[occurring]
     found: dict[str, Any] = {
-        "with_replacement": asdict(batch_sizes(images / source.num_images, delta)),
-        "without_replacement": asdict(batch_sizes_of_set(images, source.num_images, delta)),
+        "with_replacement": asdict(batch_sizes(images / tally.num_images, delta)),
+        "without_replacement": asdict(batch_sizes_of_set(images, tally.num_images, delta)),
     }
-    if source.presence is not None:
-        presence = source.presence[:, occurring]
+    if tally.presence is not None:
+        presence = tally.presence[:, occurring]
         for suffix, twice in (("", False), ("_with_replacement", True)):
             if (~presence.all(0)).sum() <= MAX_CLASSES:
                 found[f"exact{suffix}"] = exact_batch_size(presence, delta, replacement=twice)
@@ -193,19 +196,19 @@ def _batch_sizes(
     return found
 
 
-def _crop_shares(source: Source, occurring: np.ndarray, crop: tuple[int, int]) -> tuple[np.ndarray, str]:
+def _crop_shares(source: BoundInput, occurring: np.ndarray, crop: tuple[int, int]) -> tuple[np.ndarray, str]:
+    tally = source.tally
     if source.masks is not None:
-        root, split, table = source.masks
-        measured = crop_probabilities(read_masks(root, split, table), len(source.names), crop)
+        measured = crop_probabilities(read_masks(source.masks), tally.num_classes, crop)
         return measured[occurring], "measured on every place of the crop"
-    if source.image_size is None:
-        raise OptionError(f"the images of {source.name!r} differ in size: crops need a folder of masks")
-    pixels, images = source.pixels[occurring], source.images[occurring]
+    if tally.image_size is None:
+        raise OptionError(f"the images of {tally.name!r} differ in size: crops need a folder of masks")
+    pixels, images = tally.pixels[occurring], tally.images[occurring]
     hits = [
-        crop_hit_probability(source.image_size, crop, _object_size(area, source.image_size))
+        crop_hit_probability(tally.image_size, crop, _object_size(area, tally.image_size))
         for area in (pixels / images).tolist()
     ]
-    return crop_presence(images / source.num_images, hits), "one square object of the mean area, anywhere"
+    return crop_presence(images / tally.num_images, hits), "one square object of the mean area, anywhere"
 
 
 def _object_size(area: float, image: tuple[int, int]) -> tuple[int, int]:

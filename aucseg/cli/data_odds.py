@@ -10,16 +10,15 @@ from typing import Annotated
 import typer
 
 from aucseg.cli.odds_tables import print_odds, print_tail
-from aucseg.data.classes import read_classes
 from aucseg.data.layouts import detect, list_datasets, locate
 from aucseg.data.resolve import resolve_spec
-from aucseg.errors import DataError, OptionError, file_errors
-from aucseg.longtail import layout_masks, scan_masks
+from aucseg.errors import DataError, OptionError
+from aucseg.longtail import Tally, count
 from aucseg.longtail.bank_size import recommend_bank
+from aucseg.longtail.counter import folder_masks, layout_masks
 from aucseg.longtail.odds import BankModel, BatchOdds, batch_odds
 from aucseg.longtail.partitions import Partition, auto_partition, partition
-from aucseg.longtail.presence import load_counts, read_count_table, write_presence
-from aucseg.longtail.statistics import ClassStatistics, count_dataset, list_statistics, load_statistics
+from aucseg.longtail.statistics import list_statistics, load_statistics
 
 Target = Annotated[
     str,
@@ -110,18 +109,10 @@ def tail(
     print_tail(known, groups, size)
 
 
-def _statistics(data: str, split: str, table: Path | None, write: bool) -> ClassStatistics:
+def _statistics(data: str, split: str, table: Path | None, write: bool) -> Tally:
     """Statistics by name, of the streets, or of a folder."""
     if table is not None:
-        base = load_statistics(data)
-        counts = read_count_table(table, base.num_classes)
-        return replace(
-            base,
-            pixels=counts.pixels,
-            images=counts.images,
-            num_images=counts.num_images,
-            presence=counts.presence,
-        )
+        return Tally.read_table(table, load_statistics(data).spec)
     if not Path(data).exists():
         if data in list_statistics():
             return load_statistics(data)
@@ -129,8 +120,8 @@ def _statistics(data: str, split: str, table: Path | None, write: bool) -> Class
             from aucseg.streets import SyntheticStreets  # imports PyTorch
 
             streets = SyntheticStreets(_STREETS, size=(64, 128))
-            counts = count_dataset((streets[i] for i in range(_STREETS)), streets.spec.num_classes)
-            return replace(ClassStatistics.from_counts(counts, streets.spec), name="streets")
+            tally = count(streets)
+            return tally.with_spec(replace(streets.spec, name="streets"))
         if data not in list_datasets() or data == "folder":
             known = ", ".join(dict.fromkeys((*list_statistics(), "streets", *list_datasets()[:-1])))
             raise DataError(f"no data {data!r}", remedy=f"give a folder or one of {known}")
@@ -139,20 +130,17 @@ def _statistics(data: str, split: str, table: Path | None, write: bool) -> Class
         if write:
             raise DataError(f"{layout.name!r} keeps no counts", remedy="see `aucseg data prepare`")
         place = Path(data) if Path(data).exists() else locate(data)
-        return scan_masks(layout_masks(layout, place, split)).statistics(layout.spec)
+        return count(layout_masks(layout, place, split))
     named = not Path(data).exists()
     root = locate(data) if named else Path(data)
-    classes = read_classes(root)
-    counts = load_counts(root, split, classes)
+    kept = root / f"mask_counts_{split}.npz"
+    tally = count(folder_masks(root, split), file=kept, write=write)
     if write:
-        with file_errors(root, "cannot be written to"):
-            written = write_presence(root, split, classes, counts)
-        typer.echo(f"wrote {written}", err=True)
+        typer.echo(f"wrote {kept}", err=True)
     if named:
         from aucseg.data.layouts import open_dataset  # imports PyTorch
 
         spec = open_dataset(data, root, split).spec
     else:
         spec = resolve_spec(root, None)[1]
-    order = [[r.name for r in classes.classes].index(name) for name in spec.names]
-    return ClassStatistics.from_counts(counts.reorder(order), spec)
+    return tally.with_spec(spec)

@@ -14,14 +14,15 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemaini
 from aucseg import paths
 from aucseg.cli.data_sets import As, AsJson, Images, Masks, Workers, progress_bar, resolve_layout
 from aucseg.cli.stats_tables import print_stats, summarize
+from aucseg.data.class_stats import read_pixel_share, write_stats
 from aucseg.data.classes import read_classes
 from aucseg.data.layout import list_splits
 from aucseg.data.layouts import Layout, detect
 from aucseg.data.resolve import resolve_spec
 from aucseg.data.spec import ClassSpec, groups_by_pixel_share
-from aucseg.errors import DataError, file_errors
-from aucseg.longtail import MaskCounts, MaskSource, folder_masks, join, layout_masks, scan_masks
-from aucseg.longtail.label_counts import read_pixel_share, write_stats
+from aucseg.errors import DataError
+from aucseg.longtail import MaskFiles, Tally, count, join
+from aucseg.longtail.counter import folder_masks, layout_masks
 
 Target = Annotated[str, typer.Argument(metavar="PATH", help="A folder, or the name of a known data set.")]
 _LONG = 2000  # masks from which on a killed scan is worth going on with
@@ -59,15 +60,13 @@ def stats(
     # a split that is not there is asked for last, so that its error names those that are
     names = splits if whole else dict.fromkeys((*splits, split)) if write else (split,)
 
-    def scan(name: str) -> MaskCounts:
+    def scan(name: str) -> Tally:
         source = _source(root, name, spec, layout)
         return _scan(source, root, name, regions, workers, scheduler, partial)
 
     scanned = {name: scan(name) for name in names}
     if write:
-        with file_errors(root, "cannot be written to"):
-            written = _write(root, scanned, spec)
-        for file in written:
+        for file in _write(root, scanned):
             typer.echo(f"wrote {file}", err=True)
     counts = join(list(scanned.values())) if whole else scanned[split]
     if layout is not None:
@@ -77,14 +76,14 @@ def stats(
             spec = _grouped_by(scanned.get(base) or scan(base), spec)
     elif spec is None:
         spec = _named_groups(root, scanned.get("train"))
-    result = summarize(str(root), split, counts.statistics(spec), counts)
+    result = summarize(str(root), split, counts.with_spec(spec))
     if as_json:
         typer.echo(json.dumps(result, indent=1))
         return
     print_stats(result)
 
 
-def _source(root: Path, split: str, spec: ClassSpec | None, layout: Layout | None) -> MaskSource:
+def _source(root: Path, split: str, spec: ClassSpec | None, layout: Layout | None) -> MaskFiles:
     """The masks of a split, in the package's own layout or a published one."""
     if layout is None:
         return folder_masks(root, split, spec)
@@ -92,21 +91,21 @@ def _source(root: Path, split: str, spec: ClassSpec | None, layout: Layout | Non
 
 
 def _scan(
-    source: MaskSource,
+    source: MaskFiles,
     root: Path,
     split: str,
     regions: bool,
     workers: int | None,
     scheduler: str | None,
     partial: Path | None,
-) -> MaskCounts:
+) -> Tally:
     """Scan with a progress bar on standard error."""
     key = hashlib.sha256(f"{root.resolve()}\n{split}\n{regions}".encode()).hexdigest()[:16]
     folder = paths.runs() / "scans" if partial is None and len(source) >= _LONG else partial
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with progress_bar(*columns) as bar:
         task = bar.add_task(f"{split} masks", total=len(source))
-        return scan_masks(
+        return count(
             source,
             regions=regions,
             scheduler=scheduler,
@@ -116,17 +115,13 @@ def _scan(
         )
 
 
-def _write(root: Path, scanned: dict[str, MaskCounts], spec: ClassSpec | None) -> list[Path]:
+def _write(root: Path, scanned: dict[str, Tally]) -> list[Path]:
     table = read_classes(root)
-    order = list(range(len(table.classes)))
-    if spec is not None:
-        order = [spec.names.index(row.name) for row in table.classes]
-    counts = {split: scanned[split].label_counts().reorder(order) for split in list_splits(root)}
-    files = [write_stats(root, table, counts)]
+    files = [write_stats(root, table, {split: scanned[split] for split in list_splits(root)})]
     return files + [counted.save(root / f"mask_counts_{split}.npz") for split, counted in scanned.items()]
 
 
-def _named_groups(root: Path, train: MaskCounts | None) -> ClassSpec:
+def _named_groups(root: Path, train: Tally | None) -> ClassSpec:
     """The label set of a folder. Groups that follow from the training masks come from this very scan."""
     table = read_classes(root)
     if train is None or table.groups() is not None or read_pixel_share(root, table) is not None:
@@ -135,9 +130,8 @@ def _named_groups(root: Path, train: MaskCounts | None) -> ClassSpec:
     return _grouped_by(train, ClassSpec(root.resolve().name, names, colors, ("middle",) * len(names)))
 
 
-def _grouped_by(counted: MaskCounts, spec: ClassSpec) -> ClassSpec:
+def _grouped_by(counted: Tally, spec: ClassSpec) -> ClassSpec:
     """A label set with the groups that follow from counted masks."""
-    counts = counted.label_counts()
-    shares = tuple(float(share) for share in counts.pixel_share)
-    images = tuple(float(share) for share in counts.image_share)
+    shares = tuple(float(share) for share in counted.pixel_share)
+    images = tuple(float(share) for share in counted.image_share)
     return replace(spec, groups=groups_by_pixel_share(shares), pixel_share=shares, image_share=images)

@@ -23,8 +23,9 @@ def print_report(report: VerifyReport) -> None:
         title=escape(f"{report.root} ({report.layout})"),
     )
     for split, items in report.splits.items():
-        count = report.counts.get(split)
-        pixels = (f"{int(count.pixels.sum()):,}", f"{count.void:,}") if count else ("", "")
+        pixels = ("", "")
+        if split in report.pixels:
+            pixels = (f"{int(report.pixels[split].sum()):,}", f"{report.void[split]:,}")
         problems = sum(p.split == split for p in report.problems)
         table.add_row(split, str(items), str(problems), *pixels)
     console.print(table)

@@ -11,10 +11,10 @@ from rich.table import Table
 from aucseg.longtail.bank_size import BankSize
 from aucseg.longtail.odds import BatchOdds
 from aucseg.longtail.partitions import Partition
-from aucseg.longtail.statistics import ClassStatistics
+from aucseg.longtail.tally import Tally
 
 
-def print_odds(known: ClassStatistics, found: Sequence[tuple[str, BatchOdds]], absent: Sequence[str]) -> None:
+def print_odds(known: Tally, found: Sequence[tuple[str, BatchOdds]], absent: Sequence[str]) -> None:
     """Print the odds of some batch sizes, a row for each group of classes, with and without the bank."""
     title = f"{known.name}: {known.num_images} images, {known.num_classes} classes, {len(known.tail)} tail"
     columns = ("batch size", "classes", "bank", "missing on average", "none missing", "from", "to", "method")
@@ -45,7 +45,7 @@ def print_odds(known: ClassStatistics, found: Sequence[tuple[str, BatchOdds]], a
         console.print(f"left out, in no image: {name}", style="yellow", markup=False)
 
 
-def print_tail(known: ClassStatistics, groups: Partition, size: BankSize) -> None:
+def print_tail(known: Tally, groups: Partition, size: BankSize) -> None:
     """Print a partition with its reasons, rarest last, and the size of the bank."""
     table = Table("class", "group", "% of images", "why", title=escape(f"{known.name} by {groups.source}"))
     for i in sorted(range(known.num_classes), key=lambda i: -known.pixel_share[i]):

@@ -11,30 +11,28 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from aucseg.longtail import MaskCounts, class_table, group_table, imbalance_table
-from aucseg.longtail.statistics import ClassStatistics
+from aucseg.longtail import Tally, class_table, group_table, imbalance_table
 
 
-def summarize(root: str, split: str, statistics: ClassStatistics, counts: MaskCounts) -> dict[str, Any]:
+def summarize(root: str, split: str, tally: Tally) -> dict[str, Any]:
     """The long tail of a split in plain types, classes in the order of their train ids.
 
     Args:
         root: the folder.
         split: the split counted.
-        statistics: names, groups and counts.
-        counts: the scan that they came from.
+        tally: what was counted.
     """
-    classes = class_table(statistics, counts).sort_values("id").drop(columns="id")
-    imbalance = imbalance_table(statistics, counts)
+    classes = class_table(tally).sort_values("id").drop(columns="id")
+    imbalance = imbalance_table(tally)
     factor = float(imbalance["imbalance_factor"][0])
     return {
         "root": root,
         "split": split,
-        "images": counts.num_images,
-        "void_pixels": int(counts.image_void.sum()),
+        "images": tally.num_images,
+        "void_pixels": tally.void,
         "imbalance": factor if math.isfinite(factor) else None,
         "classes": _plain(classes.rename(columns={"class": "name"})),
-        "groups": _plain(group_table(statistics, counts)),
+        "groups": _plain(group_table(tally)),
         "imbalance_factors": _plain(imbalance),
     }
 

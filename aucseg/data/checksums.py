@@ -12,8 +12,8 @@ import numpy as np
 from aucseg.data.files import Row, read_rows
 from aucseg.data.layout import image_path, mask_path, read_split
 from aucseg.data.reading import read_ids, read_image
+from aucseg.data.threads import default_workers
 from aucseg.errors import DataError
-from aucseg.longtail.label_counts import default_workers
 
 # The image means were taken from JPEG copies (quality 92) of the published PNG files.
 MEAN_TOLERANCE = 1.0

@@ -18,8 +18,7 @@ from torchvision.transforms.v2 import functional as F
 from aucseg.data.fingerprint import fingerprint_files
 from aucseg.data.reading import check_same_size, check_size, read_image, to_train_ids
 from aucseg.data.spec import ClassSpec
-from aucseg.data.threads import bounded_map
-from aucseg.longtail.label_counts import LabelCounts, default_workers, sum_histograms
+from aucseg.data.threads import default_workers
 
 ImageAndMask = tuple[tv_tensors.Image, tv_tensors.Mask]
 
@@ -110,22 +109,6 @@ class ImageMaskDataset(Dataset[ImageAndMask]):
         mask = torch.from_numpy(to_train_ids(self.read_ids(path), self.lookup, path))
         return tv_tensors.Mask(mask if self.size is None else _resize_mask(mask, self.size))
 
-    def count(self, *, workers: int | None = None) -> LabelCounts:
-        """One pass over the masks as their files are: pixels of each class, and which image holds which.
-
-        Args:
-            workers: threads that read; the processor count up to 8 if None.
-
-        Raises:
-            DataError: for the first mask that is missing or wrong.
-        """
-
-        def one(path: Path) -> np.ndarray:
-            return np.bincount(to_train_ids(self.read_ids(path), self.lookup, path).ravel(), minlength=256)
-
-        masks = (mask for _, mask in self.files)
-        return sum_histograms(bounded_map(one, masks, workers=workers), self.spec.num_classes)
-
     def fingerprint(self) -> str:
         """Hex sha256 of the content: class names, labels, item names and the bytes of every file.
 
@@ -172,6 +155,7 @@ class CachedDataset(Dataset[Any]):
         self.keep = keep
         self.spec: ClassSpec = dataset.spec
         self.names: tuple[str, ...] = tuple(dataset.names[:count])
+        self.size: tuple[int, int] | None = dataset.size
         self._items: dict[int, Any] = {}
 
     def __len__(self) -> int:

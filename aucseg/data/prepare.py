@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from aucseg.data.class_stats import write_stats
 from aucseg.data.classes import read_classes
 from aucseg.data.files import write_file, write_rows, write_text
 from aucseg.data.layout import list_splits
@@ -23,7 +24,7 @@ from aucseg.data.reading import check_same_size, check_size, read_image, to_trai
 from aucseg.data.spec import ClassSpec, groups_by_pixel_share
 from aucseg.data.threads import bounded_map
 from aucseg.errors import DataError
-from aucseg.longtail.label_counts import count_labels, write_stats
+from aucseg.longtail.counter import count, folder_masks
 
 NOTE = "prepared.json"
 _JPEG_QUALITY = 95
@@ -213,7 +214,7 @@ def _count(out: Path, layout: Layout, workers: int | None) -> None:
     if not splits:
         return
     table = read_classes(out)
-    counts = {split: count_labels(out, split, table, workers=workers) for split in splits}
+    counts = {split: count(folder_masks(out, split), workers=workers) for split in splits}
     if not layout.grouped:
         share = counts["train" if "train" in counts else splits[0]].pixel_share
         _write_classes(out, layout.spec, groups_by_pixel_share([float(s) for s in share]))

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from aucseg.longtail.label_counts import LabelCounts
+import numpy as np
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,8 @@ class VerifyReport:
         warnings: things to know that stop nothing.
         duplicates: images with the same pixels in more than one split, as ``"split/NAME"``.
         sizes: number of images for each (height, width).
-        counts: labels of each split's readable masks.
+        pixels: pixels of each class in each split's readable masks, (K,) int64.
+        void: void pixels of each split's readable masks.
     """
 
     root: Path
@@ -43,7 +44,8 @@ class VerifyReport:
     warnings: list[str] = field(default_factory=list)
     duplicates: list[tuple[str, ...]] = field(default_factory=list)
     sizes: dict[tuple[int, int], int] = field(default_factory=dict)
-    counts: dict[str, LabelCounts] = field(default_factory=dict)
+    pixels: dict[str, np.ndarray] = field(default_factory=dict)
+    void: dict[str, int] = field(default_factory=dict)
 
     @property
     def ok(self) -> bool:
@@ -63,9 +65,9 @@ class VerifyReport:
             "sizes": {f"{h}x{w}": n for (h, w), n in self.sizes.items()},
             "labels": {
                 split: {
-                    "pixels": dict(zip(self.class_names, c.pixels.tolist(), strict=True)),
-                    "void": c.void,
+                    "pixels": dict(zip(self.class_names, pixels.tolist(), strict=True)),
+                    "void": self.void[split],
                 }
-                for split, c in self.counts.items()
+                for split, pixels in self.pixels.items()
             },
         }

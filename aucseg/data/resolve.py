@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from aucseg.data.class_stats import read_pixel_share
 from aucseg.data.classes import ClassTable, read_classes
 from aucseg.data.layout import list_splits
 from aucseg.data.spec import ClassSpec, groups_by_pixel_share
 from aucseg.errors import DataError
-from aucseg.longtail.label_counts import count_labels, read_pixel_share
+from aucseg.longtail.counter import count, folder_masks
 
 
 def resolve_spec(root: Path, spec: ClassSpec | None) -> tuple[ClassTable | None, ClassSpec]:
@@ -38,7 +39,7 @@ def resolve_spec(root: Path, spec: ClassSpec | None) -> tuple[ClassTable | None,
                     file=table.file,
                     remedy="add the column group with head, middle or tail for each class",
                 )
-            counts = count_labels(root, "train", table)
+            counts = count(folder_masks(root, "train"))
             shares = tuple(float(s) for s in counts.pixel_share)
             images = tuple(float(s) for s in counts.image_share)
         groups = groups_by_pixel_share(shares)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
-from aucseg.longtail.label_counts import default_workers
-
 T = TypeVar("T")
 R = TypeVar("R")
+
+
+def default_workers() -> int:
+    """Threads for reading files: the processor count, at most 8."""
+    return min(8, os.cpu_count() or 1)
 
 
 def bounded_map(

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from aucseg.data.classes import ClassTable, read_classes
+from aucseg.data.class_stats import read_pixel_share
+from aucseg.data.classes import VOID, ClassTable, read_classes
 from aucseg.data.item_check import CheckedItem, Subject, as_problem, check_item
 from aucseg.data.layout import list_splits
 from aucseg.data.layouts import Layout, detect
@@ -20,7 +21,6 @@ from aucseg.data.report import VerifyReport
 from aucseg.data.spec import ClassSpec
 from aucseg.data.threads import bounded_map
 from aucseg.errors import DataError
-from aucseg.longtail.label_counts import read_pixel_share, sum_histograms
 
 _NAMED = 5
 
@@ -81,15 +81,16 @@ def verify(
             if result.image_hash is not None:
                 seen[result.image_hash].append((split, item))
         if report.class_names:
-            histograms = (i.histogram() for i in results if i.labels is not None)
-            report.counts[split] = sum_histograms(histograms, len(report.class_names))
+            total = sum((i.histogram() for i in results), np.zeros(256, np.int64))
+            report.pixels[split] = total[: len(report.class_names)]
+            report.void[split] = int(total[VOID])
         report.warnings += listing.warnings
     report.sizes = dict(sizes.most_common())
     report.duplicates = [
         tuple(f"{split}/{item.name}" for split, item in group) for group in seen.values() if _leaks(group)
     ]
-    if "train" in report.counts:
-        absent = [report.class_names[k] for k in np.flatnonzero(report.counts["train"].pixels == 0)]
+    if "train" in report.pixels:
+        absent = [report.class_names[k] for k in np.flatnonzero(report.pixels["train"] == 0)]
         if len(absent) > _NAMED:
             named = ", ".join(map(repr, absent[:_NAMED]))
             report.warnings.append(f"{len(absent)} classes have no pixel in train: {named} and others")

@@ -6,8 +6,7 @@ import numpy as np
 import pandas as pd
 
 from aucseg.experiments.published import PublishedError, published_table
-from aucseg.longtail import pearson
-from aucseg.longtail.statistics import ClassStatistics, load_statistics
+from aucseg.longtail import Tally, load_statistics, pearson
 from aucseg.training import Record
 
 
@@ -36,7 +35,7 @@ def class_results(record: Record) -> pd.DataFrame:
     )
 
 
-def frequency_results(statistics: ClassStatistics, record: Record) -> pd.DataFrame:
+def frequency_results(statistics: Tally, record: Record) -> pd.DataFrame:
     """Frequency and result of each class, most pixels first: Figure 4 of Region Rebalance.
 
     Args:
@@ -66,7 +65,7 @@ def frequency_results(statistics: ClassStatistics, record: Record) -> pd.DataFra
     )
 
 
-def frequency_correlation(statistics: ClassStatistics, record: Record) -> pd.DataFrame:
+def frequency_correlation(statistics: Tally, record: Record) -> pd.DataFrame:
     """Pearson's correlation of frequency and result over the classes: Table 2 of Region Rebalance.
 
     Args:
@@ -92,7 +91,7 @@ def frequency_correlation(statistics: ClassStatistics, record: Record) -> pd.Dat
     return pd.DataFrame(rows, columns=["unit", "metric", "pearson_percent", "pearson_percent_log"])
 
 
-def class_change(statistics: ClassStatistics, before: Record, after: Record) -> pd.DataFrame:
+def class_change(statistics: Tally, before: Record, after: Record) -> pd.DataFrame:
     """Change of IoU and accuracy of each class between two runs, most pixels first.
 
     Region Rebalance Eqs. 4 and 5, Figures 3 and 6.

@@ -1,11 +1,13 @@
-"""The anatomy of a long tail: one pass over the masks of a data set, and what the papers derive from it.
+"""The anatomy of a long tail: one counter of masks, and what the papers derive from its tally.
 
+- `tally`: what is counted, pixels and regions of each class in each image, or the sums alone
+- `counter`: the one counter of masks, in threads or on a Dask cluster, going on where it was killed
 - `runs`: a label map as runs of equal labels; histogram and connected regions from them
-- `source`: which masks, and how they are decoded
-- `chunk`, `scan`: the pass itself, in tasks on a Dask cluster, going on where it was killed
-- `counts`: what the pass leaves, pixels and regions of each class in each image
+- `statistics`: the published tallies of Cityscapes, ADE20K and COCO-Stuff
 - `measures`: imbalance factors, r_m of AUCSeg Eq. 43, Lorenz curve and Gini index, correlation
 - `tables`: AUCSeg Tables 5 to 11 and 17, Figure 5 of Region Rebalance, as tidy frames
+- `partitions`: which classes are the tail, and why
+- `odds`, `bank_size`: what a batch misses (Proposition 1), and what a bank takes
 """
 
 from __future__ import annotations
@@ -15,8 +17,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from aucseg.longtail.bank_size import BankSize, ClassStore, recommend_bank
-    from aucseg.longtail.counts import MaskCounts, join
-    from aucseg.longtail.label_counts import LabelCounts
+    from aucseg.longtail.counter import CountError, HasMasks, MaskFiles, count
     from aucseg.longtail.measures import (
         gini,
         group_members,
@@ -34,16 +35,7 @@ if TYPE_CHECKING:
         partition,
         threshold_ranges,
     )
-    from aucseg.longtail.scan import ScanError, scan_masks
-    from aucseg.longtail.source import (
-        MaskSource,
-        dataset_masks,
-        file_state,
-        folder_masks,
-        layout_masks,
-        train_id_lookup,
-    )
-    from aucseg.longtail.statistics import ClassStatistics, count_dataset, list_statistics, load_statistics
+    from aucseg.longtail.statistics import list_statistics, load_statistics
     from aucseg.longtail.tables import (
         class_table,
         co_occurrence_table,
@@ -53,29 +45,26 @@ if TYPE_CHECKING:
         share_table,
     )
     from aucseg.longtail.tail_choice import choose_tail, list_tails
+    from aucseg.longtail.tally import Tally, join
 
 __all__ = [
     "BankModel",
     "BankSize",
     "BatchOdds",
     "Chance",
-    "ClassStatistics",
     "ClassStore",
-    "LabelCounts",
-    "MaskCounts",
-    "MaskSource",
+    "CountError",
+    "HasMasks",
+    "MaskFiles",
     "Partition",
-    "ScanError",
+    "Tally",
     "auto_partition",
     "auto_thresholds",
     "batch_odds",
     "choose_tail",
     "class_table",
     "co_occurrence_table",
-    "count_dataset",
-    "dataset_masks",
-    "file_state",
-    "folder_masks",
+    "count",
     "gini",
     "group_members",
     "group_table",
@@ -84,7 +73,6 @@ __all__ = [
     "imbalance_factor",
     "imbalance_table",
     "join",
-    "layout_masks",
     "list_statistics",
     "list_tails",
     "load_statistics",
@@ -93,26 +81,22 @@ __all__ = [
     "pearson",
     "pixels_where_present",
     "recommend_bank",
-    "scan_masks",
     "share_table",
     "stored_after",
     "threshold_ranges",
-    "train_id_lookup",
 ]
 
 _HOMES = {
     "bank_size": "BankSize ClassStore recommend_bank",
-    "counts": "MaskCounts join",
-    "label_counts": "LabelCounts",
+    "counter": "CountError HasMasks MaskFiles count",
     "measures": "gini group_members head_to_rest_ratio imbalance_factor lorenz_curve pearson "
     "pixels_where_present",
     "odds": "BankModel BatchOdds Chance batch_odds stored_after",
     "partitions": "Partition auto_partition auto_thresholds partition threshold_ranges",
-    "scan": "ScanError scan_masks",
-    "source": "MaskSource dataset_masks file_state folder_masks layout_masks train_id_lookup",
-    "statistics": "ClassStatistics count_dataset list_statistics load_statistics",
+    "statistics": "list_statistics load_statistics",
     "tables": "class_table co_occurrence_table group_table image_table imbalance_table share_table",
     "tail_choice": "choose_tail list_tails",
+    "tally": "Tally join",
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
 

@@ -10,7 +10,7 @@ from typing import Any
 from aucseg.errors import OptionError
 from aucseg.longtail.odds.exact import count_distribution
 from aucseg.longtail.odds.model import BankModel
-from aucseg.longtail.statistics import ClassStatistics
+from aucseg.longtail.tally import Tally
 
 PAPER_MEMORY_SIZE = 5
 """S_M that AUCSeg finds best on ADE20K (Table 20: overall 49.20 at 5, at most 49.09 at other sizes)."""
@@ -61,7 +61,7 @@ class BankSize:
 
 
 def recommend_bank(
-    statistics: ClassStatistics,
+    tally: Tally,
     image_size: tuple[int, int],
     *,
     batch_size: int,
@@ -82,7 +82,7 @@ def recommend_bank(
     often an object is pasted before it is replaced does not depend on it. A budget lowers it.
 
     Args:
-        statistics: of the training set.
+        tally: of the training set.
         image_size: height and width of a training crop in pixels.
         batch_size: images in a step.
         bank: sample ratio, scope and tail classes; only for how often objects are pasted.
@@ -105,18 +105,18 @@ def recommend_bank(
         )
     if memory_size is not None and memory_size < 1:
         raise OptionError(f"memory_size is at least 1, got {memory_size}; without a bank there is no size")
-    tail = statistics.tail if bank.tail is None else bank.tail
+    tail = tally.tail if bank.tail is None else bank.tail
     if not tail:
-        raise OptionError(f"{statistics.name!r} has no tail class; choose some, see choose_tail")
+        raise OptionError(f"{tally.name!r} has no tail class; choose some, see choose_tail")
     for c in tail:
-        if not statistics.images[c]:
-            raise OptionError(f"class {statistics.names[c]!r} is in no image: leave it out of the tail")
+        if not tally.images[c]:
+            raise OptionError(f"class {tally.names[c]!r} is in no image: leave it out of the tail")
     pixel = 3 * value_bytes + 1
     area = height * width
 
     def store(size: int) -> tuple[ClassStore, ...]:
         return tuple(
-            _class_store(statistics, c, size, tail, bank, batch_size, area, box_fill, pixel) for c in tail
+            _class_store(tally, c, size, tail, bank, batch_size, area, box_fill, pixel) for c in tail
         )
 
     wanted = PAPER_MEMORY_SIZE if memory_size is None else memory_size
@@ -135,7 +135,7 @@ def recommend_bank(
 
 
 def _class_store(
-    statistics: ClassStatistics,
+    tally: Tally,
     c: int,
     size: int,
     tail: Sequence[int],
@@ -145,13 +145,13 @@ def _class_store(
     box_fill: float,
     pixel: int,
 ) -> ClassStore:
-    objects = min(size, int(statistics.images[c]))
-    pixels = float(statistics.area_share[c]) * area
+    objects = min(size, int(tally.images[c]))
+    pixels = float(tally.area_share[c]) * area
     box = min(pixels / box_fill, area)
-    arrivals = batch_size * float(statistics.image_share[c])
-    pastes = _pastes(statistics, c, tail, bank, batch_size)
+    arrivals = batch_size * float(tally.image_share[c])
+    pastes = _pastes(tally, c, tail, bank, batch_size)
     return ClassStore(
-        statistics.names[c],
+        tally.names[c],
         objects,
         pixels,
         math.ceil(objects * box * pixel),
@@ -160,11 +160,9 @@ def _class_store(
     )
 
 
-def _pastes(
-    statistics: ClassStatistics, c: int, tail: Sequence[int], bank: BankModel, batch_size: int
-) -> float:
+def _pastes(tally: Tally, c: int, tail: Sequence[int], bank: BankModel, batch_size: int) -> float:
     """Mean pastes of a class in a step if classes occur independently of each other."""
-    missing = 1 - statistics.image_share
+    missing = 1 - tally.image_share
     if bank.scope == "batch":
         missing = missing**batch_size
     beside = count_distribution([float(missing[t]) for t in tail if t != c])

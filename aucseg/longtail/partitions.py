@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from aucseg.data.spec import GROUPS, classes_of_group, groups_by_pixel_share
 from aucseg.errors import OptionError, did_you_mean
-from aucseg.longtail.statistics import ClassStatistics, list_statistics, load_statistics
+from aucseg.longtail.statistics import list_statistics, load_statistics
+from aucseg.longtail.tally import Tally
 
 
 @dataclass(frozen=True)
@@ -144,7 +145,7 @@ def partition(name: str) -> Partition:
     return Partition(f"AUCSeg, Table {table}", known.names, known.groups, reasons)
 
 
-def threshold_ranges(statistics: ClassStatistics) -> dict[str, tuple[float, float]]:
+def threshold_ranges(tally: Tally) -> dict[str, tuple[float, float]]:
     """Which thresholds on the pixel share reproduce the groups of a data set.
 
     Returns:
@@ -152,8 +153,7 @@ def threshold_ranges(statistics: ClassStatistics) -> dict[str, tuple[float, floa
         above >= up to, if the groups do not follow the pixel share.
     """
     shares = {
-        g: [float(s) for s, h in zip(statistics.pixel_share, statistics.groups, strict=True) if h == g]
-        for g in GROUPS
+        g: [float(s) for s, h in zip(tally.pixel_share, tally.groups, strict=True) if h == g] for g in GROUPS
     }
     below, above = shares["tail"], shares["head"]
     middle = shares["middle"]

@@ -25,7 +25,7 @@ from aucseg.data import (
 )
 from aucseg.data.spec import ClassSpec
 from aucseg.errors import OptionError
-from aucseg.longtail import choose_tail, count_dataset
+from aucseg.longtail import choose_tail, count
 from aucseg.streets import WORLDS, SyntheticStreets
 from aucseg.training.config import RunConfig
 from aucseg.training.sections import ConfigError, DataConfig
@@ -113,7 +113,9 @@ class SegmentationDataModule(LightningDataModule):
     @cached_property
     def presence(self) -> np.ndarray:
         """Which training image holds which class, (N, K) bool; reads every training mask."""
-        return count_dataset(self.train_set, self.spec.num_classes).presence
+        presence = count(self.train_set).presence
+        assert presence is not None  # it was counted image by image
+        return presence
 
     def describe(self) -> dict[str, Any]:
         """What a record says about the data."""

@@ -94,7 +94,7 @@ def test_all_defects_at_once(tmp_path: Path) -> None:
     assert sum("link" in what for what in found.values()) == 2
     assert len(report.problems) == len(DEFECTS)
     # the good item is counted
-    assert report.counts["train"].pixels[0] > 0
+    assert report.pixels["train"][0] > 0
 
 
 def test_names_that_differ_in_case(tmp_path: Path) -> None:

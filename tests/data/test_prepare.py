@@ -15,6 +15,7 @@ from aucseg.data.layouts.patterns import own_layout
 from aucseg.data.prepare import prepare
 from aucseg.data.verify import verify
 from aucseg.errors import DataError
+from aucseg.longtail import count
 from tests.data.layouts.test_layouts import PATTERNS, folder
 from tests.data.layouts.writers import EXPECTED, WRITERS, label, stripes
 
@@ -53,7 +54,7 @@ def test_groups_are_published_or_counted(name: str, tmp_path: Path) -> None:
     if name == "cityscapes":
         assert spec == find_layout(name).spec
         return
-    counts = open_dataset(name, root, EXPECTED[name][0]).count()
+    counts = count(open_dataset(name, root, EXPECTED[name][0]))
     assert spec.groups == groups_by_pixel_share([float(s) for s in counts.pixel_share])
     assert spec.name == find_layout(name).spec.name
 

@@ -7,13 +7,15 @@ import pytest
 
 from aucseg.longtail.bank_size import PAPER_MEMORY_SIZE, recommend_bank
 from aucseg.longtail.odds import BankModel
-from aucseg.longtail.statistics import ClassStatistics, load_statistics
+from aucseg.longtail.statistics import load_statistics
+from aucseg.longtail.tally import Tally
+from tests.longtail.tallies import sums
 
 
-def known(pixels: list[int], images: list[int], num_images: int) -> ClassStatistics:
+def known(pixels: list[int], images: list[int], num_images: int) -> Tally:
     names = tuple(f"c{i}" for i in range(len(pixels)))
     groups = ("head", *["tail"] * (len(pixels) - 1))
-    return ClassStatistics("tiny", names, groups, np.array(pixels), np.array(images), num_images)
+    return sums(names, groups, pixels, images, num_images)
 
 
 def test_by_hand() -> None:

@@ -10,11 +10,10 @@ import pytest
 from PIL import Image
 
 from aucseg.cli import data_stats
-from aucseg.data.classes import read_classes
 from aucseg.data.layouts import find_layout, open_dataset
 from aucseg.data.resolve import resolve_spec
-from aucseg.longtail import MaskCounts, dataset_masks, folder_masks, layout_masks, scan_masks
-from aucseg.longtail.label_counts import count_labels
+from aucseg.longtail import Tally, count
+from aucseg.longtail.counter import folder_masks, layout_masks
 from tests.command import Result, aucseg
 from tests.data.layouts.writers import EXPECTED, HEIGHT, WIDTH, WRITERS
 
@@ -30,7 +29,7 @@ def run(*words: object) -> Result:
 
 
 def test_regions_and_factors(tiny_camvid: Path) -> None:
-    counts = scan_masks(folder_masks(tiny_camvid, "train"), regions=True)
+    counts = count(folder_masks(tiny_camvid, "train"), regions=True)
     found = json.loads(run(tiny_camvid, "--regions", "--json").stdout)
     assert [c["regions"] for c in found["classes"]] == counts.regions.tolist()
     assert [c["images"] for c in found["classes"]] == counts.images.tolist()
@@ -44,8 +43,7 @@ def test_regions_and_factors(tiny_camvid: Path) -> None:
 
 
 def test_all_splits_at_once(tiny_camvid: Path) -> None:
-    table = read_classes(tiny_camvid)
-    parts = [count_labels(tiny_camvid, split, table) for split in ("train", "val", "test")]
+    parts = [count(folder_masks(tiny_camvid, split)) for split in ("train", "val", "test")]
     found = json.loads(run(tiny_camvid, "--split", "all", "--json").stdout)
     assert found["images"] == 8
     assert [c["pixels"] for c in found["classes"]] == sum(p.pixels for p in parts).tolist()
@@ -75,8 +73,8 @@ def test_written_counts_come_back(tiny_camvid: Path) -> None:
     result = run(tiny_camvid, "--write")
     assert result.exit_code == 0, result.output
     assert result.stderr.count("wrote") == 4
-    counts = MaskCounts.load(tiny_camvid / "mask_counts_val.npz")
-    assert counts.same(scan_masks(folder_masks(tiny_camvid, "val")))
+    expected = count(folder_masks(tiny_camvid, "val"))
+    assert Tally.load(tiny_camvid / "mask_counts_val.npz", expected.spec).same(expected)
 
 
 def test_partial_results_of_many_masks(tiny_camvid: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -121,8 +119,8 @@ def test_published_layouts(tmp_path: Path, name: str) -> None:
     root = WRITERS[name](tmp_path / name)
     split, images, columns = EXPECTED[name]
     dataset = open_dataset(name, root, split)
-    counts = dataset.count()
-    assert scan_masks(dataset_masks(dataset)).same(scan_masks(layout_masks(find_layout(name), root, split)))
+    counts = count(dataset)
+    assert counts.same(count(layout_masks(find_layout(name), root, split)))
     # by its path, where the folder's own name tells sets apart that look alike
     found = json.loads(run(root, "--split", split, "--json").stdout)
     assert [c["name"] for c in found["classes"]] == list(dataset.spec.names)

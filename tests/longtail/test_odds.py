@@ -11,20 +11,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from aucseg.longtail import Tally, load_statistics
 from aucseg.longtail.odds import BankModel, batch_odds, stored_after
 from aucseg.longtail.odds.exact import count_distribution, mean_product
 from aucseg.longtail.odds.model import wilson
 from aucseg.longtail.odds.simulate import simulate_missing
-from aucseg.longtail.statistics import ClassStatistics, load_statistics
 from aucseg.theory import miss_probability, missing_distribution
+from tests.longtail.tallies import sums as make_sums
 
 
-def make(presence: np.ndarray, tail: tuple[int, ...] = ()) -> ClassStatistics:
+def make(presence: np.ndarray, tail: tuple[int, ...] = ()) -> Tally:
     k = presence.shape[1]
     groups = tuple("tail" if i in tail else "head" for i in range(k))
     names = tuple(f"c{i}" for i in range(k))
     images = presence.sum(0)
-    return ClassStatistics("tiny", names, groups, images * 10, images, len(presence), presence)
+    return make_sums(names, groups, images * 10, images, len(presence), presence)
 
 
 def draw_matrix(seed: int, images: int, classes: int) -> np.ndarray:
@@ -124,7 +125,7 @@ def test_joint_odds_with_bank_by_all_draws() -> None:
 def test_independent_classes_against_simulation() -> None:
     share = np.array([0.9, 0.3, 0.15, 0.05])
     known = make(np.random.default_rng(0).random((4000, 4)) < share, (1, 2, 3))
-    sums = ClassStatistics(known.name, known.names, known.groups, known.pixels, known.images, 4000)
+    sums = make_sums(known.names, known.groups, known.pixels, known.images, 4000)
     for scope in ("image", "batch"):
         bank = BankModel(0.4, scope)
         wanted = batch_odds(known, 4, bank=bank, draws=6000)
@@ -142,11 +143,11 @@ def test_bounds_hold_however_classes_occur_together() -> None:
     nested = np.tri(10, 10, dtype=bool)[:, [9, 8, 6]]
     for presence in (nested, draw_matrix(3, 10, 4)):
         known = make(presence)
-        sums = ClassStatistics("s", known.names, known.groups, known.pixels, known.images, 10)
+        sums = make_sums(known.names, known.groups, known.pixels, known.images, 10)
         for size in (1, 3, 6):
             bound, real = batch_odds(sums, size).all_present, batch_odds(known, size).all_present
             assert bound.low - 1e-12 <= real.value <= bound.high + 1e-12
-    sums = ClassStatistics("s", known.names[:3], ("head",) * 3, nested.sum(0), nested.sum(0), 10)
+    sums = make_sums(known.names[:3], ("head",) * 3, nested.sum(0), nested.sum(0), 10)
     assert batch_odds(make(nested), 2).all_present.value == pytest.approx(
         batch_odds(sums, 2).all_present.high
     )
@@ -162,7 +163,7 @@ def test_proposition_1_asks_for_752_not_759() -> None:
     assert 0.99**458 > 0.01 >= 0.99**459  # the rarest class alone needs this many
     # and without replacement from a large set the lower bound of the odds is that bound
     images = np.full(19, 100_000)
-    known = ClassStatistics("paper", tuple("abcdefghijklmnopqrs"), ("tail",) * 19, images, images, 10_000_000)
+    known = make_sums("abcdefghijklmnopqrs", ("tail",) * 19, images, images, 10_000_000)
     odds = batch_odds(known, 752).all_present
     assert odds.low == pytest.approx(bound(752), abs=1e-5)
     assert odds.low < odds.value == pytest.approx((1 - 0.99**752) ** 19, abs=1e-5)

@@ -13,6 +13,7 @@ from aucseg.data.layouts.base import Layout
 from aucseg.data.layouts.registry import LAYOUTS, named_layout
 from aucseg.data.resolve import resolve_spec
 from aucseg.data.spec import ClassSpec, groups_by_pixel_share, load_spec
+from aucseg.longtail.counter import count, layout_masks
 
 
 def open_dataset(
@@ -83,7 +84,7 @@ def _pattern_spec(root: Path, layout: Layout) -> ClassSpec:
     if layout.grouped:
         return spec
     splits = layout.splits(root)
-    counts = _open(layout, root, "train" if "train" in splits else splits[0], spec, None, False).count()
+    counts = count(layout_masks(layout, root, "train" if "train" in splits else splits[0]))
     shares = tuple(float(s) for s in counts.pixel_share)
     images = tuple(float(s) for s in counts.image_share)
     return replace(spec, groups=groups_by_pixel_share(shares), pixel_share=shares, image_share=images)

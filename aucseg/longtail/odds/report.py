@@ -11,12 +11,12 @@ from aucseg.errors import OptionError
 from aucseg.longtail.odds.exact import count_distribution, mean_product
 from aucseg.longtail.odds.model import BankModel, BatchOdds, Chance, wilson
 from aucseg.longtail.odds.simulate import simulate_missing
-from aucseg.longtail.statistics import ClassStatistics
+from aucseg.longtail.tally import Tally
 from aucseg.theory import MAX_CLASSES, miss_probability, missing_distribution
 
 
 def batch_odds(
-    statistics: ClassStatistics,
+    tally: Tally,
     batch_size: int,
     *,
     classes: Sequence[int] | None = None,
@@ -43,7 +43,7 @@ def batch_odds(
     of all classes together rest on it, and their value is simulated: draws of one image exclude each other.
 
     Args:
-        statistics: of the training set.
+        tally: of the training set.
         batch_size: images in a batch, 1 to the number of images.
         classes: train ids to ask for; all classes if None.
         bank: count a tail class as present too if it is drawn from this bank.
@@ -59,47 +59,47 @@ def batch_odds(
         >>> round(batch_odds(load_statistics("cityscapes"), 16).all_present.value, 3)
         0.354
     """
-    if not 1 <= batch_size <= statistics.num_images:
+    if not 1 <= batch_size <= tally.num_images:
         raise OptionError(
-            f"batch_size must be from 1 to the {statistics.num_images} images, got {batch_size}; "
+            f"batch_size must be from 1 to the {tally.num_images} images, got {batch_size}; "
             "images are drawn without replacement"
         )
     if draws < 1:
         raise OptionError(f"draws must be at least 1, got {draws}")
-    wanted = _checked(statistics, range(statistics.num_classes) if classes is None else classes)
-    plain = miss_probability(statistics.images, statistics.num_images, batch_size)
+    wanted = _checked(tally, range(tally.num_classes) if classes is None else classes)
+    plain = miss_probability(tally.images, tally.num_images, batch_size)
     if bank is None or bank.sample_ratio == 0:
-        return _finish(statistics, batch_size, wanted, plain[list(wanted)], "exact", bank, draws, seed)
-    tail = _checked(statistics, statistics.tail if bank.tail is None else bank.tail)
+        return _finish(tally, batch_size, wanted, plain[list(wanted)], "exact", bank, draws, seed)
+    tail = _checked(tally, tally.tail if bank.tail is None else bank.tail)
     stored = np.broadcast_to(np.asarray(bank.stored, float), (len(tail),))
     order = np.argsort(tail)
     bank = replace(bank, tail=tuple(tail[i] for i in order), stored=tuple(float(stored[i]) for i in order))
     values = plain.copy()
     method = "exact"
-    if statistics.presence is None:
-        values[list(bank.tail or ())] = _independent(statistics, batch_size, plain, bank)
+    if tally.presence is None:
+        values[list(bank.tail or ())] = _independent(tally, batch_size, plain, bank)
         method = "independent"
     elif bank.scope == "image":
-        values[list(bank.tail or ())] = _by_images(statistics.presence, batch_size, plain, bank)
+        values[list(bank.tail or ())] = _by_images(tally.presence, batch_size, plain, bank)
     else:
         method = "monte carlo"
-        found = _simulated(statistics, batch_size, bank, draws, seed)
+        found = _simulated(tally, batch_size, bank, draws, seed)
         values[list(bank.tail or ())] = found[:, list(bank.tail or ())].mean(0)
-    return _finish(statistics, batch_size, wanted, values[list(wanted)], method, bank, draws, seed)
+    return _finish(tally, batch_size, wanted, values[list(wanted)], method, bank, draws, seed)
 
 
-def stored_after(statistics: ClassStatistics, batch_size: int, steps: int) -> tuple[float, ...]:
+def stored_after(tally: Tally, batch_size: int, steps: int) -> tuple[float, ...]:
     """Probability that each tail class has come by in the first steps, so that the bank holds it.
 
     Within an epoch the images do not repeat; after it the bank has seen every class.
 
     Args:
-        statistics: of the training set.
+        tally: of the training set.
         batch_size: images in a batch.
         steps: batches that the bank has stored from.
     """
-    seen = min(batch_size * steps, statistics.num_images)
-    missed = miss_probability(statistics.images[list(statistics.tail)], statistics.num_images, seen)
+    seen = min(batch_size * steps, tally.num_images)
+    missed = miss_probability(tally.images[list(tally.tail)], tally.num_images, seen)
     return tuple(float(1 - p) for p in missed)
 
 
@@ -112,12 +112,10 @@ def _by_images(presence: np.ndarray, batch_size: int, plain: np.ndarray, bank: B
     return (1 - stored) * plain[tail] + stored * undrawn
 
 
-def _independent(
-    statistics: ClassStatistics, batch_size: int, plain: np.ndarray, bank: BankModel
-) -> np.ndarray:
+def _independent(tally: Tally, batch_size: int, plain: np.ndarray, bank: BankModel) -> np.ndarray:
     """The bank's odds if classes occur independently: how many others miss is Poisson binomial."""
     tail, stored = list(bank.tail or ()), np.asarray(bank.stored)
-    absent = (1 - statistics.image_share if bank.scope == "image" else plain)[tail]
+    absent = (1 - tally.image_share if bank.scope == "image" else plain)[tail]
     over = np.array([bank.passed_over(m) for m in range(1, len(tail) + 1)])
     passed = np.array([count_distribution(np.delete(absent, c).tolist()) @ over for c in range(len(tail))])
     times = batch_size if bank.scope == "image" else 1
@@ -126,7 +124,7 @@ def _independent(
 
 
 def _finish(
-    statistics: ClassStatistics,
+    tally: Tally,
     batch_size: int,
     wanted: tuple[int, ...],
     missing: np.ndarray,
@@ -142,20 +140,20 @@ def _finish(
     elif len(wanted) == 1 and method == "exact":
         p = float(1 - missing[0])
         together = Chance(p, p, p, "exact")
-    elif statistics.presence is None:
+    elif tally.presence is None:
         value, low, high = np.prod(1 - missing), max(0.0, 1 - missing.sum()), 1 - missing.max()
         if beyond and high - low > 1e-3:  # draws of one image exclude each other: no product
-            value = _none_missing(statistics, batch_size, wanted, bank, draws, seed).mean()
+            value = _none_missing(tally, batch_size, wanted, bank, draws, seed).mean()
         together = Chance(float(value), float(low), float(high), "independent")
     elif method == "exact" and not beyond and len(unsure) <= MAX_CLASSES:
-        value = float(missing_distribution(statistics.presence[:, unsure], batch_size)[0])
+        value = float(missing_distribution(tally.presence[:, unsure], batch_size)[0])
         together = Chance(value, value, value, "exact")
     else:
-        none = _none_missing(statistics, batch_size, wanted, bank, draws, seed)
+        none = _none_missing(tally, batch_size, wanted, bank, draws, seed)
         together = wilson(int(none.sum()), draws)
     return BatchOdds(
         batch_size,
-        statistics.num_images,
+        tally.num_images,
         wanted,
         tuple(float(p) for p in missing),
         method,
@@ -165,10 +163,8 @@ def _finish(
     )
 
 
-def _simulated(
-    statistics: ClassStatistics, batch_size: int, bank: BankModel | None, draws: int, seed: int
-) -> np.ndarray:
-    source = statistics.image_share if statistics.presence is None else statistics.presence
+def _simulated(tally: Tally, batch_size: int, bank: BankModel | None, draws: int, seed: int) -> np.ndarray:
+    source = tally.image_share if tally.presence is None else tally.presence
     if bank is None or bank.tail is None:
         return simulate_missing(source, batch_size, draws, seed)
     stored = np.asarray(bank.stored)
@@ -176,28 +172,28 @@ def _simulated(
 
 
 def _none_missing(
-    statistics: ClassStatistics,
+    tally: Tally,
     batch_size: int,
     wanted: tuple[int, ...],
     bank: BankModel | None,
     draws: int,
     seed: int,
 ) -> np.ndarray:
-    missing = _simulated(statistics, batch_size, bank, draws, seed)[:, list(wanted)]
+    missing = _simulated(tally, batch_size, bank, draws, seed)[:, list(wanted)]
     return np.logical_not(missing.any(axis=1))
 
 
-def _checked(statistics: ClassStatistics, classes: Sequence[int]) -> tuple[int, ...]:
+def _checked(tally: Tally, classes: Sequence[int]) -> tuple[int, ...]:
     ids = tuple(int(c) for c in classes)
     if not ids:
-        raise OptionError(f"no class of {statistics.name!r} to ask for")
+        raise OptionError(f"no class of {tally.name!r} to ask for")
     for c in ids:
-        if not 0 <= c < statistics.num_classes:
-            raise OptionError(f"class {c} is outside the classes 0 to {statistics.num_classes - 1}")
+        if not 0 <= c < tally.num_classes:
+            raise OptionError(f"class {c} is outside the classes 0 to {tally.num_classes - 1}")
         if ids.count(c) > 1:
             raise OptionError(f"class {c} is given twice")
-        if not statistics.images[c]:
+        if not tally.images[c]:
             raise OptionError(
-                f"class {statistics.names[c]!r} is in no image: no batch of any size holds it; leave it out"
+                f"class {tally.names[c]!r} is in no image: no batch of any size holds it; leave it out"
             )
     return ids

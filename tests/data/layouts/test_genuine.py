@@ -12,6 +12,7 @@ from PIL import Image
 from aucseg.data import load_spec, open_dataset
 from aucseg.data.layouts import detect, find_layout
 from aucseg.data.verify import verify
+from aucseg.longtail import count
 from tests.data.layouts.test_layouts import PATTERNS
 from tests.data.layouts.writers import classes
 
@@ -66,9 +67,9 @@ def test_coco_stuff(fixtures: Path) -> None:
         else:
             assert lookup[value] == int(train_id)
             assert spec.names[int(train_id)] == row["train_name"]
-    for split, count in (("train", 9), ("val", 7)):
+    for split, number in (("train", 9), ("val", 7)):
         data = open_dataset("coco_stuff", root, split)
-        assert len(data) == count
+        assert len(data) == number
         for index, (_, path) in enumerate(data.files):
             converted = np.array(Image.open(path.with_name(f"{path.stem}_labelTrainIds.png")))
             np.testing.assert_array_equal(data.mask(index), converted)
@@ -82,11 +83,11 @@ def test_ade20k(fixtures: Path) -> None:
     for index in range(0, 33, 8):
         raw = np.array(Image.open(data.files[index][1])).astype(int)
         np.testing.assert_array_equal(data.mask(index), np.where(raw == 0, 255, raw - 1))
-    counts = data.count()
+    counts = count(data)
     assert (counts.pixels > 0).sum() == 87
     report = verify(root)
     assert report.ok
-    assert report.counts["val"].pixels.tolist() == counts.pixels.tolist()
+    assert report.pixels["val"].tolist() == counts.pixels.tolist()
     names = [r["Name"].split(";")[0].strip() for r in rows(root / "ADEChallengeData2016/objectInfo150.csv")]
     ours = load_spec("ade20k").names
     assert len(names) == len(ours) == 150
@@ -124,7 +125,7 @@ def test_clothing(shared_pack: Path) -> None:
     assert spec.pixel_share == pytest.approx(pixels / pixels.sum(), abs=1e-9)
     assert spec.image_share == pytest.approx([int(r["orig_images"]) / 1004 for r in kept], abs=1e-6)
     # counted there by another program
-    val = open_dataset("ccp", root, "val").count()
+    val = count(open_dataset("ccp", root, "val"))
     assert val.pixels.tolist() == [int(r["val_pixels"]) for r in kept]
     assert val.images.tolist() == [int(r["val_images"]) for r in kept]
 

@@ -1,4 +1,4 @@
-"""The presence matrix of a folder: counted once, kept, and counted anew when a mask changes."""
+"""``aucseg data odds`` and ``aucseg data tail`` as a user calls them."""
 
 from __future__ import annotations
 
@@ -7,14 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
-from aucseg.data.classes import read_classes
-from aucseg.errors import DataError
-from aucseg.longtail import label_counts as counting
-from aucseg.longtail import presence as module
-from aucseg.longtail.label_counts import count_labels
-from aucseg.longtail.presence import load_counts, presence_file, read_count_table, write_presence
+from aucseg.longtail import count
+from aucseg.longtail.counter import folder_masks
 from tests.command import Result, aucseg
 
 
@@ -28,60 +23,15 @@ def run(*words: object) -> Result:
     return aucseg("data", *words)
 
 
-def test_kept_counts_are_read_until_a_mask_changes(
-    tiny_camvid: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    table = read_classes(tiny_camvid)
-    fresh = load_counts(tiny_camvid, "train", table)
-    write_presence(tiny_camvid, "train", table, fresh)
-    calls = []
-
-    def count(*args: object, **options: object) -> counting.LabelCounts:
-        calls.append(args)
-        return count_labels(*args, **options)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(module, "count_labels", count)
-    kept = load_counts(tiny_camvid, "train", table)
-    assert not calls
-    assert np.array_equal(kept.presence, fresh.presence)
-    assert kept.pixels.tolist() == fresh.pixels.tolist()
-    assert kept.void == fresh.void
-    path = tiny_camvid / "annotations/train/train_000.png"
-    Image.fromarray(np.zeros((64, 96), np.uint8)).save(path)
-    changed = load_counts(tiny_camvid, "train", table)
-    assert len(calls) == 1
-    assert changed.presence[0].tolist() == [True] + [False] * 10
-
-
-def test_broken_file_says_so(tiny_camvid: Path) -> None:
-    presence_file(tiny_camvid, "train").write_bytes(b"no zip")
-    with pytest.raises(DataError, match=r"not a presence file.*delete it"):
-        load_counts(tiny_camvid, "train", read_classes(tiny_camvid))
-
-
-def test_count_table(tmp_path: Path) -> None:
-    path = tmp_path / "t.csv"
-    path.write_text("file,c0,c1,c2\na,3,0,1\nb,2,0,0\n")
-    counts = read_count_table(path, 3)
-    assert counts.pixels.tolist() == [5, 0, 1]
-    assert counts.presence.tolist() == [[True, False, True], [True, False, False]]
-    for text, message in (("file,c0\na,-1\n", "line 2"), ("file,c0\na,1,2\n", "line 2"), ("f\n", "no image")):
-        path.write_text(text)
-        with pytest.raises(DataError, match=message):
-            read_count_table(path, 1)
-    with pytest.raises(DataError, match="no such file"):
-        read_count_table(tmp_path / "none.csv", 1)
-
-
 def test_odds_of_a_folder(tiny_camvid: Path) -> None:
     result = run("odds", tiny_camvid, "-b", 2, "--json", "--write")
     assert result.exit_code == 0, result.output
-    assert presence_file(tiny_camvid, "train").is_file()
+    assert (tiny_camvid / "mask_counts_train.npz").is_file()
     content = json.loads(result.stdout)
     assert content["images"] == 4
     everything = content["odds"][0]
-    table = read_classes(tiny_camvid)
-    presence = count_labels(tiny_camvid, "train", table).presence
+    presence = count(folder_masks(tiny_camvid, "train")).presence
+    assert presence is not None
     pairs = [(i, j) for i in range(4) for j in range(i)]
     held = presence[:, presence.any(0)]
     wanted = np.mean([(held[i] | held[j]).all() for i, j in pairs])

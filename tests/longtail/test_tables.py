@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from aucseg.longtail import (
-    MaskCounts,
+    Tally,
     class_table,
     co_occurrence_table,
     gini,
@@ -27,7 +27,8 @@ from aucseg.longtail import (
     pixels_where_present,
     share_table,
 )
-from aucseg.longtail.statistics import ClassStatistics, load_statistics
+from aucseg.longtail.statistics import load_statistics
+from tests.longtail.tallies import label_set, sums
 from tests.repository import ROOT
 
 PUBLISHED = ROOT / "data/published/aucseg"
@@ -90,28 +91,23 @@ def test_pixels_where_present() -> None:
 
 
 @pytest.fixture
-def counts() -> MaskCounts:
+def tally() -> Tally:
     """Three images, four classes: class 3 once, class 2 never."""
-    return MaskCounts(
-        ("road", "sky", "bus", "bike"),
-        ("a", "b", "c"),
-        np.array([0, 2, 4, 6]),
-        np.array([0, 1, 0, 3, 0, 1], np.uint8),
-        np.array([8, 4, 6, 1, 10, 2]),
-        np.array([0, 1, 2]),
-        np.array([1, 2, 1, 1, 2, 1], np.int32),
+    return Tally.of_images(
+        label_set(("road", "sky", "bus", "bike"), GROUPS),
+        np.array([[8, 4, 0, 0], [6, 0, 0, 1], [10, 2, 0, 0]]),
+        regions=np.array([[1, 2, 0, 0], [1, 0, 0, 1], [2, 1, 0, 0]]),
+        void=np.array([0, 1, 2]),
+        names=("a", "b", "c"),
     )
 
 
-@pytest.fixture
-def statistics(counts: MaskCounts) -> ClassStatistics:
-    return ClassStatistics(
-        "toy", counts.class_names, GROUPS, counts.pixels, counts.images, 3, counts.presence
-    )
+def without_images(tally: Tally) -> Tally:
+    return sums(tally.names, tally.groups, tally.pixels, tally.images, tally.num_images)
 
 
-def test_class_table(counts: MaskCounts, statistics: ClassStatistics) -> None:
-    table = class_table(statistics, counts).set_index("class")
+def test_class_table(tally: Tally) -> None:
+    table = class_table(tally).set_index("class")
     assert list(table.index) == ["road", "sky", "bike", "bus"]
     assert table["pixels"].tolist() == [24, 6, 1, 0]
     assert table.loc["sky", "pixel_share"] == pytest.approx(6 / 31)
@@ -119,37 +115,36 @@ def test_class_table(counts: MaskCounts, statistics: ClassStatistics) -> None:
     assert table["regions"].tolist() == [4, 3, 1, 0]
     assert table.loc["road", "mean_region_size"] == 6
     assert math.isnan(table.loc["bus", "mean_region_size"])
-    assert "regions" not in class_table(statistics)
-    with pytest.raises(ValueError, match="different classes"):
-        class_table(replace(statistics, names=("road", "sky", "bus", "cone")), counts)
+    assert "regions" not in class_table(without_images(tally))
 
 
-def test_group_table(counts: MaskCounts, statistics: ClassStatistics) -> None:
-    for table in (group_table(statistics), group_table(replace(statistics, presence=None), counts)):
-        rows = table.set_index("group")
-        assert rows["classes"].to_dict() == {"head": 2, "middle": 1, "tail": 1}
-        assert rows.loc["head", "pixels_per_image"] == 10
-        assert rows.loc["head", "pixels_per_class_image"] == pytest.approx((24 / 3 + 6 / 2) / 2)
-        assert rows.loc["tail", "image_share"] == pytest.approx(1 / 3)
-        assert math.isnan(rows.loc["middle", "pixels_per_class_image"])
-    assert group_table(replace(statistics, presence=None))["image_share"].isna().all()
-    assert counts.group_pixels(GROUPS).sum(0).tolist() == group_table(statistics)["pixels"].tolist()
+def test_group_table(tally: Tally) -> None:
+    rows = group_table(tally).set_index("group")
+    assert rows["classes"].to_dict() == {"head": 2, "middle": 1, "tail": 1}
+    assert rows.loc["head", "pixels_per_image"] == 10
+    assert rows.loc["head", "pixels_per_class_image"] == pytest.approx((24 / 3 + 6 / 2) / 2)
+    assert rows.loc["tail", "image_share"] == pytest.approx(1 / 3)
+    assert math.isnan(rows.loc["middle", "pixels_per_class_image"])
+    assert group_table(without_images(tally))["image_share"].isna().all()
+    assert tally.group_pixels.sum(0).tolist() == rows["pixels"].tolist()
 
 
-def test_imbalance_table(counts: MaskCounts, statistics: ClassStatistics) -> None:
-    table = imbalance_table(statistics, counts).set_index("unit")
+def test_imbalance_table(tally: Tally) -> None:
+    table = imbalance_table(tally).set_index("unit")
     assert list(table.index) == ["pixels", "images", "connected regions"]
     assert table.loc["pixels", ["most", "least"]].tolist() == ["road", "bus"]
     assert math.isinf(table.loc["images", "imbalance_factor"])
-    one_group = replace(statistics, groups=("tail",) * 4)
+    one_group = tally.with_spec(replace(tally.spec, groups=("tail",) * 4))
     assert imbalance_table(one_group)["head_to_rest"].isna().all()
 
 
-def test_co_occurrence_table(counts: MaskCounts) -> None:
-    table = co_occurrence_table(counts)
+def test_co_occurrence_table(tally: Tally) -> None:
+    table = co_occurrence_table(tally)
     assert table.loc["sky", "road"] == 1
     assert table.loc["road", "sky"] == pytest.approx(2 / 3)
     assert table.loc["bus"].isna().all()
+    with pytest.raises(ValueError, match="which image holds which class is not known"):
+        co_occurrence_table(without_images(tally))
 
 
 @pytest.mark.parametrize(
