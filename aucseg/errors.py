@@ -58,6 +58,10 @@ class MissingFileError(UserError, FileNotFoundError):
     """A file that was named is not there."""
 
 
+class MissingExtraError(UserError, ImportError):
+    """A part of the package was asked for, and what that part needs is not installed."""
+
+
 class HubError(UserError, ConnectionError):
     """A hub on the network has something that cannot be fetched now."""
 
@@ -98,3 +102,30 @@ def file_errors(
         raise kind(
             f"{doing} ({error.strerror or error})", file=error.filename or file, remedy=remedy
         ) from error
+
+
+@contextmanager
+def extra(name: str) -> Iterator[None]:
+    """Say which extra of the package brings what cannot be imported.
+
+    Args:
+        name: the extra, as in ``pip install "aucseg[train]"``.
+
+    Raises:
+        MissingExtraError: for a package that is not there; a module of our own that is missing is a bug.
+
+    Example:
+        >>> with extra("train"):
+        ...     import no_such_package
+        Traceback (most recent call last):
+        ...
+        aucseg.errors.MissingExtraError: no_such_package is not installed; run: pip install "aucseg[train]"
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package in ("", "aucseg"):
+            raise
+        remedy = f'run: pip install "aucseg[{name}]"'
+        raise MissingExtraError(f"{package} is not installed", remedy=remedy) from error

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import sys
 import tomllib
-from collections.abc import Iterator
 from importlib import metadata
 
 import pytest
@@ -14,14 +13,16 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
+from tests.distributions import closure
 from tests.repository import ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-EXTRAS = sorted(PROJECT["optional-dependencies"])
+EXTRAS = list(PROJECT["optional-dependencies"])
 DIRECT = [
     Requirement(line)
     for group in (PROJECT["dependencies"], *PROJECT["optional-dependencies"].values())
     for line in group
+    if not line.startswith("aucseg[")  # an extra that builds upon another
 ]
 
 
@@ -36,22 +37,6 @@ def _pins() -> dict[str, str]:
     return pins
 
 
-def _closure() -> Iterator[str]:
-    """Names of everything that aucseg with all its extras needs in this environment."""
-    todo, seen = [("aucseg", frozenset(EXTRAS))], set()
-    while todo:
-        name, extras = todo.pop()
-        if (name, extras) in seen:
-            continue
-        seen.add((name, extras))
-        if name != "aucseg":
-            yield name
-        for line in metadata.requires(name) or []:
-            need = Requirement(line)
-            if need.marker is None or any(need.marker.evaluate({"extra": e}) for e in (*extras, "")):
-                todo.append((canonicalize_name(need.name), frozenset(need.extras)))
-
-
 @pytest.mark.parametrize("need", DIRECT, ids=lambda need: need.name)
 def test_constraints_pin_each_direct_dependency_in_its_range(need: Requirement) -> None:
     pinned = _pins().get(canonicalize_name(need.name))
@@ -62,7 +47,7 @@ def test_constraints_pin_each_direct_dependency_in_its_range(need: Requirement) 
 @pytest.mark.skipif(sys.platform != "linux", reason="constraints.txt is the closure on Linux")
 def test_constraints_pin_the_whole_closure() -> None:
     try:
-        missing = sorted(set(_closure()) - set(_pins()))
+        missing = sorted(closure(DIRECT) - set(_pins()))
     except metadata.PackageNotFoundError as error:
         pytest.skip(f"aucseg[{','.join(EXTRAS)}] is not installed: {error}")
     assert not missing, f"constraints.txt misses {missing}"
@@ -89,6 +74,21 @@ def test_torch_range_reaches_back_to_the_oldest_supported_pair() -> None:
     assert "0.26.0" in ranges["torchvision"]
 
 
-def test_jupyter_is_an_extra() -> None:
+def test_library_of_two_lines_needs_four_packages() -> None:
     core = {Requirement(line).name for line in PROJECT["dependencies"]}
-    assert not core & {"jupyterlab", "ipykernel", "papermill", "jupyter-book", "sphinx", "nbformat"}
+    assert core == {"torch", "torchmetrics", "numpy", "scipy"}
+
+
+def test_extras_build_upon_training_and_share_no_package() -> None:
+    extras = PROJECT["optional-dependencies"]
+    names = {extra: {Requirement(line).name for line in lines} for extra, lines in extras.items()}
+    assert [extra for extra in extras if "aucseg[train]" in extras[extra]] == ["book", "dev"]
+    assert len(DIRECT) == len({need.name for need in DIRECT})
+    assert "jupyterlab" in names["book"]
+    assert not names["train"] & {"jupyterlab", "ipykernel", "papermill", "jupyter-book", "sphinx", "nbformat"}
+
+
+def test_readme_names_the_extras() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    for extra in ("train", "book"):
+        assert f'".[{extra}]"' in readme

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from aucseg.errors import UserError
+from aucseg.errors import UserError, extra
 
 
 def app() -> None:
@@ -12,9 +12,9 @@ def app() -> None:
 
     Any other exception is a bug, whose traceback tells more than a line.
     """
-    from aucseg.cli.commands import commands
-
     try:
+        with extra("train"):
+            from aucseg.cli.commands import commands
         commands()
     except UserError as error:
         sys.stderr.write(f"error: {error}\n")

@@ -10,6 +10,8 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+from aucseg.errors import extra
+
 
 def lazy_group(places: Mapping[str, str]) -> type[TyperGroup]:
     """A class of groups for ``typer.Typer(cls=...)``.
@@ -40,7 +42,9 @@ class _Commands(UserDict[str, Any]):
         found = super().__getitem__(name)
         if isinstance(found, str):
             module, _, attribute = found.partition(":")
-            found = self[name] = _as_command(name, getattr(import_module(module), attribute))
+            with extra("train"):
+                thing = getattr(import_module(module), attribute)
+            found = self[name] = _as_command(name, thing)
         return found
 
 

@@ -1,41 +1,44 @@
 """Which runs make which table, the store of their records, and the comparison with the published numbers."""
 
-from aucseg.experiments.benchmarks import BenchmarkError, benchmark_table, measured_on
-from aucseg.experiments.catalogue import EXPERIMENTS, Arm, Experiment, Run, get_experiment
-from aucseg.experiments.class_change import (
-    class_change,
-    class_results,
-    frequency_correlation,
-    frequency_results,
-    published_change,
-)
-from aucseg.experiments.findings import FINDINGS, Finding
-from aucseg.experiments.profiles import (
-    CHOSEN,
-    PROFILES,
-    base_config,
-    default_seeds,
-    make_config,
-    network_changes,
-)
-from aucseg.experiments.published import (
-    PublishedError,
-    published_curve,
-    published_datasets,
-    published_effects,
-    published_table,
-)
-from aucseg.experiments.results import (
-    Results,
-    differences_in_words,
-    effects,
-    in_words,
-    interval,
-    paired_difference,
-    side_by_side,
-    summarise,
-)
-from aucseg.experiments.store import RecordStore
+from aucseg.errors import extra
+
+with extra("train"):
+    from aucseg.experiments.benchmarks import BenchmarkError, benchmark_table, measured_on
+    from aucseg.experiments.catalogue import EXPERIMENTS, Arm, Experiment, Run, get_experiment
+    from aucseg.experiments.class_change import (
+        class_change,
+        class_results,
+        frequency_correlation,
+        frequency_results,
+        published_change,
+    )
+    from aucseg.experiments.findings import FINDINGS, Finding
+    from aucseg.experiments.profiles import (
+        CHOSEN,
+        PROFILES,
+        base_config,
+        default_seeds,
+        make_config,
+        network_changes,
+    )
+    from aucseg.experiments.published import (
+        PublishedError,
+        published_curve,
+        published_datasets,
+        published_effects,
+        published_table,
+    )
+    from aucseg.experiments.results import (
+        Results,
+        differences_in_words,
+        effects,
+        in_words,
+        interval,
+        paired_difference,
+        side_by_side,
+        summarise,
+    )
+    from aucseg.experiments.store import RecordStore
 
 __all__ = [
     "CHOSEN",

@@ -4,18 +4,21 @@ And how they look at images: whole, window by window, at several scales and mirr
 of, read off what they do to one.
 """
 
-from aucseg.models.factory import create_model
-from aucseg.models.heads import classifier, forward_with_features
-from aucseg.models.inference import padded_logits, predict
-from aucseg.models.networks.auxiliary import AuxiliaryTerm, TrainingOutput
-from aucseg.models.networks.base import Network
-from aucseg.models.registry import list_models, small_options, standard_encoder
-from aucseg.models.saved import from_pretrained
-from aucseg.models.structure.blocks import Block, Edge, Output, Structure
-from aucseg.models.structure.reading import network_structure
-from aucseg.models.views import multi_scale, view_logits
-from aucseg.models.weights import load_encoder_weights
-from aucseg.models.windows import sliding_window
+from aucseg.errors import extra
+
+with extra("train"):
+    from aucseg.models.factory import create_model
+    from aucseg.models.heads import classifier, forward_with_features
+    from aucseg.models.inference import padded_logits, predict
+    from aucseg.models.networks.auxiliary import AuxiliaryTerm, TrainingOutput
+    from aucseg.models.networks.base import Network
+    from aucseg.models.registry import list_models, small_options, standard_encoder
+    from aucseg.models.saved import from_pretrained
+    from aucseg.models.structure.blocks import Block, Edge, Output, Structure
+    from aucseg.models.structure.reading import network_structure
+    from aucseg.models.views import multi_scale, view_logits
+    from aucseg.models.weights import load_encoder_weights
+    from aucseg.models.windows import sliding_window
 
 __all__ = [
     "AuxiliaryTerm",

@@ -1,29 +1,32 @@
 """Figures and styled tables, drawn from images, class specifications and records."""
 
-from aucseg.plots.auc import class_order, class_shares, pair_heatmaps, roc_curve, roc_figure
-from aucseg.plots.bank import bank_overview, cutout, filmstrip, outlined, presence_grid, shelf
-from aucseg.plots.benchmarks import bank_memory_bars, batch_memory_curve, cost_curves, ratio_plot
-from aucseg.plots.class_change import change_bars, frequency_accuracy_plot, published_change_plot
-from aucseg.plots.longtail import co_occurrence_heatmap, frequency_bars, lorenz_figure, presence_plot
-from aucseg.plots.masks import class_legend, colorize, image_grid, overlay, to_rgb
-from aucseg.plots.networks import network_alt_text, network_diagram
-from aucseg.plots.results import (
-    class_bars,
-    effect_plot,
-    effect_plot_by_dataset,
-    learning_curves,
-    parameter_curves,
-)
-from aucseg.plots.style import ARM_COLORS, GROUP_COLORS, use_style
-from aucseg.plots.tables import (
-    GROUP_SUFFIXES,
-    METRIC_LABELS,
-    comparison_table,
-    effects_by_dataset,
-    measured_table,
-    say,
-    styled,
-)
+from aucseg.errors import extra
+
+with extra("train"):
+    from aucseg.plots.auc import class_order, class_shares, pair_heatmaps, roc_curve, roc_figure
+    from aucseg.plots.bank import bank_overview, cutout, filmstrip, outlined, presence_grid, shelf
+    from aucseg.plots.benchmarks import bank_memory_bars, batch_memory_curve, cost_curves, ratio_plot
+    from aucseg.plots.class_change import change_bars, frequency_accuracy_plot, published_change_plot
+    from aucseg.plots.longtail import co_occurrence_heatmap, frequency_bars, lorenz_figure, presence_plot
+    from aucseg.plots.masks import class_legend, colorize, image_grid, overlay, to_rgb
+    from aucseg.plots.networks import network_alt_text, network_diagram
+    from aucseg.plots.results import (
+        class_bars,
+        effect_plot,
+        effect_plot_by_dataset,
+        learning_curves,
+        parameter_curves,
+    )
+    from aucseg.plots.style import ARM_COLORS, GROUP_COLORS, use_style
+    from aucseg.plots.tables import (
+        GROUP_SUFFIXES,
+        METRIC_LABELS,
+        comparison_table,
+        effects_by_dataset,
+        measured_table,
+        say,
+        styled,
+    )
 
 __all__ = [
     "ARM_COLORS",

@@ -1,5 +1,8 @@
 """Procedural streets: the data set of a fresh clone."""
 
-from aucseg.streets.dataset import GENERATOR_VERSION, MINIMUM_SIZE, WORLDS, SyntheticStreets
+from aucseg.errors import extra
+
+with extra("train"):
+    from aucseg.streets.dataset import GENERATOR_VERSION, MINIMUM_SIZE, WORLDS, SyntheticStreets
 
 __all__ = ["GENERATOR_VERSION", "MINIMUM_SIZE", "WORLDS", "SyntheticStreets"]

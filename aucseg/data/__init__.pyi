@@ -1,0 +1,27 @@
+# The names of this room: type checkers read them here, and lazy_loader learns where to import them from.
+from .camvid import CamVid as CamVid
+from .camvid import find_root as find_root
+from .dataset import CachedDataset as CachedDataset
+from .dataset import ImageMaskDataset as ImageMaskDataset
+from .folder import FolderDataset as FolderDataset
+from .layouts import list_datasets as list_datasets
+from .layouts import open_dataset as open_dataset
+from .repeats import Repeats as Repeats
+from .repeats import count_repeats as count_repeats
+from .sampling import SeededDataset as SeededDataset
+from .sampling import StepBatchSampler as StepBatchSampler
+from .sampling import mix_seed as mix_seed
+from .spec import ClassSpec as ClassSpec
+from .spec import groups_by_pixel_share as groups_by_pixel_share
+from .spec import list_specs as list_specs
+from .spec import load_spec as load_spec
+from .stratified import CoveringBatchSampler as CoveringBatchSampler
+from .stratified import StratifiedBatchSampler as StratifiedBatchSampler
+from .transforms import CappedRandomCrop as CappedRandomCrop
+from .transforms import PhotometricDistortion as PhotometricDistortion
+from .transforms import RandomResize as RandomResize
+from .transforms import RandomScale as RandomScale
+from .transforms import eval_transform as eval_transform
+from .transforms import normalize as normalize
+from .transforms import train_transform as train_transform
+from .transforms import transform_batch as transform_batch
