@@ -1,17 +1,106 @@
-"""AUC risk of every pair of classes, and the number that a batch's table of them becomes (AUCSeg, 4.1)."""
+"""The AUC loss of logits: the risk of every pair of classes, and the number they become (AUCSeg, 4.1)."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
+import torch.distributed as dist
 from torch import Tensor
+from torch.nn import functional as F
 
-from aucseg.functional.class_sums import ChannelSums, ClassSums
-from aucseg.functional.surrogates import BilinearForm
+from aucseg.functional.distributed import all_reduce, of_whole_batch
+from aucseg.functional.engine import class_count, class_sums
+from aucseg.functional.hinge import sorted_hinge
+from aucseg.functional.sums import ChannelSums, ClassSums, Request
+from aucseg.functional.surrogates import BilinearForm, SortedForm
 
-MULTICLASS = ("ovo", "ova")
-REDUCTIONS = ("mean", "sum", "none")
+
+def auc_risk(
+    logits: Tensor,
+    rows: Tensor,
+    request: Request,
+    *,
+    group: dist.ProcessGroup | None = None,
+    whole: ClassSums | None = None,
+    remember: Callable[[ClassSums], ClassSums] | None = None,
+) -> tuple[Tensor, Tensor]:
+    """AUC loss and mean cross entropy of a batch, by the cheapest way that the request allows.
+
+    Where each pair of classes weighs a product of two weights (mean and sum, one-vs-one and one-vs-all), K
+    sums for each feature are enough. Pair weights, the table itself and classes filled in from other batches
+    need K x K of them, hinges past their margin an order (``sorted_hinge``).
+
+    Args:
+        logits: (B, K, P), floating point.
+        rows: (B, P), what ``class_index`` returns.
+        request: which loss.
+        group: ranks whose pixels form the batch together; each has to call.
+        whole: class sums of a larger batch of which this is a part.
+        remember: fills in the classes that the batch lacks.
+
+    Returns:
+        The loss, and the mean cross entropy over pixels that are not void (zero unless requested). Values of
+        the whole batch; gradients by these logits, with no factor of the number of ranks.
+
+    Raises:
+        ValueError: for ``whole`` or ``remember`` with a sorted form, which has no sums.
+    """
+    if isinstance(request.form, SortedForm) and whole is None and remember is None:
+        return _by_order(logits, rows, request, request.form, group)
+    form, alone = request.bilinear, group is None and whole is None and remember is None
+    if request.pair_weights is None and request.reduction != "none" and remember is None:
+        count = class_count(rows, request.num_classes) if whole is None else whole.count
+        if group is not None:
+            count = all_reduce(count, group)
+        weights = separable_weights(count, multiclass=request.multiclass, reduction=request.reduction)
+        few = class_sums(logits, rows, request, weights[1], all_channels=not alone)
+        few = of_whole_batch(few, None if whole is None else channels_of(whole, weights[1]), group)
+        risk, cross_entropy = separable_risk(few, count, form, weights), few.cross_entropy
+    else:
+        sums = class_sums(logits, rows, request, all_channels=not alone)
+        sums = of_whole_batch(sums, whole, group)
+        count, cross_entropy, current = sums.count, sums.cross_entropy, None
+        if remember is not None:
+            current = sums.count > 0
+            sums = remember(sums)
+        risk = _reduce(pair_table(sums, form), sums.count, request, current)
+    return risk, cross_entropy / count.sum().clamp(min=1)
+
+
+def _by_order(
+    logits: Tensor, rows: Tensor, request: Request, form: SortedForm, group: dist.ProcessGroup | None
+) -> tuple[Tensor, Tensor]:
+    """As ``auc_risk``, where pairs can exceed the margin."""
+    k = request.num_classes
+    with torch.autocast(logits.device.type, enabled=False):
+        wide = logits if logits.dtype == torch.float64 else logits.float()
+        scores = wide
+        if request.activation != "identity":
+            scores = wide.sigmoid() if request.activation == "sigmoid" else wide.softmax(1)
+        # a label that is none, on a device that must not be waited for: nan, and void for the sort
+        bad = torch.where((rows > k).any(), torch.nan, 0.0)
+        rows = rows.clamp(max=k)
+        count, pairs = sorted_hinge(
+            scores, rows, k, margin=form.margin, scale=form.scale, power=form.power, group=group
+        )
+        total = count.new_zeros(())
+        if request.cross_entropy:
+            total = F.cross_entropy(wide, rows, reduction="sum", ignore_index=k).to(count)
+            total = total if group is None else all_reduce(total, group)
+    return _reduce(pairs, count, request) + bad, total / count.sum().clamp(min=1)
+
+
+def _reduce(pairs: Tensor, count: Tensor, request: Request, current: Tensor | None = None) -> Tensor:
+    weights = request.pair_weights
+    return reduce_pairs(
+        pairs,
+        count,
+        multiclass=request.multiclass,
+        reduction=request.reduction,
+        weights=None if weights is None else weights.to(count.device),
+        current=current,
+    )
 
 
 def pair_table(sums: ClassSums, form: BilinearForm) -> Tensor:
@@ -29,7 +118,7 @@ def pair_table(sums: ClassSums, form: BilinearForm) -> Tensor:
     :math:`\mu_{d,c}, v_{d,c}` of channel c over the pixels of class d.
 
     Args:
-        sums: what ``class_sums`` returns.
+        sums: what ``class_sums`` returns without weights.
         form: the surrogate they were taken for.
 
     Returns:
@@ -37,8 +126,8 @@ def pair_table(sums: ClassSums, form: BilinearForm) -> Tensor:
         and rows and columns of classes without a pixel, hold numbers without a meaning (finite ones).
     """
     share = sums.count.clamp(min=1).reciprocal()
-    own = torch.nn.functional.pad(sums.own * share[:, None], (1, 0), value=1.0)
-    other = torch.nn.functional.pad(sums.other * share[:, None, None], (1, 0), value=1.0)
+    own = F.pad(sums.own * share[:, None], (1, 0), value=1.0)
+    other = F.pad(sums.other * share[:, None, None], (1, 0), value=1.0)
     return torch.einsum("cj,jk,dck->cd", own, form.matrix_like(own), other)
 
 
@@ -124,6 +213,21 @@ def separable_weights(count: Tensor, *, multiclass: str, reduction: str) -> tupl
     return a / number.clamp(min=1) if reduction == "mean" else a, pixel
 
 
+def channels_of(sums: ClassSums, weights: Tensor) -> ChannelSums:
+    """The sums of weighted negatives from those of every class: what ``class_sums`` gives for the weights.
+
+    Args:
+        sums: what ``class_sums`` returns without weights.
+        weights: (K,), weight of a pixel of each class when it is a negative.
+
+    Returns:
+        The sums.
+    """
+    same = torch.eye(len(weights), dtype=torch.bool, device=weights.device)[..., None]
+    rest = (sums.other * weights[:, None, None]).masked_fill(same, 0).sum(0)
+    return ChannelSums(sums.own, rest, sums.cross_entropy)
+
+
 def separable_risk(
     sums: ChannelSums, count: Tensor, form: BilinearForm, weights: tuple[Tensor, Tensor]
 ) -> Tensor:
@@ -136,7 +240,7 @@ def separable_risk(
           \psi_k(s_{n,c})
 
     Args:
-        sums: what ``channel_sums`` returns for the second of the weights.
+        sums: what ``class_sums`` returns for the second of the weights.
         count: (K,), pixels of each class.
         form: the surrogate.
         weights: what ``separable_weights`` returns.
@@ -146,7 +250,7 @@ def separable_risk(
     """
     a, pixel = weights
     mass = (pixel * count).sum() - pixel * count
-    own = torch.nn.functional.pad(sums.own / count.clamp(min=1)[:, None], (1, 0), value=1.0)
+    own = F.pad(sums.own / count.clamp(min=1)[:, None], (1, 0), value=1.0)
     rest = torch.cat((mass[:, None], sums.rest), 1)
     return torch.einsum("c,cj,jk,ck->", a, own, form.matrix_like(own), rest)
 

@@ -158,19 +158,6 @@ def class_index(
     return rows.masked_fill_(void, num_classes)
 
 
-def narrow(rows: Tensor, num_classes: int) -> Tensor:
-    """Row numbers in the smallest dtype that holds them: it is compared with a class several times faster.
-
-    Args:
-        rows: what ``class_index`` returns, 0 to K + 1.
-        num_classes: number of classes K.
-
-    Returns:
-        uint8 where that is enough, else int16.
-    """
-    return rows.to(torch.uint8 if num_classes < 254 else torch.int16)
-
-
 def synchronizes(device: torch.device) -> bool:
     """Whether looking at a value on a device means waiting for it.
 

@@ -7,12 +7,11 @@ import math
 import torch
 from torch import Tensor
 
-from aucseg.functional.partial_auc import check_max_fpr, standardize_partial_area
-from aucseg.functional.ranking import PairAUC, check_scores
+from aucseg.functional.ranking import PairAUC, check_max_fpr, check_scores, standardize_partial_area
 
 MAX_BINS = 2**20
-_BLOCK = {"cpu": 1 << 18}  # scores at a time: temporaries that stay in the cache, yet few calls
-_BLOCK_ELSEWHERE = 1 << 24
+BLOCK = {"cpu": 1 << 18}  # scores at a time: temporaries that stay in the cache, yet few calls
+BLOCK_ELSEWHERE = 1 << 24
 _ROUNDING = 1e-3  # how far interpolation and half precision may put a probability outside of [0, 1]
 
 # Float32 bit patterns, read as integers: 2^23 of them to an octave.
@@ -131,7 +130,7 @@ def add_score_histogram(
     """
     k, _, bins = histogram.shape
     cells = histogram.view(k, k * bins)
-    chunk = max(1, _BLOCK.get(scores.device.type, _BLOCK_ELSEWHERE) // k)
+    chunk = max(1, BLOCK.get(scores.device.type, BLOCK_ELSEWHERE) // k)
     for image, label, one in zip(scores.flatten(2), labels.flatten(1), valid.flatten(1).long(), strict=True):
         first = label * bins
         for start in range(0, len(first), chunk):

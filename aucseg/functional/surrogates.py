@@ -1,4 +1,4 @@
-"""Surrogates of the AUC loss: what a pair of scores costs, in a form that never looks at pairs."""
+"""Surrogates of the AUC loss: what a pair of scores costs, in a form that never looks at pairs of pixels."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from math import inf, isfinite
 import torch
 from torch import Tensor
 
-from aucseg.functional.chebyshev import chebyshev_expansion
+from aucseg.functional.chebyshev import chebyshev_expansion, derivative_matrix
 
 Surrogate = str | Callable[[Tensor], Tensor]
 
@@ -82,6 +82,82 @@ class BilinearForm:
         """A on the device and in the dtype of ``values``; copied there once, as each copy is a wait."""
         return _copied(self.matrix, values.device, values.dtype)
 
+    def polynomials(
+        self,
+        feature: Feature,
+        scores: Tensor,
+        out: Tensor,
+        blank: Callable[[Tensor], None] | None = None,
+    ) -> Tensor:
+        """The polynomials 1 to D of z(scores): phi of positives, psi of negatives.
+
+        Args:
+            feature: z of a score, ``own`` or ``other``.
+            scores: any shape.
+            out: (D, *shape), where they are written; the first of them may be ``scores``.
+            blank: called with a layer of ``out``, sets to zero what shall not count.
+
+        Returns:
+            ``out``.
+        """
+        z = feature(scores)
+        if z.data_ptr() != out.data_ptr():  # the scores may have been written there already
+            z = out[0].copy_(z)
+        if blank is not None and not self.chebyshev:
+            blank(out[0])  # and so in all its powers
+        for j in range(1, self.degree):
+            torch.mul(out[j - 1], z, out=out[j])
+            if self.chebyshev:  # T_{j+1} = 2 z T_j - T_{j-1}
+                out[j].mul_(2).sub_(out[j - 2] if j > 1 else 1)
+        if blank is not None and self.chebyshev:
+            for layer in out:
+                blank(layer)
+        return out
+
+    def slopes(self, feature: Feature, grad: Tensor) -> Tensor:
+        """From weights of the polynomials 1 to D to coefficients of their weighted sum's derivative.
+
+        Args:
+            feature: z of a score, ``own`` or ``other``.
+            grad: (..., D), a weight for each polynomial.
+
+        Returns:
+            (..., D), coefficients of the polynomials 0 to D - 1; ``derivative`` adds the inner derivative of
+            an exponential z, which is no polynomial.
+        """
+        if self.chebyshev:
+            return grad @ _differentiation(self.degree, grad.device, grad.dtype) * feature.slope
+        return grad * torch.arange(1, self.degree + 1, dtype=grad.dtype, device=grad.device) * feature.slope
+
+    def derivative(
+        self, feature: Feature, scores: Tensor, coefficients: Tensor, out: Tensor | None = None
+    ) -> Tensor:
+        """The derivative whose coefficients ``slopes`` returns, at the scores.
+
+        Args:
+            feature: z of a score, ``own`` or ``other``.
+            scores: any shape.
+            coefficients: (D, *shape), or anything that broadcasts to it.
+            out: the shape of the scores, where to write it; may be one of the coefficients.
+
+        Returns:
+            ``out``, by default a new tensor.
+        """
+        z = feature(scores)
+        out = torch.empty_like(z) if out is None else out
+        if self.chebyshev:  # Clenshaw's recurrence
+            first = second = torch.zeros_like(z)
+            for c in reversed(coefficients[1:]):
+                first, second = torch.addcmul(c, z, first, value=2).sub_(second), first
+            torch.mul(z, first, out=out).add_(coefficients[0]).sub_(second)
+        elif self.degree == 1:
+            out.copy_(coefficients[0])
+        elif coefficients.shape[1:] == z.shape:
+            torch.addcmul(coefficients[0], coefficients[1], z, out=out)
+        else:
+            torch.mul(z, coefficients[1], out=out).add_(coefficients[0])
+        return out.mul_(z) if feature.exponential else out
+
 
 @dataclass(frozen=True)
 class SortedForm:
@@ -103,6 +179,11 @@ class SortedForm:
 @lru_cache(maxsize=256)
 def _copied(matrix: Tensor, device: torch.device, dtype: torch.dtype) -> Tensor:
     return matrix.to(device, dtype)
+
+
+@lru_cache(maxsize=64)
+def _differentiation(degree: int, device: torch.device, dtype: torch.dtype) -> Tensor:
+    return derivative_matrix(degree)[:degree, 1:].t().to(device, dtype)
 
 
 MARGIN_SURROGATES = ("square", "hinge", "squared_hinge")

@@ -10,12 +10,11 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from aucseg.functional.auc import MULTICLASS, REDUCTIONS, check_pair_weights, tail_versus_rest
+from aucseg.functional.auc import auc_risk, check_pair_weights, tail_versus_rest
 from aucseg.functional.checks import check_finite, check_logits_target, check_num_classes, class_index
-from aucseg.functional.chunks import ACTIVATIONS, Request
-from aucseg.functional.class_sums import ClassSums, class_sums
-from aucseg.functional.ranks import scale_gradient
-from aucseg.functional.risk import RiskOptions, auc_risk
+from aucseg.functional.distributed import scale_gradient
+from aucseg.functional.engine import class_sums
+from aucseg.functional.sums import ACTIVATIONS, MULTICLASS, REDUCTIONS, ClassSums, Request
 from aucseg.functional.surrogates import SortedForm, Surrogate, surrogate_form
 from aucseg.losses.queue import SumQueue
 
@@ -85,8 +84,8 @@ class AUCLoss(nn.Module):
 
     """
 
-    # whether the sums hold the cross entropy, which AUCSegLoss adds
-    add_cross_entropy = False
+    # whether the cross entropy is computed as well, which AUCSegLoss adds
+    with_cross_entropy = False
 
     def __init__(
         self,
@@ -175,7 +174,7 @@ class AUCLoss(nn.Module):
                 for logits that are not finite.
 
         """
-        return self._auc(logits, target, whole, cross_entropy=False)[0]
+        return self._terms(logits, target, whole)[0]
 
     def class_sums(self, logits: Tensor, target: Tensor) -> ClassSums:
         """The sums from which the loss follows. They add up over micro-batches: ``a + b``.
@@ -197,37 +196,37 @@ class AUCLoss(nn.Module):
         """
         if isinstance(self.form, SortedForm):
             raise ValueError(self._no_sums())
-        request = Request(self.form, self.num_classes, self.activation, True, self.add_cross_entropy)
-        return class_sums(logits.flatten(2), self._rows(logits, target), request)
+        rows = self._rows(logits, target)
+        return class_sums(logits.flatten(2), rows, self._request(), all_channels=True)
 
-    # a compiler would trace the loop over chunks one by one; they are fast as they are
+    # a compiler would trace the loop over strips one by one; they are fast as they are
     @torch.compiler.disable
-    def _auc(
-        self, logits: Tensor, target: Tensor, whole: ClassSums | None, cross_entropy: bool
-    ) -> tuple[Tensor, Tensor]:
-        """The AUC loss, and the mean cross entropy if asked for (else zero)."""
+    def _terms(self, logits: Tensor, target: Tensor, whole: ClassSums | None) -> tuple[Tensor, Tensor]:
+        """The AUC loss, and the mean cross entropy (zero where this loss is without it)."""
         rows = self._rows(logits, target)
         if whole is not None and isinstance(self.form, SortedForm):
             raise ValueError(self._no_sums())
         group, factor = self._group()
-        options = RiskOptions(
-            self.form, self.num_classes, self.activation, self.multiclass, self.reduction, self.pair_weights
-        )
         remember = None
         if self.queue is not None:
             remember = partial(self.queue, update=self.training and torch.is_grad_enabled())
         values = auc_risk(
-            logits.flatten(2),
-            rows,
-            options,
-            cross_entropy=cross_entropy,
-            group=group,
-            whole=whole,
-            remember=remember,
+            logits.flatten(2), rows, self._request(), group=group, whole=whole, remember=remember
         )
         dtype = torch.promote_types(logits.dtype, torch.float32)
         risk, mean = (scale_gradient(value, factor).to(dtype) for value in values)
         return risk, mean
+
+    def _request(self) -> Request:
+        return Request(
+            self.form,
+            self.num_classes,
+            activation=self.activation,
+            cross_entropy=self.with_cross_entropy,
+            multiclass=self.multiclass,
+            reduction=self.reduction,
+            pair_weights=self.pair_weights,
+        )
 
     def _rows(self, logits: Tensor, target: Tensor) -> Tensor:
         check_logits_target(logits, target, self.num_classes)

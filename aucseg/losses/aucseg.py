@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
-from aucseg.functional.class_sums import ClassSums
+from aucseg.functional.sums import ClassSums
 from aucseg.losses.auc import AUCLoss
 
 
@@ -38,7 +38,7 @@ class AUCSegLoss(AUCLoss):
 
     """
 
-    add_cross_entropy = True
+    with_cross_entropy = True
 
     def __init__(self, num_classes: int, *, ce_weight: float = 1.0, **options: Any) -> None:
         super().__init__(num_classes, **options)
@@ -84,7 +84,7 @@ class AUCSegLoss(AUCLoss):
             ValueError: as ``AUCLoss.forward``.
 
         """
-        auc, cross_entropy = self._auc(logits, target, whole, cross_entropy=True)
+        auc, cross_entropy = self._terms(logits, target, whole)
         return {"loss": auc + self.ce_weight * cross_entropy, "auc": auc, "cross_entropy": cross_entropy}
 
     def extra_repr(self) -> str:

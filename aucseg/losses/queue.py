@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from aucseg.functional.class_sums import ClassSums
+from aucseg.functional.sums import ClassSums
 
 
 class SumQueue(nn.Module):

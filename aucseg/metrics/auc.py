@@ -10,8 +10,7 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from aucseg.functional.checks import check_logits_target, check_num_classes, class_index
-from aucseg.functional.partial_auc import check_max_fpr
-from aucseg.functional.ranking import PairAUC, check_scores, pairwise_auc
+from aucseg.functional.ranking import PairAUC, check_max_fpr, check_scores, pairwise_auc
 from aucseg.functional.score_histogram import (
     add_score_histogram,
     binnable,

@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 
 from aucseg.functional import (
     Request,
-    channel_sums,
     class_sums,
     pair_table,
     reduce_pairs,
@@ -85,7 +84,7 @@ def test_k_numbers_do_what_the_table_does(k, void, multiclass, reduction, surrog
     options = {"multiclass": multiclass, "reduction": reduction}
     expected = reduce_pairs(pair_table(sums, form), sums.count, **options)
     weights = separable_weights(sums.count, **options)
-    few = channel_sums(logits.flatten(2), rows, request, weights[1])
+    few = class_sums(logits.flatten(2), rows, request, weights[1])
     torch.testing.assert_close(separable_risk(few, sums.count, form, weights), expected)
 
 

@@ -7,8 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
-from aucseg.functional.partial_auc import standardize_partial_area
-from aucseg.functional.ranking import pairwise_auc
+from aucseg.functional.ranking import pairwise_auc, standardize_partial_area
 from tests.functional.ranked import pixels
 
 tables = st.fixed_dictionaries(

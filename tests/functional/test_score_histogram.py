@@ -89,7 +89,7 @@ def test_chunks_and_void(monkeypatch):
     valid = torch.rand(3, 5, 7, generator=generator) < 0.7
     zeros = torch.zeros(K, K, 32, dtype=torch.int64)
     whole = add_score_histogram(zeros.clone(), scores, labels, valid)
-    monkeypatch.setitem(module._BLOCK, "cpu", 8 * K)
+    monkeypatch.setitem(module.BLOCK, "cpu", 8 * K)
     assert torch.equal(add_score_histogram(zeros.clone(), scores, labels, valid), whole)
     bins = score_bins(scores, 32)
     for c in range(K):

@@ -1,6 +1,6 @@
 r"""Channel sums on a CUDA device, by Triton: one read of the logits forward, one read and one write backward.
 
-The same numbers as ``channel_sums`` computes without it, which is the tested reference. Arithmetic is in
+The same numbers as ``class_sums`` computes without it, which is the tested reference. Arithmetic is in
 float32 whatever the logits are. A program adds up at most 64 tiles of a few thousand numbers in float32, and
 the programs' sums meet in float64, in a fixed order and without atomics: the error does not grow with the
 number of pixels, and two runs give the same bits.
@@ -32,19 +32,16 @@ entropy or a softmax, and the programs' sums.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from aucseg.functional.checks import narrow
-from aucseg.functional.chunks import Request
-from aucseg.functional.triton_tiles import on_device, power_of_two, processors, runs_on, tile_shape
-
-if TYPE_CHECKING:
-    from aucseg.functional.class_sums import ChannelSums
+from aucseg.functional.cuda.device import on_device, power_of_two, processors, tile_shape
+from aucseg.functional.sums import ChannelSums, Request
+from aucseg.functional.surrogates import BilinearForm
 
 _DTYPES = (torch.float32, torch.float16, torch.bfloat16)
 # A tile with every channel of 8 pixels must fit the registers of a program.
@@ -58,48 +55,44 @@ _MAX_TILES = 64
 _PROGRAMS_PER_PROCESSOR = 8
 
 
-def available(logits: Tensor, request: Request) -> bool:
-    """Whether ``triton_channel_sums`` can do this; Triton is looked for on CUDA only.
+def fit(logits: Tensor, form: BilinearForm) -> bool:
+    """Whether the kernels can do this.
 
     Args:
-        logits: (B, K, P).
-        request: what to sum.
+        logits: (B, K, P) on a CUDA device.
+        form: the surrogate.
 
     Returns:
-        True for logits on a CUDA device, in float32 or half precision, of at most ``MAX_CLASSES`` channels,
-        and a surrogate that does without float64 and with at most ``MAX_DEGREE`` features.
+        True for logits in float32 or half precision, of at most ``MAX_CLASSES`` channels, and a surrogate
+        that does without float64 and with at most ``MAX_DEGREE`` features.
     """
     return (
-        runs_on(logits.device)
-        and logits.dtype in _DTYPES
+        logits.dtype in _DTYPES
         and logits.numel() > 0
-        and not request.form.double
-        and request.num_classes <= MAX_CLASSES
-        and request.form.degree <= (MAX_DEGREE if request.form.chebyshev else _WIDE_DEGREE)
+        and not form.double
+        and logits.shape[1] <= MAX_CLASSES
+        and form.degree <= (MAX_DEGREE if form.chebyshev else _WIDE_DEGREE)
     )
 
 
-def triton_channel_sums(logits: Tensor, rows: Tensor, request: Request, weights: Tensor) -> ChannelSums:
-    """What ``channel_sums`` returns; for what ``available`` allows.
+def channel_sums(logits: Tensor, labels: Tensor, request: Request, weights: Tensor) -> ChannelSums:
+    """What ``class_sums`` returns for weights; where the kernels ``fit``.
 
     Args:
         logits: (B, K, P), floating point, of any strides.
-        rows: (B, P), integer labels with K for void; K + 1 makes ``rest``, and so the loss, nan.
+        labels: (B, P), integer labels with K for void; K + 1 makes ``rest``, and so the loss, nan.
         request: what to sum.
         weights: (K,), weight of a pixel of each class when it is a negative.
 
     Returns:
         The sums, float64. The gradient flows from all three to the logits.
     """
-    from aucseg.functional.class_sums import ChannelSums  # which imports this module
-
-    labels = narrow(rows, request.num_classes).contiguous()
     # void weighs nothing, a label that is none makes everything nan
     weights = F.pad(F.pad(weights.detach().float(), (0, 1)), (0, 1), value=torch.nan)
-    return ChannelSums(*_TritonSums.apply(logits, labels, request, weights))
+    return ChannelSums(*_ChannelSums.apply(logits, labels.contiguous(), request, weights))
 
 
-def triton_class_count(rows: Tensor, num_classes: int) -> Tensor:
+def class_count(rows: Tensor, num_classes: int) -> Tensor:
     """Number of pixels of each class, by one read of the labels.
 
     Args:
@@ -109,7 +102,7 @@ def triton_class_count(rows: Tensor, num_classes: int) -> Tensor:
     Returns:
         (K,) float64.
     """
-    from aucseg.functional.triton_backward import count_kernel
+    from aucseg.functional.cuda import kernels
 
     rows = rows.contiguous()
     block = 4096
@@ -117,7 +110,7 @@ def triton_class_count(rows: Tensor, num_classes: int) -> Tensor:
     programs = max(1, min(tiles, _PROGRAMS_PER_PROCESSOR * processors(rows.device)))
     partial = rows.new_empty((programs, num_classes), dtype=torch.int32)
     with on_device(rows.device):
-        count_kernel[(programs,)](
+        kernels.count_kernel[(programs,)](
             rows,
             partial,
             rows.numel(),
@@ -132,12 +125,12 @@ def triton_class_count(rows: Tensor, num_classes: int) -> Tensor:
     return partial.sum(0).double()
 
 
-class _TritonSums(torch.autograd.Function):
+class _ChannelSums(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any, logits: Tensor, labels: Tensor, request: Request, weights: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        degree = request.form.degree
+        degree = request.bilinear.degree
         normalise = request.cross_entropy or request.activation == "softmax"
         lse = logits.new_empty(labels.shape if normalise else (1,), dtype=torch.float32)
         inputs = (logits, labels, weights, lse, request)
@@ -159,11 +152,11 @@ class _TritonSums(torch.autograd.Function):
     def backward(
         ctx: Any, grad_own: Tensor, grad_rest: Tensor, grad_cross_entropy: Tensor
     ) -> tuple[Tensor, None, None, None]:
-        from aucseg.functional.triton_backward import backward_kernel
+        from aucseg.functional.cuda import kernels
 
         logits, labels, weights, lse = ctx.saved_tensors
         request: Request = ctx.request
-        form = request.form
+        form = request.bilinear
         # z^j has the derivative j z^(j-1), and T_j has j U_(j-1): the kernel evaluates powers, or U
         order = torch.arange(1, form.degree + 1, device=logits.device)[:, None]
         table = torch.stack((form.own.slope * grad_own.t(), form.other.slope * grad_rest.t()))
@@ -174,7 +167,7 @@ class _TritonSums(torch.autograd.Function):
         per_image = -(-logits.shape[2] // block_p)
         grid = len(logits) * per_image * -(-request.num_classes // block_k)
         with on_device(logits.device):
-            backward_kernel[(grid,)](
+            kernels.backward_kernel[(grid,)](
                 logits,
                 labels,
                 weights,
@@ -214,9 +207,9 @@ def _forward(
     whole: bool,
 ) -> Tensor:
     """The sums of all programs (2 degree + entropy, K) float64."""
-    from aucseg.functional.triton_kernels import forward_kernel
+    from aucseg.functional.cuda import kernels
 
-    form, k, pixels = request.form, request.num_classes, logits.shape[2]
+    form, k, pixels = request.bilinear, request.num_classes, logits.shape[2]
     block_k, more, block_p, warps = tile_shape(k, degree, whole, split=True)
     per_image, blocks = -(-pixels // block_p), 1 if whole else -(-k // block_k)
     tiles = len(logits) * per_image
@@ -226,7 +219,7 @@ def _forward(
     ranged = request.activation == "identity" and form.score_range is not None
     low, high = form.score_range if form.score_range is not None else (0.0, 0.0)
     with on_device(logits.device):
-        forward_kernel[(programs * blocks,)](
+        kernels.forward_kernel[(programs * blocks,)](
             logits,
             labels,
             weights,
@@ -262,5 +255,5 @@ def _forward(
 
 
 def _features(request: Request) -> tuple[float, float, float, float]:
-    own, other = request.form.own, request.form.other
+    own, other = request.bilinear.own, request.bilinear.other
     return float(own.slope), float(own.shift), float(other.slope), float(other.shift)

@@ -1,4 +1,4 @@
-"""Hinge sums on a CPU: one score channel after the other, in pieces that stay in the cache."""
+"""Hinge sums on a CPU: one score channel after the other, in strips that stay in the cache."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from aucseg.functional.own_scores import OwnScores
+from aucseg.functional.hinge.sort import OwnScores
 
-# pixels of one piece: a handful of float64 temporaries of this length fit the L2 cache of a core
-_PIECE = 2**16
+# pixels of one strip: a handful of float64 temporaries of this length fit the L2 cache of a core
+STRIP_PIXELS = 2**16
 # buckets of the table that a search begins with: for each positive, and at most
 _BUCKETS_PER_POSITIVE = 4
 _BUCKETS_MAX = 2**17
@@ -45,14 +45,14 @@ def hinge_sums(
     for place, (c, first, last) in enumerate(ranges):
         positives = _Positives(own.value[first:last], reach)
         search = _Search(positives.value)
-        for image, part in _pieces(rows):
+        for image, part in _strips(rows):
             threshold = positives.threshold(scores[image, c, part])
             rank = search(threshold)
             if ranks is not None:
                 ranks[place, image, part] = rank
-            # a sum of its own for each piece: small terms are never added to a very large sum
-            piece = torch.zeros(classes + 1, dtype=torch.float64)
-            sums[c] += piece.scatter_add_(0, rows[image, part], positives.cost(rank, threshold, power))
+            # a sum of its own for each strip: small terms are never added to a very large sum
+            part_sums = torch.zeros(classes + 1, dtype=torch.float64)
+            sums[c] += part_sums.scatter_add_(0, rows[image, part], positives.cost(rank, threshold, power))
     return sums, ranks
 
 
@@ -84,7 +84,7 @@ def hinge_gradients(
         positives = _Positives(own.value[first:last], reach)
         # total of the weights, and of weight times threshold, of the negatives with the same rank
         weights, moments = torch.zeros(2, last - first + 1, dtype=torch.float64)
-        for image, part in _pieces(rows):
+        for image, part in _strips(rows):
             rank = ranks[place, image, part].long()
             share = weight[c].index_select(0, rows[image, part])
             weights.scatter_add_(0, rank, share)
@@ -183,8 +183,8 @@ def _present(own: OwnScores) -> list[tuple[int, int, int]]:
     return [(c, a, b) for c, (a, b) in enumerate(pairwise(edges)) if b > a]
 
 
-def _pieces(rows: Tensor) -> Iterator[tuple[int, slice]]:
+def _strips(rows: Tensor) -> Iterator[tuple[int, slice]]:
     images, pixels = rows.shape
     for image in range(images):
-        for start in range(0, pixels, _PIECE):
-            yield image, slice(start, start + _PIECE)
+        for start in range(0, pixels, STRIP_PIXELS):
+            yield image, slice(start, start + STRIP_PIXELS)

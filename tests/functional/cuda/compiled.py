@@ -14,9 +14,8 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from aucseg.functional import triton_backward, triton_kernels
-from aucseg.functional.triton_sums import triton_channel_sums, triton_class_count
-from tests.functional.triton_cases import CASES, COMPILED, differentiate, inputs
+from aucseg.functional.cuda import kernels, launch
+from tests.functional.cuda.cases import CASES, COMPILED, differentiate, inputs
 
 HOPPER = GPUTarget("cuda", 90, 32)
 POINTERS = {
@@ -62,16 +61,15 @@ class Caught:
 
 def main() -> None:
     """Compile; prints a JSON object from each case to what went wrong, or null."""
-    triton_kernels.forward_kernel = Caught(triton_kernels.forward_kernel)
-    triton_backward.backward_kernel = Caught(triton_backward.backward_kernel)
-    triton_backward.count_kernel = Caught(triton_backward.count_kernel)
+    for name in ("forward_kernel", "backward_kernel", "count_kernel"):
+        setattr(kernels, name, Caught(getattr(kernels, name)))
     outcome: dict[str, str | None] = {}
     for name in COMPILED:
         try:
             if name == "count":
-                triton_class_count(torch.zeros(2, 4096, dtype=torch.int64), 19)
+                launch.class_count(torch.zeros(2, 4096, dtype=torch.int64), 19)
             else:
-                differentiate(triton_channel_sums, *inputs(CASES[name], "cpu"))
+                differentiate(launch.channel_sums, *inputs(CASES[name], "cpu"))
             outcome[name] = None
         except Exception:  # reported by the test of that name
             outcome[name] = traceback.format_exc()

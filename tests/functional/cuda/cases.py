@@ -14,10 +14,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from aucseg.functional import ChannelSums, Request, channel_sums, surrogate_form
+from aucseg.functional import ChannelSums, Request, class_sums, surrogate_form
 from aucseg.functional.auc import separable_risk, separable_weights
-from aucseg.functional.chunks import class_count
-from aucseg.functional.triton_sums import triton_channel_sums, triton_class_count
+from aucseg.functional.cuda import launch
+from aucseg.functional.engine import class_count
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ CASES = {
     "labels of two bytes without entropy": Case(300, 41, "exp", cross_entropy=False, batch=1),
     "a thousand classes": Case(1000, 11, batch=1),
 }
-# Those that triton_compile compiles.
+# Those that ``compiled`` compiles.
 COMPILED = (
     "several tiles for a program",
     "bfloat16 without entropy",
@@ -70,7 +70,7 @@ COMPILED = (
 
 
 def inputs(case: Case, device: str) -> tuple[Tensor, Tensor, Request, Tensor]:
-    """Logits, rows, request and weights."""
+    """Logits, labels, request and weights."""
     generator = torch.Generator().manual_seed(case.k + case.pixels)
     shape = (case.batch, case.k, case.pixels)
     if case.activation == "identity":
@@ -86,17 +86,19 @@ def inputs(case: Case, device: str) -> tuple[Tensor, Tensor, Request, Tensor]:
     rows[torch.rand(shape[::2], generator=generator) < 0.1] = case.k
     weights = torch.rand(case.k, generator=generator, dtype=torch.float64)
     form = surrogate_form(case.surrogate)
-    request = Request(form, case.k, case.activation, all_channels=True, cross_entropy=case.cross_entropy)
+    request = Request(form, case.k, case.activation, case.cross_entropy)
+    # labels come as narrow as the classes allow
+    rows = rows.to(torch.uint8 if case.k < 254 else torch.int16)
     return logits, rows.to(device), request, weights.to(device)
 
 
 def brute_force(logits: Tensor, rows: Tensor, request: Request, weights: Tensor) -> ChannelSums:
     """The sums as they are defined, class by class in float64."""
-    form, k = request.form, request.num_classes
+    form, k = request.bilinear, request.num_classes
     scores = logits.double()
     if request.activation != "identity":
         scores = scores.sigmoid() if request.activation == "sigmoid" else scores.softmax(1)
-    scores, labels = scores.movedim(1, 0).flatten(1), rows.flatten()
+    scores, labels = scores.movedim(1, 0).flatten(1), rows.long().flatten()
     pixel = torch.cat((weights, weights.new_zeros(1)))[labels]
 
     def polynomials(z: Tensor) -> Tensor:
@@ -110,8 +112,13 @@ def brute_force(logits: Tensor, rows: Tensor, request: Request, weights: Tensor)
         rest.append((pixel[~mine, None] * polynomials(form.other(scores[c, ~mine]))).sum(0))
     entropy = scores.new_zeros(())
     if request.cross_entropy:
-        entropy = F.cross_entropy(logits.double(), rows, reduction="sum", ignore_index=k)
+        entropy = F.cross_entropy(logits.double(), rows.long(), reduction="sum", ignore_index=k)
     return ChannelSums(torch.stack(own), torch.stack(rest), entropy)
+
+
+def strip_by_strip(*arguments) -> ChannelSums:
+    """The path without Triton."""
+    return class_sums(*arguments, all_channels=True)
 
 
 def differentiate(function, logits: Tensor, *arguments) -> tuple[Tensor, ...]:
@@ -130,19 +137,20 @@ def check(name: str, device: str) -> None:
     """Value and gradient are those of the definition and of the path without Triton."""
     case = CASES[name]
     arguments = inputs(case, device)
-    result = differentiate(triton_channel_sums, *arguments)
+    result = differentiate(launch.channel_sums, *arguments)
     exact = differentiate(brute_force, arguments[0].double(), *arguments[1:])
-    plain = differentiate(channel_sums, *arguments)
+    plain = differentiate(strip_by_strip, *inputs(case, "cpu"))
     assert result[3].dtype == case.dtype
     assert [part.dtype for part in result[:3]] == [torch.float64] * 3
     rounding = 2 * torch.finfo(case.dtype).eps
     for expected in (exact, plain):
         for part, (mine, theirs) in enumerate(zip(result, expected, strict=True)):
+            theirs = theirs.to(device)
             scale = theirs.double().abs().max().item()
             if part == 3 and expected is plain and rounding > 1e-4 and case.cross_entropy:
                 continue  # which adds two gradients in half precision
             rtol = rounding if part == 3 else 2e-6
-            atol = (2e-5 if arguments[2].form.chebyshev else 4e-6) * scale + 1e-12
+            atol = (2e-5 if arguments[2].bilinear.chebyshev else 4e-6) * scale + 1e-12
             torch.testing.assert_close(mine.double(), theirs.double(), rtol=rtol, atol=atol)
 
 
@@ -150,31 +158,31 @@ def check_bad_label(device: str) -> None:
     """A label that is none makes the loss nan, whatever class it stands beside."""
     logits, rows, request, weights = inputs(Case(5, 131), device)
     rows[1, 7] = 6
-    sums = triton_channel_sums(logits, rows, request, weights)
+    sums = launch.channel_sums(logits, rows, request, weights)
     assert sums.rest.isnan().all()
     count = class_count(rows, 5)
     pair = separable_weights(count, multiclass="ovo", reduction="mean")
-    assert separable_risk(sums, count, request.form, pair).isnan()
+    assert separable_risk(sums, count, request.bilinear, pair).isnan()
 
 
 def check_score_outside(device: str) -> None:
     """So does a score outside the range that the surrogate was made for."""
     logits, rows, request, weights = inputs(Case(5, 131, "hinge", "identity"), device)
     logits[0, 2, 5] = 1.25
-    assert triton_channel_sums(logits, rows, request, weights).rest[2].isnan().all()
+    assert launch.channel_sums(logits, rows, request, weights).rest[2].isnan().all()
 
 
 def check_void_only(device: str) -> None:
     """Nothing to sum, and a gradient of zeros."""
     logits, rows, request, weights = inputs(Case(5, 131), device)
-    result = differentiate(triton_channel_sums, logits, rows.fill_(5), request, weights)
+    result = differentiate(launch.channel_sums, logits, rows.fill_(5), request, weights)
     assert all((part == 0).all() for part in result)
 
 
 def check_saturated(device: str) -> None:
     """Logits beyond any exponential leave values and gradients finite and right."""
     logits, rows, request, weights = inputs(Case(5, 131), device)
-    result = differentiate(triton_channel_sums, logits * 3000, rows, request, weights)
+    result = differentiate(launch.channel_sums, logits * 3000, rows, request, weights)
     exact = differentiate(brute_force, logits.double() * 3000, rows, request, weights)
     for mine, theirs in zip(result, exact, strict=True):
         torch.testing.assert_close(mine.double(), theirs, rtol=1e-5, atol=1e-2)
@@ -184,7 +192,7 @@ def check_count(device: str) -> None:
     """Counts are those of a loop; void and what is none are left out."""
     for k, pixels in ((2, 5000), (19, 4096), (300, 9000)):
         rows = torch.randint(0, k + 2, (2, pixels), generator=torch.Generator().manual_seed(k)).to(device)
-        count = triton_class_count(rows, k)
+        count = launch.class_count(rows, k)
         assert count.dtype == torch.float64
         assert count.tolist() == [(rows == c).sum().item() for c in range(k)]
 

@@ -11,9 +11,12 @@ import torch.distributed as dist
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from aucseg.functional import hinge_blocks, hinge_channels
 from aucseg.functional.checks import check_labels, check_num_classes
-from aucseg.functional.own_scores import OwnScores, sort_own_scores
+from aucseg.functional.hinge import cpu, cuda
+from aucseg.functional.hinge.sort import OwnScores, sort_own_scores
+
+# Who sums, by the type of the device; every other device is an accelerator that must not be waited for.
+BACKENDS: dict[str, ModuleType] = {"cpu": cpu}
 
 
 def sorted_hinge(
@@ -119,7 +122,7 @@ class _SortedHinge(torch.autograd.Function):
 
 
 def _backend(scores: Tensor) -> ModuleType:
-    return hinge_channels if scores.device.type == "cpu" else hinge_blocks
+    return BACKENDS.get(scores.device.type, cuda)
 
 
 def _check(scores: Tensor, rows: Tensor, num_classes: int, margin: float, scale: float, power: int) -> None:

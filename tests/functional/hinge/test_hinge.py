@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import timedelta
-from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
@@ -16,22 +15,20 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from aucseg.functional import hinge_blocks, hinge_channels
-from aucseg.functional.sorted_hinge import sorted_hinge
+from aucseg.functional import hinge, sorted_hinge
+from aucseg.functional.hinge import cpu, cuda
 from tests.processes import on_ranks
 
-module = import_module("aucseg.functional.sorted_hinge")  # whose name in the package may be the function's
-
-BACKENDS = [hinge_channels, hinge_blocks]
+BACKENDS = [cpu, cuda]
 POWERS = [1, 2]
 
 
-@pytest.fixture(params=BACKENDS, ids=["channels", "blocks"])
+@pytest.fixture(params=BACKENDS, ids=["cpu", "cuda"])
 def backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
-    """Both ways to compute, the one for accelerators included, on this CPU; several blocks and pieces."""
-    monkeypatch.setattr(module, "_backend", lambda scores: request.param)
-    monkeypatch.setattr(hinge_blocks, "_BLOCK", 300)
-    monkeypatch.setattr(hinge_channels, "_PIECE", 17)
+    """Both ways to compute, the one for accelerators included, on this CPU; in several rounds."""
+    monkeypatch.setitem(hinge.BACKENDS, "cpu", request.param)
+    monkeypatch.setattr(cuda, "ELEMENTS", 300)
+    monkeypatch.setattr(cpu, "STRIP_PIXELS", 17)
     return request.param
 
 
@@ -117,7 +114,7 @@ def test_any_batch(
     reach = margin / scale
     margin = margin + scale * 0.013 if abs(reach * 10**digits % 1 - 0.5) > 0.499 else margin
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "_backend", lambda scores: BACKENDS[blocks])
+        patch.setitem(hinge.BACKENDS, "cpu", BACKENDS[blocks])
         compare(scores, rows, weight, 1e-9, margin=margin, scale=scale, power=power)
 
 
@@ -219,9 +216,9 @@ def test_long_sums(power: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """A million pixels in float32 against the same numbers in float64, one way and the other."""
     scores, rows, weight = make(1, 2, 10**6, seed=8, dtype=torch.float32)
     gradients, tables = [], []
-    runs = [(torch.float32, hinge_channels), (torch.float64, hinge_channels), (torch.float64, hinge_blocks)]
+    runs = [(torch.float32, cpu), (torch.float64, cpu), (torch.float64, cuda)]
     for dtype, way in runs:
-        monkeypatch.setattr(module, "_backend", lambda scores, chosen=way: chosen)
+        monkeypatch.setitem(hinge.BACKENDS, "cpu", way)
         leaf = scores.detach().to(dtype).requires_grad_()
         _, pairs = sorted_hinge(leaf, rows, 2, margin=0.5, power=power)
         gradients.append(torch.autograd.grad((pairs * weight).sum(), leaf)[0].double())
@@ -257,7 +254,7 @@ def test_accelerator_way_never_waits(power: int, monkeypatch: pytest.MonkeyPatch
     scores, rows, _ = make(2, 4, 30)
     with NoWaiting(), pytest.raises(AssertionError, match=r"_local_scalar_dense|bincount|nonzero"):
         sorted_hinge(scores, rows, 4)  # the way of the CPU does, so the test can fail
-    monkeypatch.setattr(module, "_backend", lambda scores: hinge_blocks)
+    monkeypatch.setitem(hinge.BACKENDS, "cpu", cuda)
     with NoWaiting():
         sorted_hinge(scores, rows, 4, power=power)[1].sum().backward()
 
@@ -345,7 +342,7 @@ def on_rank(rank: int, folder: str) -> None:
         if rank > 0:
             groups.append(two)
         for backend in BACKENDS:
-            module._backend = lambda scores, chosen=backend: chosen  # type: ignore[attr-defined]
+            hinge.BACKENDS["cpu"] = backend
             for group in groups:
                 check_group(group)
     finally:

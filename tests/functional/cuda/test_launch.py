@@ -1,20 +1,18 @@
 from __future__ import annotations
 
-import ast
 import json
 import os
 import subprocess
 import sys
 from importlib.util import find_spec
-from pathlib import Path
 
 import pytest
 import torch
 
-from aucseg.functional import Request, surrogate_form, triton_sums, triton_tiles
-from aucseg.functional.triton_sums import MAX_CLASSES, available, triton_channel_sums, triton_class_count
-from aucseg.functional.triton_tiles import tile_shape
-from tests.functional.triton_cases import CASES, CHECKS, COMPILED, Case, differentiate, inputs, run
+from aucseg.functional import surrogate_form
+from aucseg.functional.cuda import launch
+from aucseg.functional.cuda.device import tile_shape
+from tests.functional.cuda.cases import CASES, CHECKS, COMPILED, Case, differentiate, inputs, run
 from tests.repository import ROOT
 
 NAMES = (*CASES, *CHECKS)
@@ -25,7 +23,7 @@ needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA d
 def outcome(module: str, cache: object, **environment: str) -> dict[str, str | None]:
     """What a module says of each case, in a process of its own."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "TRITON_CACHE_DIR": str(cache), **environment}
-    command = [sys.executable, "-m", f"tests.functional.{module}"]
+    command = [sys.executable, "-m", f"tests.functional.cuda.{module}"]
     result = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, env=environment)
     assert result.returncode == 0, result.stderr
     return json.loads(result.stdout.splitlines()[-1])
@@ -33,12 +31,12 @@ def outcome(module: str, cache: object, **environment: str) -> dict[str, str | N
 
 @pytest.fixture(scope="module")
 def interpreted(tmp_path_factory):
-    return outcome("triton_cases", tmp_path_factory.mktemp("triton"), TRITON_INTERPRET="1")
+    return outcome("cases", tmp_path_factory.mktemp("triton"), TRITON_INTERPRET="1")
 
 
 @pytest.fixture(scope="module")
 def compiled(tmp_path_factory):
-    return outcome("triton_compile", tmp_path_factory.mktemp("triton"), TRITON_INTERPRET="0")
+    return outcome("compiled", tmp_path_factory.mktemp("triton"), TRITON_INTERPRET="0")
 
 
 @needs_triton
@@ -64,7 +62,7 @@ def test_on_a_device(name):
 @needs_triton
 def test_two_runs_give_the_same_bits():
     arguments = inputs(Case(19, 100_003), "cuda")
-    first, second = (differentiate(triton_channel_sums, *arguments) for _ in range(2))
+    first, second = (differentiate(launch.channel_sums, *arguments) for _ in range(2))
     assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
 
 
@@ -72,13 +70,13 @@ def test_two_runs_give_the_same_bits():
 @needs_triton
 def test_device_is_not_waited_for():
     logits, rows, request, weights = inputs(Case(19, 4096), "cuda")
-    differentiate(triton_channel_sums, logits, rows, request, weights)  # compiles
+    differentiate(launch.channel_sums, logits, rows, request, weights)  # compiles
     logits.requires_grad_()
     torch.cuda.set_sync_debug_mode("error")
     try:
-        sums = triton_channel_sums(logits, rows, request, weights)
+        sums = launch.channel_sums(logits, rows, request, weights)
         (sums.own.sum() + sums.rest.sum() + sums.cross_entropy).backward()
-        triton_class_count(rows, 19)
+        launch.class_count(rows, 19)
     finally:
         torch.cuda.set_sync_debug_mode("default")
 
@@ -88,33 +86,40 @@ def test_device_is_not_waited_for():
 def test_memory_is_one_gradient_and_a_bit():
     logits, rows, request, weights = inputs(Case(150, 2**18, batch=1), "cuda")
     logits.requires_grad_()
-    differentiate(triton_channel_sums, logits, rows, request, weights)
+    differentiate(launch.channel_sums, logits, rows, request, weights)
     torch.cuda.reset_peak_memory_stats()
     before = torch.cuda.memory_allocated()
-    sums = triton_channel_sums(logits, rows, request, weights)
+    sums = launch.channel_sums(logits, rows, request, weights)
     (sums.own.sum() + sums.rest.sum() + sums.cross_entropy).backward()
     extra = torch.cuda.max_memory_allocated() - before
     assert extra < 1.05 * logits.numel() * logits.element_size()
 
 
-def test_off_a_device_triton_is_not_even_looked_for(monkeypatch):
-    monkeypatch.setattr(triton_tiles, "_installed", lambda: pytest.fail("looked for Triton"))
-    assert not available(torch.zeros(1, 3, 4), Request(surrogate_form("square"), 3))
-    imports = ast.parse(Path(triton_sums.__file__).read_text(encoding="utf-8")).body
-    names = {str(getattr(node, "module", "")) for node in imports}
-    assert not any("triton_kernels" in name or "triton_backward" in name for name in names)
+ON_THE_CPU = """
+import sys, torch
+from aucseg.losses import AUCSegLoss
+
+logits = torch.zeros(1, 3, 4, 4, requires_grad=True)
+AUCSegLoss(3)(logits, torch.arange(16).view(1, 4, 4) % 3).backward()
+found = [name for name in sys.modules if name.startswith("aucseg.functional.cuda")]
+assert not found, found
+"""
+
+
+def test_off_a_device_the_kernels_are_not_even_imported():
+    subprocess.run([sys.executable, "-c", ON_THE_CPU], check=True, cwd=ROOT)
 
 
 @needs_cuda
 @needs_triton
-def test_available():
+def test_what_fits():
     def ask(k=19, dtype=torch.float32, **form):
-        request = Request(surrogate_form(form.pop("surrogate", "square"), **form), k)
-        return available(torch.zeros(1, k, 4, dtype=dtype, device="cuda"), request)
+        logits = torch.zeros(1, k, 4, dtype=dtype, device="cuda")
+        return launch.fit(logits, surrogate_form(form.pop("surrogate", "square"), **form))
 
     assert ask()
     assert ask(dtype=torch.bfloat16, surrogate="logistic")
-    assert not ask(k=MAX_CLASSES + 1)
+    assert not ask(k=launch.MAX_CLASSES + 1)
     assert not ask(dtype=torch.float64)
     assert not ask(score_range=None)  # unbounded scores are summed in float64
     assert not ask(surrogate="logistic", scale=8.0)  # of degree 36

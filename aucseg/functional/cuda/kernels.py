@@ -1,4 +1,4 @@
-"""The forward kernel of ``triton_sums``. Importing this needs Triton, so it is imported where it is launched.
+"""The kernels. Importing this needs Triton, so it is imported where one is launched.
 
 A tile is a run of channels of BLOCK_P pixels of one image. The label of a pixel is 0 to K - 1, K for void and
 K + 1 for a label that is none, whose weight is nan: it makes the sums nan without anyone looking for it.
@@ -16,7 +16,7 @@ import triton.language as tl
 
 
 @triton.jit
-def tile_of(
+def _tile_of(
     tile: tl.tensor,
     rows: tl.tensor,
     pixels: tl.tensor,
@@ -35,7 +35,7 @@ def tile_of(
 
 
 @triton.jit
-def variable(
+def _variable(
     scores: tl.tensor,
     own: tl.tensor,
     own_slope: tl.tensor,
@@ -119,7 +119,7 @@ def forward_kernel(
             of_part = of_part + (zeros[part], zeros[part])
         sums = sums + (of_part,)
     for tile in range(program, tiles, programs):
-        image, pixel, here, place, label = tile_of(tile, rows, pixels, per_image, num_classes, block_p)
+        image, pixel, here, place, label = _tile_of(tile, rows, pixels, per_image, num_classes, block_p)
         base = logits + image * stride_image + (pixel * stride_pixel)[None, :]
         x = ()
         for part in tl.static_range(parts):
@@ -163,7 +163,7 @@ def forward_kernel(
                 scores = tl.where((scores < low) | (scores > high), float("nan"), scores)
             # taken out before the sum and not after it: the own scores are the large ones
             share = tl.where(own, 0.0, weight[None, :])
-            z = variable(scores, own, own_slope, own_shift, other_slope, other_shift, exponential)
+            z = _variable(scores, own, own_slope, own_shift, other_slope, other_shift, exponential)
             before = tl.full(z.shape, 1.0, tl.float32)
             value = z
             for j in tl.static_range(degree):
@@ -187,3 +187,106 @@ def forward_kernel(
             tl.store(target + degree * num_classes, tl.sum(sums[part][2 + 2 * j], 1), mask=here)
         if cross_entropy:
             tl.store(partial + 2 * degree * num_classes + channels[part], tl.sum(sums[part][0], 1), mask=here)
+
+
+@triton.jit
+def backward_kernel(
+    logits: tl.tensor,
+    rows: tl.tensor,
+    weights: tl.tensor,
+    lse: tl.tensor,
+    table: tl.tensor,
+    grad_entropy: tl.tensor,
+    grad: tl.tensor,
+    pixels: tl.tensor,
+    per_image: tl.tensor,
+    stride_image: tl.tensor,
+    stride_channel: tl.tensor,
+    stride_pixel: tl.tensor,
+    grad_image: tl.tensor,
+    grad_channel: tl.tensor,
+    grad_pixel: tl.tensor,
+    own_slope: tl.tensor,
+    own_shift: tl.tensor,
+    other_slope: tl.tensor,
+    other_shift: tl.tensor,
+    num_classes: tl.constexpr,
+    degree: tl.constexpr,
+    chebyshev: tl.constexpr,
+    exponential: tl.constexpr,
+    activation: tl.constexpr,
+    cross_entropy: tl.constexpr,
+    block_k: tl.constexpr,
+    block_p: tl.constexpr,
+) -> None:
+    """The gradient of one tile. ``table`` (2, degree, K): coefficients of the derivative, own and other,
+    for Chebyshev polynomials of the second kind or powers.
+    """
+    blocks: tl.constexpr = (num_classes + block_k - 1) // block_k
+    tile = tl.program_id(0) // blocks
+    channel = (tl.program_id(0) % blocks) * block_k + tl.arange(0, block_k)
+    inside = channel < num_classes
+    image, pixel, here, place, label = _tile_of(tile, rows, pixels, per_image, num_classes, block_p)
+    wide = channel.to(tl.int64)[:, None]
+    offset = image * stride_image + wide * stride_channel + (pixel * stride_pixel)[None, :]
+    write = inside[:, None] & here[None, :]
+    x = tl.load(logits + offset, mask=write, other=0.0).to(tl.float32)
+    own = channel[:, None] == label[None, :]
+    probability = x
+    if cross_entropy or activation == "softmax":
+        probability = tl.exp(x - tl.load(lse + place, mask=here, other=0.0)[None, :])
+    scores = x
+    if activation == "sigmoid":
+        scores = 1.0 / (1.0 + tl.exp(-x))
+    if activation == "softmax":
+        scores = probability
+    z = _variable(scores, own, own_slope, own_shift, other_slope, other_shift, exponential)
+    first = tl.zeros((block_k, block_p), tl.float32)
+    second = tl.zeros((block_k, block_p), tl.float32)
+    for j in tl.static_range(degree):  # from the highest coefficient down: Clenshaw or Horner
+        mine = tl.load(table + (degree - 1 - j) * num_classes + channel, mask=inside, other=0.0)
+        theirs = tl.load(table + (2 * degree - 1 - j) * num_classes + channel, mask=inside, other=0.0)
+        c = tl.where(own, mine[:, None], theirs[:, None])
+        if chebyshev:
+            result = c + 2.0 * z * first - second
+            second = first
+        else:
+            result = c + z * first
+        first = result
+    slope = first * tl.where(own, 1.0, tl.load(weights + label)[None, :])
+    if exponential:
+        slope *= z
+    if activation == "sigmoid":
+        slope *= scores * (1.0 - scores)
+    if activation == "softmax":
+        slope = tl.where(inside[:, None], slope, 0.0)
+        slope = scores * (slope - tl.sum(scores * slope, 0)[None, :])
+    if cross_entropy:
+        share = tl.where(label < num_classes, tl.load(grad_entropy), 0.0)
+        slope += share[None, :] * (probability - tl.where(own, 1.0, 0.0))
+    target = image * grad_image + wide * grad_channel + (pixel * grad_pixel)[None, :]
+    tl.store(grad + target, slope.to(grad.dtype.element_ty), mask=write)
+
+
+@triton.jit
+def count_kernel(
+    rows: tl.tensor,
+    partial: tl.tensor,
+    pixels: tl.tensor,
+    tiles: tl.tensor,
+    programs: tl.tensor,
+    num_classes: tl.constexpr,
+    block_k: tl.constexpr,
+    block_p: tl.constexpr,
+) -> None:
+    """Pixels of each class in a program's tiles; ``block_k`` is at least K + 1."""
+    program = tl.program_id(0)
+    step = tl.full((1,), block_p, tl.int64)
+    counts = tl.zeros((block_k,), tl.int32)
+    for tile in range(program, tiles, programs):
+        place = tile * step + tl.arange(0, block_p)
+        label = tl.load(rows + place, mask=place < pixels, other=num_classes).to(tl.int32)
+        label = tl.minimum(label, num_classes)
+        counts += tl.histogram(label, block_k)
+    channel = tl.arange(0, block_k)
+    tl.store(partial + program * num_classes + channel, counts, mask=channel < num_classes)

@@ -1,10 +1,8 @@
-"""Sizes of the tiles that Triton kernels work on, and where they run."""
+"""What kernels are launched with: sizes of the tiles they work on, and the device they run on."""
 
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
-from functools import cache
-from importlib.util import find_spec
 from typing import Any
 
 import torch
@@ -12,21 +10,6 @@ import torch
 # Numbers of a tile in one thread, with few sums for each and with many: more would leave a multiprocessor too
 # few threads to hide the delay of the memory, or send sums there.
 _NUMBERS, _NUMBERS_MANY, _MANY = 16, 8, 8
-
-
-def runs_on(device: torch.device) -> bool:
-    """Whether Triton is there for a device; it is looked for on CUDA only.
-
-    Args:
-        device: where the logits are.
-    """
-    # Triton knows AMD's devices as well, but this code has never seen one
-    return device.type == "cuda" and torch.version.hip is None and _installed()
-
-
-@cache
-def _installed() -> bool:
-    return find_spec("triton") is not None
 
 
 def tile_shape(num_classes: int, degree: int, whole: bool, split: bool = False) -> tuple[int, int, int, int]:

@@ -1,4 +1,4 @@
-"""Hinge sums on an accelerator: blocks of channels at once, without waiting for the device."""
+"""Hinge sums on an accelerator: several channels at once, without waiting for the device."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from aucseg.functional.own_scores import OwnScores
+from aucseg.functional.hinge.sort import OwnScores
 
-# elements (channels x pixels) of one block; a block needs some ten float64 buffers of this size
-_BLOCK = 2**23
+# elements (channels x pixels) that are worked on at once; that needs some ten float64 buffers of this size
+ELEMENTS = 2**23
 
 
 def hinge_sums(
     scores: Tensor, rows: Tensor, own: OwnScores, reach: float, power: int, keep: bool
 ) -> tuple[Tensor, Tensor | None]:
-    """The same as ``hinge_channels.hinge_sums``, on any device and with no host synchronisation.
+    """The same as ``cpu.hinge_sums``, on any device and with no host synchronisation.
 
     Which classes are present is not known here, so every channel is read.
 
@@ -36,14 +36,14 @@ def hinge_sums(
     flat = rows.flatten()
     ranks = torch.empty(scores.shape[1], len(flat), dtype=torch.int32, device=scores.device) if keep else None
     sums = []
-    for channels in _blocks(scores, own):
-        block = _Block.of(own, channels, reach)
-        threshold = block.threshold(scores[:, channels])
-        rank = torch.searchsorted(block.value, threshold, out_int32=True)
+    for channels in _channels_at_once(scores, own):
+        positives = _Positives.of(own, channels, reach)
+        threshold = positives.threshold(scores[:, channels])
+        rank = torch.searchsorted(positives.value, threshold, out_int32=True)
         if ranks is not None:
             ranks[channels] = rank
         sums.append(
-            _sum_by_class(block.cost(rank.long(), threshold.double(), power), flat, scores.shape[1] + 1)
+            _sum_by_class(positives.cost(rank.long(), threshold.double(), power), flat, scores.shape[1] + 1)
         )
     return torch.cat(sums), ranks
 
@@ -51,7 +51,7 @@ def hinge_sums(
 def hinge_gradients(
     scores: Tensor, rows: Tensor, own: OwnScores, ranks: Tensor, weight: Tensor, reach: float, power: int
 ) -> tuple[Tensor, Tensor]:
-    """The same as ``hinge_channels.hinge_gradients``, on any device and with no host synchronisation.
+    """The same as ``cpu.hinge_gradients``, on any device and with no host synchronisation.
 
     Args:
         scores: as for ``hinge_sums``.
@@ -70,7 +70,7 @@ def hinge_gradients(
     flat = rows.flatten()
     gradient = torch.empty_like(scores)
     shares = torch.zeros(len(own.value), dtype=torch.float64, device=scores.device)
-    for channels in _blocks(scores, own):
+    for channels in _channels_at_once(scores, own):
         rank = ranks[channels].long()
         share = weight[channels].index_select(1, flat)
         weights = _sum_by_rank(share, rank, len(own.value))
@@ -78,18 +78,19 @@ def hinge_gradients(
             slope: Tensor = rank
             received = -weights
         else:
-            block = _Block.of(own, channels, reach)
-            threshold = block.threshold(scores[:, channels]).double()
-            slope = 2 * block.slope(rank, threshold)
-            received = 2 * (block.finite() * weights - _sum_by_rank(share * threshold, rank, len(own.value)))
+            positives = _Positives.of(own, channels, reach)
+            threshold = positives.threshold(scores[:, channels]).double()
+            slope = 2 * positives.slope(rank, threshold)
+            moments = _sum_by_rank(share * threshold, rank, len(own.value))
+            received = 2 * (positives.finite() * weights - moments)
         part = (share * slope).unflatten(1, rows.shape).transpose(0, 1)
         gradient[:, channels] = part.to(gradient.dtype)
-        shares += _unblock(received, own, channels)
+        shares += _to_positives(received, own, channels)
     return gradient, shares
 
 
 @dataclass(frozen=True)
-class _Block:
+class _Positives:
     """Positives of C channels side by side, centred: (C, M), with infinity after the last of a class."""
 
     value: Tensor
@@ -97,7 +98,7 @@ class _Block:
     reach: float
 
     @classmethod
-    def of(cls, own: OwnScores, channels: slice, reach: float) -> _Block:
+    def of(cls, own: OwnScores, channels: slice, reach: float) -> _Positives:
         place = torch.arange(len(own.value), device=own.value.device)
         count = own.count[channels, None]
         inside = place < count
@@ -142,24 +143,24 @@ def _sum_by_rank(share: Tensor, rank: Tensor, size: int) -> Tensor:
 def _sum_by_class(cost: Tensor, rows: Tensor, size: int) -> Tensor:
     """(C, N) to (C, size), as products with pieces of a one-hot: atomic additions would not be repeatable."""
     classes = torch.arange(size, device=rows.device)
-    piece = max(_BLOCK // size, 1)
+    piece = max(ELEMENTS // size, 1)
     total = cost.new_zeros(len(cost), size)
     for part, row in zip(cost.split(piece, 1), rows.split(piece), strict=True):
         total += part @ (row[:, None] == classes).to(part.dtype)
     return total
 
 
-def _unblock(block: Tensor, own: OwnScores, channels: slice) -> Tensor:
+def _to_positives(received: Tensor, own: OwnScores, channels: slice) -> Tensor:
     """(C, M), the positives of each channel from the left, to (M,), zero for those of other channels."""
     row = own.row - channels.start
-    inside = (row >= 0) & (row < len(block))
-    row = row.clamp(0, len(block) - 1)
+    inside = (row >= 0) & (row < len(received))
+    row = row.clamp(0, len(received) - 1)
     place = torch.arange(len(own.row), device=row.device) - own.start.index_select(0, own.row)
-    return (block[row, place.clamp(min=0)]).masked_fill(~inside, 0)
+    return (received[row, place.clamp(min=0)]).masked_fill(~inside, 0)
 
 
-def _blocks(scores: Tensor, own: OwnScores) -> Iterator[slice]:
+def _channels_at_once(scores: Tensor, own: OwnScores) -> Iterator[slice]:
     images, classes, pixels = scores.shape
-    step = max(_BLOCK // max(images * pixels, len(own.value), 1), 1)
+    step = max(ELEMENTS // max(images * pixels, len(own.value), 1), 1)
     for first in range(0, classes, step):
         yield slice(first, min(first + step, classes))

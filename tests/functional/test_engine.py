@@ -5,8 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import aucseg.functional.chunks as chunks
-from aucseg.functional import Request, channel_sums, class_sums, surrogate_form
+from aucseg.functional import Request, channels_of, checks, class_sums, engine, surrogate_form
 from tests.functional.oracle import ACTIVATIONS, flat, streets
 
 FORMS = {
@@ -36,10 +35,10 @@ def brute(logits, target, k, form, activation="sigmoid"):
     return count, own, other
 
 
-def sums(logits, target, form, k=None, **options):
+def sums(logits, target, form, k=None, *, all_channels=False, **options):
     k = k or logits.shape[1]
     rows = torch.where(target == 255, k, target).flatten(1)
-    return class_sums(logits.flatten(2), rows, Request(form, k, **options))
+    return class_sums(logits.flatten(2), rows, Request(form, k, **options), all_channels=all_channels)
 
 
 def present_rows(count, other):
@@ -77,24 +76,23 @@ def test_channel_sums_are_the_table_contracted(name):
     target[target == 4] = 0
     rows = torch.where(target == 255, 6, target).flatten(1)
     weights = torch.rand(6, dtype=torch.float64)
-    request = Request(form, 6, all_channels=True)
     table = sums(logits, target, form, all_channels=True)
-    expected = table.channels(weights)
-    result = channel_sums(logits.flatten(2), rows, request, weights)
+    expected = channels_of(table, weights)
+    result = class_sums(logits.flatten(2), rows, Request(form, 6), weights, all_channels=True)
     torch.testing.assert_close(result.own, expected.own)
     torch.testing.assert_close(result.rest, expected.rest)
     by_hand = sum(weights[d] * table.other[d] for d in range(6) if d != 2)[2]
     torch.testing.assert_close(result.rest[2], by_hand)
 
 
-@pytest.fixture(params=["chunks", "device"])
+@pytest.fixture(params=["strips", "device"])
 def unusual(request, monkeypatch):
-    """Chunks of seven pixels, or the way of a device that must not be waited for."""
-    if request.param == "chunks":
-        monkeypatch.setattr(chunks, "_CHUNK_CPU", 1)
-        monkeypatch.setattr(chunks, "_CHUNK_MIN_PIXELS", 7)
+    """Strips of seven pixels, or the way of a device that must not be waited for."""
+    if request.param == "strips":
+        monkeypatch.setattr(engine, "STRIP_SCORES_CPU", 1)
+        monkeypatch.setattr(engine, "STRIP_MIN_PIXELS", 7)
     else:
-        monkeypatch.setattr(chunks.checks, "synchronizes", lambda device: True)
+        monkeypatch.setattr(checks, "synchronizes", lambda device: True)
 
 
 @pytest.mark.parametrize("name", FORMS)
@@ -119,7 +117,7 @@ def outputs(logits, target, form, cross_entropy=True, activation="sigmoid"):
     request = Request(form, k, activation, cross_entropy=cross_entropy)
     table = class_sums(logits.flatten(2), rows, request)
     weights = torch.linspace(0.5, 2, k, dtype=torch.float64)
-    few = channel_sums(logits.flatten(2), rows, request, weights)
+    few = class_sums(logits.flatten(2), rows, request, weights)
     off_diagonal = table.other * ~torch.eye(k, dtype=torch.bool)[..., None]
     return table.own, off_diagonal, few.own, few.rest, table.cross_entropy + few.cross_entropy
 
@@ -177,7 +175,7 @@ def test_a_bad_label_poisons(monkeypatch):
     logits, target = streets(1, 3, 4, 4, seed=0, void=0)
     rows = target.flatten(1).clone()
     rows[0, 0] = 4  # K + 1: what class_index makes of a label that it may not look at
-    monkeypatch.setattr(chunks.checks, "synchronizes", lambda device: True)
+    monkeypatch.setattr(checks, "synchronizes", lambda device: True)
     result = class_sums(logits.flatten(2), rows, Request(FORMS["square"], 3))
     assert result.own.isnan().all()
     assert result.other.isnan().all()
@@ -188,9 +186,35 @@ def test_more_classes_than_a_byte_holds():
     target = torch.randint(0, 300, target.shape, generator=torch.Generator().manual_seed(0))
     target[0, 0, 0] = 299
     rows = target.flatten(1)
-    result = class_sums(logits.flatten(2), rows, Request(FORMS["square"], 300, all_channels=True))
+    result = class_sums(logits.flatten(2), rows, Request(FORMS["square"], 300), all_channels=True)
     count, own, other = brute(logits, torch.where(target == 255, 254, target), 300, FORMS["square"])
     if not (target == 255).any():
         torch.testing.assert_close(result.count, count)
         torch.testing.assert_close(result.own, own)
         torch.testing.assert_close(result.other, other)
+
+
+@pytest.mark.parametrize("precision", ["highest", "high", "medium"])
+@pytest.mark.parametrize("name", ["square", "logistic"])
+def test_products_keep_float32(precision, name):
+    """Whatever torch is allowed to round in products of matrices, the sums and the gradient are exact."""
+    logits, target = streets(1, 3, 40, 50, seed=6)
+    form = FORMS[name]
+    _, own, other = brute(logits.float(), target, 3, form)
+
+    def gradient(logits):
+        leaf = logits.detach().requires_grad_()
+        total = sum(part.sum() for part in outputs(leaf, target, form))
+        return torch.autograd.grad(total, leaf)[0]
+
+    exact = gradient(logits)
+    before = torch.get_float32_matmul_precision()
+    try:
+        torch.set_float32_matmul_precision(precision)
+        result = sums(logits.float(), target, form)
+        found = gradient(logits.float())
+    finally:
+        torch.set_float32_matmul_precision(before)
+    torch.testing.assert_close(result.own, own, rtol=1e-6, atol=1e-5)
+    torch.testing.assert_close(result.other, other, rtol=1e-6, atol=1e-5)
+    torch.testing.assert_close(found.double(), exact, rtol=1e-5, atol=1e-5)

@@ -1,0 +1,90 @@
+"""Sums of the whole batch where it is spread over ranks or micro-batches."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from aucseg.functional.sums import ChannelSums, ClassSums
+
+Sums = TypeVar("Sums", ClassSums, ChannelSums)
+
+
+def of_whole_batch(sums: Sums, whole: Sums | None, group: dist.ProcessGroup | None) -> Sums:
+    """Values of the whole batch, gradient of this part of it.
+
+    Sums add up, so the derivative of a whole by the pixels of a part is that of the part alone. This is all
+    that an exact loss over ranks or micro-batches needs.
+
+    Args:
+        sums: of the part that a gradient is wanted for.
+        whole: of all micro-batches, this one included; None where there is one.
+        group: ranks whose pixels belong to the batch, each of which has to call; None for no others. One
+            message joins them.
+
+    Returns:
+        The sums to compute the loss from, equal on all ranks.
+    """
+    parts = list(vars(sums).values())
+    if whole is not None:
+        parts = [attach(value, part) for value, part in zip(vars(whole).values(), parts, strict=True)]
+    if group is not None:
+        message = all_reduce(torch.cat([part.flatten() for part in parts]), group)
+        pieces = message.split([part.numel() for part in parts])
+        parts = [piece.view_as(part) for piece, part in zip(pieces, parts, strict=True)]
+    return type(sums)(*parts)
+
+
+def all_reduce(values: Tensor, group: dist.ProcessGroup) -> Tensor:
+    """The sum over the ranks of a group, with the gradient of this rank's own share.
+
+    Args:
+        values: of this rank.
+        group: the ranks, each of which has to call.
+
+    Returns:
+        The sum, of the same shape.
+    """
+    summed = values.detach().clone()
+    dist.all_reduce(summed, group=group)
+    return attach(summed, values)
+
+
+def attach(value: Tensor, part: Tensor) -> Tensor:
+    """The value of one tensor with the gradient of another.
+
+    Args:
+        value: what comes out.
+        part: where the gradient goes, of the same shape.
+
+    Returns:
+        ``value``, attached to ``part``.
+    """
+    return value.detach() + (part - part.detach())
+
+
+class _ScaleGradient(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, value: Tensor, factor: float) -> Tensor:
+        ctx.factor = factor
+        return value.view_as(value)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        return grad * ctx.factor, None
+
+
+def scale_gradient(value: Tensor, factor: float) -> Tensor:
+    """The same value with a gradient ``factor`` times as large.
+
+    Args:
+        value: any tensor.
+        factor: the factor.
+
+    Returns:
+        ``value``.
+    """
+    return value if factor == 1 else _ScaleGradient.apply(value, factor)
