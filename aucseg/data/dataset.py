@@ -12,13 +12,12 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 from torchvision import tv_tensors
-from torchvision.transforms.v2 import InterpolationMode
-from torchvision.transforms.v2 import functional as F
 
 from aucseg.data.fingerprint import fingerprint_files
 from aucseg.data.reading import check_same_size, check_size, read_image, to_train_ids
 from aucseg.data.spec import ClassSpec
 from aucseg.data.threads import default_workers
+from aucseg.data.transforms.geometry import resize_image, resize_mask
 
 ImageAndMask = tuple[tv_tensors.Image, tv_tensors.Mask]
 
@@ -107,7 +106,7 @@ class ImageMaskDataset(Dataset[ImageAndMask]):
             return tv_tensors.Mask(self._cache[index][1].clone())
         path = self.files[index][1]
         mask = torch.from_numpy(to_train_ids(self.read_ids(path), self.lookup, path))
-        return tv_tensors.Mask(mask if self.size is None else _resize_mask(mask, self.size))
+        return tv_tensors.Mask(mask if self.size is None else resize_mask(mask, self.size))
 
     def fingerprint(self) -> str:
         """Hex sha256 of the content: class names, labels, item names and the bytes of every file.
@@ -189,15 +188,5 @@ class CachedDataset(Dataset[Any]):
 def resize_item(
     image: torch.Tensor, mask: torch.Tensor, size: tuple[int, int]
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Resize an image (3, H, W) and its mask (H, W), both uint8, to ``size`` = (height, width).
-
-    The mask takes the pixel at each new centre ("nearest exact"), where a bilinear image looks too;
-    plain "nearest" takes the upper left one and would shift the mask by half a pixel.
-    """
-    image = F.resize(image, list(size), interpolation=InterpolationMode.BILINEAR, antialias=True)
-    return image, _resize_mask(mask, size)
-
-
-def _resize_mask(mask: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
-    resized: torch.Tensor = F.resize(mask[None], list(size), interpolation=InterpolationMode.NEAREST_EXACT)[0]
-    return resized
+    """Resize an image (3, H, W) and its mask (H, W), both uint8, to ``size`` = (height, width)."""
+    return resize_image(image, size), resize_mask(mask, size)

@@ -5,11 +5,16 @@ uint8, on the device where they lie. All randomness comes from torch's CPU gener
 drawn on any device and with any number of loader workers.
 """
 
-from aucseg.data.transforms.batch import transform_batch
 from aucseg.data.transforms.color import IMAGENET_MEAN, IMAGENET_STD, PhotometricDistortion, normalize
-from aucseg.data.transforms.crop import CappedRandomCrop
-from aucseg.data.transforms.geometry import NEUTRAL, VOID, PadToMultiple, RandomResize, RandomScale
-from aucseg.data.transforms.pipelines import ItemTransform, eval_transform, train_transform
+from aucseg.data.transforms.geometry import (
+    NEUTRAL,
+    VOID,
+    CappedRandomCrop,
+    PadToMultiple,
+    RandomResize,
+    RandomScale,
+)
+from aucseg.data.transforms.pipelines import ItemTransform, eval_transform, train_transform, transform_batch
 
 __all__ = [
     "IMAGENET_MEAN",

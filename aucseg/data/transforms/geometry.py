@@ -1,7 +1,8 @@
-"""Resizing and padding of image and mask together."""
+"""Resizing, cropping and padding of image and mask together."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -11,9 +12,30 @@ from torchvision.transforms import v2
 from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as F
 
+from aucseg.data.classes import VOID
+
 # The ImageNet mean in 0 to 255: about zero after `normalize`, so padding looks like nothing.
 NEUTRAL = (124, 116, 104)
-VOID = 255
+
+
+def resize_image(image: Tensor, size: Sequence[int]) -> Tensor:
+    """Resize an image (..., 3, H, W) of bytes to ``size`` = (height, width): bilinear, with antialiasing."""
+    if image.ndim == 3 and image.device.type == "cpu":
+        # Where a pixel's channels lie together, torch enlarges bytes twice as fast to the same values, and
+        # an image of one pixel does not make it crash.
+        image = torch.stack(image.unbind(), dim=-1).permute(2, 0, 1)
+    resized: Tensor = F.resize(image, list(size), interpolation=InterpolationMode.BILINEAR, antialias=True)
+    return resized
+
+
+def resize_mask(mask: Tensor, size: Sequence[int]) -> Tensor:
+    """Resize a mask (H, W) of bytes to ``size`` = (height, width).
+
+    It takes the pixel at each new centre ("nearest exact"), where a bilinear image looks too; plain "nearest"
+    takes the upper left one and would shift the mask by half a pixel.
+    """
+    resized: Tensor = F.resize(mask[None], list(size), interpolation=InterpolationMode.NEAREST_EXACT)[0]
+    return resized
 
 
 class _Resize(v2.Transform):
@@ -26,16 +48,8 @@ class _Resize(v2.Transform):
     def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
         """Resize one input."""
         if isinstance(inpt, tv_tensors.Mask):
-            resized = F.resize(
-                inpt.as_subclass(Tensor)[None], params["size"], interpolation=InterpolationMode.NEAREST_EXACT
-            )
-            return tv_tensors.Mask(resized[0])
-        if inpt.ndim == 3 and inpt.device.type == "cpu":
-            # Where a pixel's channels lie together, torch enlarges bytes twice as fast to the same values,
-            # and an image of one pixel does not make it crash.
-            together = torch.stack(inpt.as_subclass(Tensor).unbind(), dim=-1).permute(2, 0, 1)
-            inpt = tv_tensors.wrap(together, like=inpt)
-        return F.resize(inpt, params["size"], interpolation=InterpolationMode.BILINEAR, antialias=True)
+            return tv_tensors.Mask(resize_mask(inpt.as_subclass(Tensor), params["size"]))
+        return tv_tensors.wrap(resize_image(inpt.as_subclass(Tensor), params["size"]), like=inpt)
 
 
 class RandomScale(_Resize):
@@ -113,6 +127,54 @@ class RandomResize(_Resize):
         return {"size": [max(1, round(side * factor)) for side in own]}
 
 
+class CappedRandomCrop(v2.RandomCrop):
+    """Crop image and mask at a random place, preferably one where no class covers most of the crop.
+
+    Where the largest class has ``max_class_share`` or more of the labelled pixels in the crop, another place
+    is drawn, ``redraws`` times at most; the last draw is taken as it is. Void pixels count neither above nor
+    below the fraction, and a crop without any labelled pixel is drawn again too. This is the rule of
+    mmsegmentation's ``RandomCrop`` with its ``cat_max_ratio``.
+
+    Images smaller than the crop are padded at a random offset: images with the ImageNet mean colour, masks
+    with void. mmsegmentation pads at the right and below only.
+
+    A share of 1 is no cap: then it is torchvision's crop, with the same draws.
+
+    Args:
+        size: (height, width) of the crop in pixels.
+        max_class_share: the share above 0 and up to 1 that a single class must stay below.
+        redraws: how often another place is drawn.
+
+    Raises:
+        ValueError: if an argument is out of its range; on a call with a cap but without a mask.
+    """
+
+    def __init__(self, size: tuple[int, int], *, max_class_share: float = 1.0, redraws: int = 10) -> None:
+        if len(size) != 2 or min(size) < 1:
+            raise ValueError(f"crop_size is (height, width) in pixels, both positive, got {size!r}")
+        if not 0 < max_class_share <= 1:
+            raise ValueError(f"max_class_share is a share in (0, 1], 1 for no cap, got {max_class_share}")
+        if redraws < 1:
+            raise ValueError(f"redraws is at least 1, got {redraws}; max_class_share=1 switches the cap off")
+        fill: dict[Any, Any] = {tv_tensors.Image: NEUTRAL, tv_tensors.Mask: VOID}
+        super().__init__(tuple(size), pad_if_needed=True, fill=fill)
+        self.max_class_share, self.redraws = max_class_share, redraws
+
+    def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
+        """Draw a place; again where a class fills it."""
+        params: dict[str, Any] = super().make_params(flat_inputs)
+        if self.max_class_share == 1:
+            return params
+        masks = [inpt for inpt in flat_inputs if isinstance(inpt, tv_tensors.Mask)]
+        if not masks:
+            raise ValueError("a crop with max_class_share below 1 looks at the labels: pass image and mask")
+        for _ in range(self.redraws):
+            if largest_share(_window(masks[0].as_subclass(Tensor), params)) < self.max_class_share:
+                break
+            params = super().make_params(flat_inputs)
+        return params
+
+
 class PadToMultiple(v2.Transform):
     """Pad right and below until height and width are multiples of ``divisor``.
 
@@ -151,3 +213,26 @@ def check_ratio(low: float, high: float) -> None:
 def draw_between(low: float, high: float) -> float:
     """A number from the uniform distribution on [low, high)."""
     return low + (high - low) * torch.rand(()).item()
+
+
+def largest_share(labels: Tensor) -> float:
+    """Share of the most frequent label among those that are not void; 1 where all are void.
+
+    Args:
+        labels: of any shape, non-negative integers.
+    """
+    counts = torch.bincount(labels.reshape(-1), minlength=VOID + 1)
+    counts[VOID] = 0
+    most, total = torch.stack([counts.max(), counts.sum()]).tolist()  # on a GPU the one wait
+    return most / total if total else 1.0
+
+
+def _window(mask: Tensor, params: dict[str, Any]) -> Tensor:
+    """What a crop shows of a mask (..., H, W), without the padding around it, which is void."""
+    left, top = params["padding"][:2]
+    rows, columns = params["top"] - top, params["left"] - left
+    return mask[
+        ...,
+        max(0, rows) : rows + params["height"],
+        max(0, columns) : columns + params["width"],
+    ]

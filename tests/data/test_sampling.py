@@ -1,20 +1,130 @@
-"""Stratified samplers: what every batch promises, exact resuming, and what they repeat."""
+"""The seeded stream of batches: what every batch promises, exact resuming, and what samplers repeat."""
 
 from __future__ import annotations
 
+import hashlib
 import itertools
+from itertools import chain
+from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.utils.data import DataLoader
 
-from aucseg.data.cover import greedy_cover
-from aucseg.data.repeats import count_repeats
-from aucseg.data.sampling import StepBatchSampler
-from aucseg.data.stratified import CoveringBatchSampler, StratifiedBatchSampler
+from aucseg.data.folder import FolderDataset
+from aucseg.data.sampling import (
+    CoveringBatchSampler,
+    SeededDataset,
+    StepBatchSampler,
+    StratifiedBatchSampler,
+    count_repeats,
+    epoch_order,
+    greedy_cover,
+    mix_seed,
+)
+from aucseg.data.transforms import train_transform
 from aucseg.longtail.statistics import load_statistics
 from tests.longtail.test_odds import draw_matrix
+
+
+def test_mix_seed_is_the_stated_hash_and_has_no_sums() -> None:
+    digest = hashlib.blake2b(b"str:item\x1fint:3\x1fint:-4", digest_size=8).digest()
+    assert mix_seed("item", 3, -4) == int.from_bytes(digest, "little") >> 1
+    seeds = {mix_seed("item", s, t, p) for s in range(8) for t in range(8) for p in range(8)}
+    assert len(seeds) == 512
+    assert mix_seed(1, 23) != mix_seed(12, 3)
+    assert mix_seed("1") != mix_seed(1)
+
+
+@settings(deadline=None, max_examples=25)
+@given(
+    num_images=st.integers(1, 12),
+    batch_size=st.integers(1, 5),
+    world_size=st.integers(1, 3),
+    start=st.integers(0, 9),
+    seed=st.integers(0, 2**40),
+)
+def test_the_stream_depends_on_seed_step_and_place_only(
+    num_images: int, batch_size: int, world_size: int, start: int, seed: int
+) -> None:
+    steps = 9
+    whole = list(StepBatchSampler(num_images, batch_size * world_size, seed=seed, steps=steps))
+    assert len(whole) == steps
+    later = StepBatchSampler(num_images, batch_size * world_size, seed=seed, steps=steps, start_step=start)
+    assert len(later) == steps
+    assert list(later) == whole[start:]
+    ranks = [
+        list(StepBatchSampler(num_images, batch_size, seed=seed, steps=steps, rank=r, world_size=world_size))
+        for r in range(world_size)
+    ]
+    assert [list(chain(*parts)) for parts in zip(*ranks, strict=True)] == whole
+    # every epoch visits every image once
+    stream = [index for batch in whole for index, _ in batch]
+    for first in range(0, len(stream) - num_images + 1, num_images):
+        assert sorted(stream[first : first + num_images]) == list(range(num_images))
+    item_seeds = [s for batch in whole for _, s in batch]
+    assert len(set(item_seeds)) == len(item_seeds)
+
+
+def test_epochs_and_seeds_differ() -> None:
+    orders = {tuple(epoch_order(20, seed, epoch).tolist()) for seed in range(3) for epoch in range(3)}
+    assert len(orders) == 9
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"num_images": 0}, "at least 1, got 0, 2 and 1"),
+        ({"batch_size": 0}, "at least 1, got 4, 0 and 1"),
+        ({"start_step": 6}, "start_step=6, steps=5"),
+        ({"rank": 1}, "rank=1, world_size=1"),
+    ],
+)
+def test_bad_sampler_options(options: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        StepBatchSampler(**({"num_images": 4, "batch_size": 2, "seed": 0, "steps": 5} | options))
+
+
+def test_workers_do_not_change_the_batches(tiny_camvid: Path) -> None:
+    data = SeededDataset(FolderDataset(tiny_camvid, "train"), train_transform((32, 32), photometric=True))
+    assert len(data) == 4
+
+    def batches(workers: int, start: int = 0) -> list:
+        sampler = StepBatchSampler(len(data), 6, seed=3, steps=4, start_step=start)  # more than the images
+        return list(DataLoader(data, batch_sampler=sampler, num_workers=workers))
+
+    plain, parallel, resumed = batches(0), batches(2), batches(0, start=2)
+    assert len(plain) == 4
+    for (a, am), (b, bm) in zip(plain, parallel, strict=True):
+        torch.testing.assert_close(a, b, rtol=0, atol=0)
+        torch.testing.assert_close(am, bm, rtol=0, atol=0)
+    torch.testing.assert_close(resumed[1][0], plain[3][0], rtol=0, atol=0)
+    assert not torch.equal(plain[0][0], plain[1][0])
+
+
+def test_item_draws_leave_the_global_generator_alone(tiny_camvid: Path) -> None:
+    data = SeededDataset(FolderDataset(tiny_camvid, "train"), train_transform((32, 32)))
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    first = data[0, 11]
+    torch.testing.assert_close(torch.rand(3), expected)
+    torch.testing.assert_close(data[0, 11][0], first[0], rtol=0, atol=0)
+    assert any(not torch.equal(data[0, s][0], first[0]) for s in range(12, 16))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_item_draws_leave_the_gpu_generator_alone(tiny_camvid: Path) -> None:
+    data = SeededDataset(FolderDataset(tiny_camvid, "train"), train_transform((32, 32)))
+    torch.cuda.manual_seed(5)
+    expected = torch.rand(3, device="cuda")
+    torch.cuda.manual_seed(5)
+    data[0, 11]
+    torch.testing.assert_close(torch.rand(3, device="cuda"), expected)
+
 
 few = settings(max_examples=30, deadline=None)
 

@@ -12,24 +12,105 @@ from hypothesis import strategies as st
 from torch.utils.data import DataLoader
 from torchvision import tv_tensors
 
-from aucseg.data import SeededDataset, StepBatchSampler, train_transform, transform_batch
 from aucseg.data.folder import FolderDataset
-from aucseg.data.transforms import NEUTRAL, RandomResize, RandomScale
+from aucseg.data.sampling import SeededDataset, StepBatchSampler
+from aucseg.data.transforms import (
+    NEUTRAL,
+    RandomResize,
+    RandomScale,
+    eval_transform,
+    normalize,
+    train_transform,
+    transform_batch,
+)
+from tests.data.transforms.items import coordinates, ramps
+
+
+def test_image_and_mask_move_together() -> None:
+    torch.manual_seed(0)
+    transform = train_transform((24, 32), scale=None)
+    for _ in range(20):
+        image, mask = transform(*ramps())
+        assert isinstance(image, tv_tensors.Image)
+        assert isinstance(mask, tv_tensors.Mask)
+        assert image.shape == (3, 24, 32)
+        assert image.dtype == mask.dtype == torch.uint8
+        torch.testing.assert_close(image[1].as_subclass(torch.Tensor), mask.as_subclass(torch.Tensor))
+
+
+def test_scaled_masks_keep_their_labels_and_stay_aligned() -> None:
+    torch.manual_seed(0)
+    labels = {*ramps()[1].unique().tolist(), 255}
+    transform = train_transform((48, 48), scale=(0.5, 2.0))
+    shares = []
+    for _ in range(30):
+        image, mask = transform(*ramps())
+        assert set(mask.unique().tolist()) <= labels
+        inside = mask != 255
+        away = (image[1].int() - mask.int()).abs()[inside]
+        shares.append(float((away <= 6).float().mean()))
+    assert np.mean(shares) > 0.8  # only the blurred borders between stripes differ
+
+
+def test_small_images_are_padded_with_void_and_a_neutral_colour() -> None:
+    torch.manual_seed(1)
+    image, mask = train_transform((64, 80), scale=None, hflip=0)(*ramps())
+    void = mask == 255
+    assert int(void.sum()) == 64 * 80 - 40 * 60
+    assert image[:, void].unique(dim=1).ravel().tolist() == list(NEUTRAL)
+    assert normalize(image)[:, void].abs().max() < 0.02
+
+
+@pytest.mark.parametrize(("hflip", "flipped"), [(0.0, 0), (1.0, 20)])
+def test_flip_probability(hflip: float, flipped: int) -> None:
+    image, mask = ramps()
+    transform = train_transform((40, 60), scale=None, hflip=hflip)
+    same = [torch.equal(transform(image, mask)[1], mask.flip(-1)) for _ in range(20)]
+    assert sum(same) == flipped
+
+
+def test_photometric_changes_the_image_only() -> None:
+    image, mask = ramps()
+    out, out_mask = train_transform((40, 60), scale=None, hflip=0, photometric=True)(image, mask)
+    assert not torch.equal(out, image)
+    assert torch.equal(out_mask, mask)
+    assert (out.int() - image.int()).abs().float().mean() < 50
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"crop_size": (0, 4)}, r"crop_size is \(height, width\).*\(0, 4\)"),
+        ({"crop_size": (4, 4), "hflip": 1.5}, "hflip is a probability .* 1.5"),
+        ({"crop_size": (4, 4), "scale": (2.0, 1.0)}, r"0 < low <= high, got \(2.0, 1.0\)"),
+        ({"crop_size": (4, 4), "scale": (0.0, 1.0)}, r"0 < low <= high"),
+    ],
+)
+def test_bad_train_options(options: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        train_transform(**options)
+
+
+def test_eval_transform_pads_to_the_divisor() -> None:
+    image, mask = ramps()
+    same = eval_transform()(image, mask)
+    assert torch.equal(same[0], image)
+    assert torch.equal(same[1], mask)
+    out, out_mask = eval_transform(divisor=32)(image, mask)
+    assert out.shape == (3, 64, 64)
+    assert torch.equal(out[:, :40, :60], image)
+    assert torch.equal(out_mask[:40, :60], mask)
+    assert (out_mask == 255).sum() == 64 * 64 - 40 * 60
+    with pytest.raises(ValueError, match="divisor is a positive number of pixels, got 0"):
+        eval_transform(divisor=0)
+
 
 FULL = {"resize": (48, 96), "scale": (0.5, 2.0), "max_class_share": 0.75, "photometric": "mmseg"}
 sides = st.integers(1, 70)
+
+
 ratios = st.tuples(st.floats(0.3, 1.5), st.floats(1, 2)).map(lambda t: (t[0], t[0] * t[1]))
 boxes = st.one_of(st.integers(1, 90), st.tuples(st.integers(1, 60), st.integers(60, 120)))
-
-
-def coordinates(height: int, width: int) -> tuple[tv_tensors.Image, tv_tensors.Mask]:
-    """Red is the row and green the column, and the mask is the row: pixels and labels can be compared."""
-    rows = torch.arange(height)[:, None].expand(height, width)
-    columns = torch.arange(width)[None].expand(height, width)
-    return (
-        tv_tensors.Image(torch.stack([rows, columns, (rows + columns) // 2]).byte()),
-        tv_tensors.Mask(rows.byte().clone()),
-    )
 
 
 @settings(deadline=None, max_examples=60)
@@ -89,29 +170,6 @@ def test_columns_stay_with_their_labels(transform) -> None:
         assert (resized[1].int() - labels.int()).abs().max() <= 1 + reach / 3
 
 
-def triangle(length: int, to: int) -> np.ndarray:
-    """Weights (to, length) of a bilinear filter that is as wide as a new pixel, where that is wider."""
-    scale = length / to
-    centres = (np.arange(to)[:, None] + 0.5) * scale
-    away = np.abs(np.arange(length)[None] + 0.5 - centres)
-    weights = np.clip(1 - away / max(1.0, scale), 0, None)
-    return weights / weights.sum(axis=1, keepdims=True)
-
-
-@settings(deadline=None, max_examples=40)
-@given(
-    size=st.tuples(sides, sides), to=st.tuples(st.integers(1, 9), st.integers(1, 9)), seed=st.integers(0, 99)
-)
-def test_resized_images_are_filtered_by_a_triangle(size, to, seed) -> None:
-    """Rows and columns by NumPy, within the rounding of two passes over bytes."""
-    generator = torch.Generator().manual_seed(seed)
-    image = torch.randint(0, 256, (3, *size), dtype=torch.uint8, generator=generator)
-    found = RandomResize(to, keep_aspect=False)(tv_tensors.Image(image))
-    assert isinstance(found, tv_tensors.Image)
-    rows, columns = (triangle(a, b) for a, b in zip(size, to, strict=True))
-    assert np.abs(found.numpy() - rows @ image.numpy() @ columns.T).max() <= 2
-
-
 @pytest.mark.parametrize("label", [0, 18, 255])
 @pytest.mark.parametrize("size", [(1, 1), (33, 65), (100, 120)])
 def test_masks_of_one_label(label: int, size: tuple[int, int]) -> None:
@@ -124,61 +182,6 @@ def test_masks_of_one_label(label: int, size: tuple[int, int]) -> None:
         assert out.shape == (3, 64, 64)
         assert set(labels.unique().tolist()) <= {label, 255}
         assert (labels == label).any()
-
-
-@pytest.mark.parametrize(
-    ("options", "size"),
-    [
-        ({"size": (512, 2048)}, (512, 1024)),
-        ({"size": (512, 1000)}, (500, 1000)),
-        ({"size": 512}, (512, 1024)),
-        ({"size": 512, "ratio": (0.5, 0.5)}, (256, 512)),
-        ({"size": (60, 50), "keep_aspect": False}, (60, 50)),
-        ({"size": (60, 50), "ratio": (1.5, 1.5), "keep_aspect": False}, (90, 75)),
-        ({"size": (1, 1), "ratio": (0.1, 0.1)}, (1, 1)),
-    ],
-)
-@pytest.mark.parametrize("lies", [True, False])
-def test_size_after_a_resize(options: dict, size: tuple[int, int], lies: bool) -> None:
-    """By hand, for an image of 1024x2048 and one that stands."""
-    params = RandomResize(**options).make_params([torch.zeros(3, *((1024, 2048) if lies else (2048, 1024)))])
-    kept = options.get("keep_aspect", True)
-    assert tuple(params["size"]) == (size if lies or not kept else size[::-1])
-
-
-def test_resize_draws_the_ratio_evenly() -> None:
-    torch.manual_seed(0)
-    resize = RandomResize((100, 400), (0.5, 2.0))
-    heights = [resize.make_params([torch.zeros(3, 50, 60)])["size"][0] for _ in range(2000)]
-    assert min(heights) in range(50, 53)
-    assert max(heights) in range(198, 201)
-    assert sum(heights) / len(heights) == pytest.approx(125, abs=3)  # its standard error is 1
-
-
-def test_a_resize_without_a_ratio_draws_nothing() -> None:
-    torch.manual_seed(3)
-    expected = torch.rand(2)
-    torch.manual_seed(3)
-    RandomResize((30, 60))(*coordinates(20, 20))
-    torch.testing.assert_close(torch.rand(2), expected, rtol=0, atol=0)
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"size": 0}, "size is a side or two sides in pixels, all positive, got 0"),
-        ({"size": (4, -1)}, r"all positive, got \(4, -1\)"),
-        ({"size": (4, 5, 6)}, r"got \(4, 5, 6\)"),
-        ({"size": (8, 4)}, r"size is \(short, long\) .* got \(8, 4\)"),
-        ({"size": 8, "keep_aspect": False}, r"size is \(height, width\) .* got 8"),
-        ({"size": 8, "ratio": (0.0, 1.0)}, r"0 < low <= high, got \(0.0, 1.0\)"),
-        ({"size": 8, "ratio": (1.0, float("inf"))}, r"0 < low <= high, got \(1.0, inf\)"),
-        ({"size": 8, "ratio": (1.0, float("nan"))}, r"0 < low <= high, got \(1.0, nan\)"),
-    ],
-)
-def test_bad_resize(options: dict, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        RandomResize(**options)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Photometric distortion against the standard library's HSV and arithmetic by NumPy."""
+"""Photometric distortion against the standard library's HSV and arithmetic by NumPy, and normalisation."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torchvision import tv_tensors
 
-from aucseg.data.transforms import PhotometricDistortion
+from aucseg.data.transforms import PhotometricDistortion, normalize
 from aucseg.data.transforms.color import scale_saturation, shift_brightness, turn_hue
 
 ORDERS = [("brightness", "contrast", "saturation", "hue"), ("brightness", "saturation", "hue", "contrast")]
@@ -135,3 +135,18 @@ def test_bad_image(image: torch.Tensor) -> None:
         ValueError, match=r"needs uint8 images \(..., 3, H, W\), got torch.*normalise afterwards"
     ):
         PhotometricDistortion()(tv_tensors.Image(image))
+
+
+def test_normalize_against_the_formula() -> None:
+    images = torch.randint(
+        0, 256, (2, 3, 5, 7), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
+    )
+    mean, std = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
+    expected = (images.numpy() / 255 - mean[:, None, None]) / std[:, None, None]
+    before = images.clone()
+    np.testing.assert_allclose(normalize(images).numpy(), expected, atol=1e-5)
+    assert torch.equal(images, before)
+    assert normalize(images, dtype=torch.bfloat16).dtype == torch.bfloat16
+    assert type(normalize(tv_tensors.Image(images[0]))) is torch.Tensor
+    with pytest.raises(ValueError, match="normalise once only"):
+        normalize(normalize(images))
