@@ -1,8 +1,9 @@
-"""Antialiased painting: colour and labels from coverage inside bounding boxes."""
+"""What is painted on: colours and labels, antialiased by coverage, and the noise that surfaces wear."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,18 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.floating[Any]]
 Colour = Sequence[float]
+
+TILE = 256
+_WRAP = TILE - 1
+
+
+class Label:
+    """Train ids of the Cityscapes classes that the painters write, and void."""
+
+    ROAD, SIDEWALK, BUILDING, WALL, FENCE, POLE, SIGNAL, SIGN, VEGETATION, TERRAIN = range(10)
+    SKY, PERSON, RIDER, CAR, TRUCK, BUS, TRAIN, MOTORCYCLE, BICYCLE = range(10, 19)
+    VOID = 255
+    CLASSES = 19
 
 
 def cover(distance: Array) -> Array:
@@ -29,7 +42,7 @@ class Patch:
     """A window of the canvas: views of its pixels and the coordinates of their centres.
 
     Attributes:
-        rgb: view (3, h, w) of the colours.
+        rgb: view (3, h, w) of the colours; None on a canvas of labels alone.
         mask: view (h, w) of the labels.
         x: pixel centres (1, w).
         y: pixel centres (h, 1).
@@ -38,14 +51,21 @@ class Patch:
     __slots__ = ("mask", "rgb", "x", "y")
 
     def __init__(self, canvas: Canvas, x0: int, y0: int, x1: int, y1: int) -> None:
-        self.rgb = canvas.rgb[:, y0:y1, x0:x1]
+        self.rgb = None if canvas.rgb is None else canvas.rgb[:, y0:y1, x0:x1]
         self.mask = canvas.mask[y0:y1, x0:x1]
         self.x = canvas.x[:, x0:x1]
         self.y = canvas.y[y0:y1]
 
-    def fill(self, alpha: Array, colour: Array, label: int | None = None) -> None:
-        """Blend a colour, (3, 1, 1) or (3, h, w), by coverage; label what it covers by half or more."""
-        self.rgb += alpha * (colour - self.rgb)
+    def fill(self, alpha: Array, colour: Array | Callable[[], Array], label: int | None = None) -> None:
+        """Blend a colour by coverage; label what it covers by half or more.
+
+        Args:
+            alpha: coverage (h, w).
+            colour: (3, 1, 1) or (3, h, w), or a function that makes it: a canvas of labels never calls it.
+            label: train id; None leaves the labels.
+        """
+        if self.rgb is not None:
+            self.rgb += alpha * ((colour() if callable(colour) else colour) - self.rgb)
         if label is not None:
             self.label(alpha, label)
 
@@ -55,7 +75,8 @@ class Patch:
 
     def darken(self, amount: Array) -> None:
         """Multiply the colours by one minus an amount (h, w)."""
-        self.rgb *= 1.0 - amount
+        if self.rgb is not None:
+            self.rgb *= 1.0 - amount
 
     def box(self, x0: float, y0: float, x1: float, y1: float) -> Array:
         """Coverage of an upright rectangle, in pixel coordinates."""
@@ -118,13 +139,13 @@ class Canvas:
     Args:
         height: rows.
         width: columns.
-        void: label of what nothing has been painted on.
+        colours: False for a canvas of labels alone, on which painters leave out what colours cost.
     """
 
-    def __init__(self, height: int, width: int, void: int) -> None:
+    def __init__(self, height: int, width: int, *, colours: bool = True) -> None:
         self.height, self.width = height, width
-        self.rgb = np.zeros((3, height, width))
-        self.mask = np.full((height, width), void, np.uint8)
+        self.rgb = np.zeros((3, height, width)) if colours else None
+        self.mask = np.full((height, width), Label.VOID, np.uint8)
         self.x = (np.arange(width) + 0.5).reshape(1, -1)
         self.y = (np.arange(height) + 0.5).reshape(-1, 1)
 
@@ -135,3 +156,47 @@ class Canvas:
         if left >= right or top >= bottom or x1 < 0 or y1 < 0:
             return None
         return Patch(self, left, top, right, bottom)
+
+
+def _upsample(lattice: NDArray[np.float64]) -> NDArray[np.float64]:
+    """A periodic square lattice, smoothly interpolated to TILE x TILE."""
+    n = lattice.shape[0]
+    t = np.arange(TILE) * (n / TILE)
+    low = np.floor(t).astype(np.int64)
+    w = t - low
+    w = w * w * (3.0 - 2.0 * w)
+    high = (low + 1) % n
+    rows = lattice[low] * (1.0 - w)[:, None] + lattice[high] * w[:, None]
+    return rows[:, low] * (1.0 - w) + rows[:, high] * w
+
+
+@cache
+def tile(kind: str) -> NDArray[np.float64]:
+    """A periodic noise tile (TILE, TILE) in [0, 1] with mean near 0.5.
+
+    Args:
+        kind: ``"cloud"`` for soft large shapes, ``"leaf"`` for clumps with fine grain, ``"grain"`` for fine
+            grain alone, ``"hash"`` for independent values.
+    """
+    octaves = {
+        "cloud": ((8, 0.5), (16, 0.28), (32, 0.15), (64, 0.07)),
+        "leaf": ((16, 0.18), (32, 0.26), (64, 0.30), (128, 0.26)),
+        "grain": ((32, 0.16), (64, 0.24), (128, 0.30), (256, 0.30)),
+        "hash": ((256, 1.0),),
+    }[kind]
+    key = ("cloud", "leaf", "grain", "hash").index(kind)
+    bits = np.random.Generator(np.random.PCG64(np.random.SeedSequence([20210607, key])))
+    out = np.zeros((TILE, TILE))
+    for lattice, weight in octaves:
+        out = out + weight * _upsample(bits.random((lattice, lattice)))
+    if kind != "hash":  # a sum of octaves is narrow: stretch it so that callers see the full range
+        out = np.minimum(np.maximum((out - 0.5) * 2.0 + 0.5, 0.0), 1.0)
+    out.flags.writeable = False
+    return out
+
+
+def sample(kind: str, rows: Array, columns: Array) -> NDArray[np.float64]:
+    """Noise at texel coordinates (broadcast together), nearest neighbour, periodic."""
+    i = np.floor(rows).astype(np.int64) & _WRAP
+    j = np.floor(columns).astype(np.int64) & _WRAP
+    return tile(kind).reshape(-1)[(i << 8) + j]

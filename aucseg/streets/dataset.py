@@ -13,7 +13,7 @@ from torchvision import tv_tensors
 
 from aucseg.data.spec import load_spec
 from aucseg.errors import OptionError
-from aucseg.streets.render import render_street
+from aucseg.streets.scene import render_labels, render_street
 
 GENERATOR_VERSION = 1
 """Changes whenever a pixel of any image changes; part of the fingerprint."""
@@ -81,12 +81,10 @@ class SyntheticStreets(Dataset[tuple[tv_tensors.Image, tv_tensors.Mask]]):
         Raises:
             IndexError: if the index is out of range.
         """
-        image, mask, _ = render_street(self.seed, self._index(index), self.size, self.spec.image_share)
-        assert image is not None
-        return image, mask
+        return render_street(self.seed, self._index(index), self.size, self.spec.image_share)
 
     def mask(self, index: int) -> tv_tensors.Mask:
-        """The labels of an item alone, the same as those of ``self[index]``; its picture is not finished.
+        """The labels of an item alone, the same as those of ``self[index]``; no picture is painted.
 
         Args:
             index: from ``-len(self)`` to ``len(self) - 1``.
@@ -97,8 +95,7 @@ class SyntheticStreets(Dataset[tuple[tv_tensors.Image, tv_tensors.Mask]]):
         Raises:
             IndexError: if the index is out of range.
         """
-        at = self._index(index)
-        _, mask, _ = render_street(self.seed, at, self.size, self.spec.image_share, picture=False)
+        mask = render_labels(self.seed, self._index(index), self.size, self.spec.image_share)
         return tv_tensors.Mask(torch.from_numpy(mask))
 
     def __getitem__(self, index: int) -> tuple[tv_tensors.Image, tv_tensors.Mask]:

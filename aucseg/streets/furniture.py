@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from aucseg.streets import labels as L
-from aucseg.streets.canvas import Colour, Patch
-from aucseg.streets.stage import Item, Stage
+from aucseg.streets.canvas import Colour, Label, Patch
+from aucseg.streets.stage import Stage, Thing
 
 _GREY = ((0.42, 0.43, 0.44), (0.30, 0.31, 0.32), (0.55, 0.55, 0.54), (0.24, 0.28, 0.26), (0.20, 0.20, 0.21))
 _LIT = ((0.95, 0.16, 0.10), (0.96, 0.66, 0.14), (0.20, 0.85, 0.45))
@@ -29,29 +28,29 @@ def _bar(
     )  # fmt: skip
     if patch is not None:
         alpha = patch.capsules(ends, np.array([radius]))[0]
-        patch.fill(alpha, stage.tint(colour, z), L.POLE)
+        patch.fill(alpha, stage.tint(colour, z), Label.POLE)
 
 
-def paint_pole(stage: Stage, item: Item) -> None:
-    """A pole of the item's height and width, with what its parts say: lights, signs, or a lamp."""
-    colour = _GREY[int(item.r[0] * len(_GREY))]
-    x, z, height, half = item.x, item.z, item.size[1], 0.5 * item.size[0]
-    if L.POLE in item.parts:
+def paint_pole(stage: Stage, thing: Thing) -> None:
+    """A pole of the thing's height and width, with what its parts say: lights, signs, or a lamp."""
+    colour = _GREY[int(thing.r[0] * len(_GREY))]
+    x, z, height, half = thing.x, thing.z, thing.size[1], 0.5 * thing.size[0]
+    if Label.POLE in thing.parts:
         stage.shadow(x, z, 0.2, 0.15, 0.6)
         _bar(stage, x, 0.0, x, height, z, half, colour)
-    arm = item.r[1] < 0.35 and height > 4.0
+    arm = thing.r[1] < 0.35 and height > 4.0
     inward = -1.0 if x > 0 else 1.0
-    if L.SIGNAL in item.parts:
+    if Label.SIGNAL in thing.parts:
         if arm:
-            reach = 1.5 + 2.5 * item.r[2]
-            if L.POLE in item.parts:
+            reach = 1.5 + 2.5 * thing.r[2]
+            if Label.POLE in thing.parts:
                 _bar(stage, x, height - 0.2, x + inward * reach, height - 0.1, z, 0.6 * half, colour)
-            _signal(stage, x + inward * reach, height - 0.9, z, item.r)
-        _signal(stage, x, 2.4 + 0.9 * item.r[3], z, item.r)
-    if L.SIGN in item.parts:
-        _sign(stage, x, (2.1 + 1.0 * item.r[4]) if height < 5.0 else 2.8, z, item.r)
-    if not item.parts & {L.SIGNAL, L.SIGN}:
-        _lamp(stage, item, colour, inward)
+            _signal(stage, x + inward * reach, height - 0.9, z, thing.r)
+        _signal(stage, x, 2.4 + 0.9 * thing.r[3], z, thing.r)
+    if Label.SIGN in thing.parts:
+        _sign(stage, x, (2.1 + 1.0 * thing.r[4]) if height < 5.0 else 2.8, z, thing.r)
+    if not thing.parts & {Label.SIGNAL, Label.SIGN}:
+        _lamp(stage, thing, colour, inward)
 
 
 def _window(stage: Stage, x: float, y0: float, y1: float, half: float, z: float) -> Patch | None:
@@ -69,7 +68,7 @@ def _signal(stage: Stage, x: float, y: float, z: float, r: list[float]) -> None:
     half = max(0.19, 0.75 / scale)
     patch.fill(
         patch.box(camera.x(x - half, z), camera.y(y + 1.05, z), camera.x(x + half, z), camera.y(y, z)),
-        stage.tint(housing, z), L.SIGNAL,
+        stage.tint(housing, z), Label.SIGNAL,
     )  # fmt: skip
     on = int(r[6] * 3.0)
     for k in range(3):
@@ -91,7 +90,7 @@ def _sign(stage: Stage, x: float, y: float, z: float, r: list[float]) -> None:
     cx, cy, radius = camera.x(x, z), camera.y(y, z), half * scale
 
     def put(alpha: np.ndarray, colour: Colour, gain: float = 1.0) -> None:
-        patch.fill(alpha, stage.tint(colour, z, gain), L.SIGN)
+        patch.fill(alpha, stage.tint(colour, z, gain), Label.SIGN)
 
     if form < 0.36:
         rim, inner = ((_RED, _WHITE), (_BLUE, _BLUE), (_RED, _BLUE), (_RED, _RED))[int(r[9] * 4)]
@@ -126,32 +125,34 @@ def _sign(stage: Stage, x: float, y: float, z: float, r: list[float]) -> None:
         put(patch.box(cx - 0.9 * radius, cy + 1.15 * radius, cx + 0.9 * radius, cy + 1.75 * radius), _WHITE)
 
 
-def _lamp(stage: Stage, item: Item, colour: Colour, inward: float) -> None:
+def _lamp(stage: Stage, thing: Thing, colour: Colour, inward: float) -> None:
     """The head of a street lamp, on an arm over the road or on top of the pole."""
-    x, z, height = item.x, item.z, item.size[1]
+    x, z, height = thing.x, thing.z, thing.size[1]
     glow = stage.light.lamps > 0.2
     head = (0.98, 0.88, 0.62) if glow else (0.66, 0.66, 0.64)
     if height < 2.0:
         return  # a bollard
-    if item.r[2] < 0.6:
-        reach = inward * (1.0 + 1.2 * item.r[3])
+    if thing.r[2] < 0.6:
+        reach = inward * (1.0 + 1.2 * thing.r[3])
         _bar(stage, x, height, x + reach, height + 0.25, z, 0.05, colour)
         _bar(stage, x + reach * 0.8, height + 0.20, x + reach * 1.25, height + 0.26, z, 0.09, head)
     else:
         _bar(stage, x, height, x, height + 0.35, z, 0.13, head)
 
 
-def paint_clutter(stage: Stage, item: Item) -> None:
+def paint_clutter(stage: Stage, thing: Thing) -> None:
     """A bin, a cabinet or a crate on the pavement: void, for no class names it."""
-    stage.shadow(item.x, item.z, 0.6 * item.size[0], 0.3, 0.8)
-    camera, z = stage.camera, item.z
-    half, height = 0.5 * item.size[0], item.size[1]
-    patch = _window(stage, item.x, 0.0, height, half, z)
+    stage.shadow(thing.x, thing.z, 0.6 * thing.size[0], 0.3, 0.8)
+    camera, z = stage.camera, thing.z
+    half, height = 0.5 * thing.size[0], thing.size[1]
+    patch = _window(stage, thing.x, 0.0, height, half, z)
     if patch is None:
         return
     colours = ((0.20, 0.26, 0.20), (0.34, 0.34, 0.33), (0.50, 0.30, 0.14), (0.20, 0.24, 0.34))
-    colour = colours[int(item.r[0] * 4)]
-    left, right = camera.x(item.x - half, z), camera.x(item.x + half, z)
+    colour = colours[int(thing.r[0] * 4)]
+    left, right = camera.x(thing.x - half, z), camera.x(thing.x + half, z)
     top, foot = camera.y(height, z), camera.y(0.0, z)
-    patch.fill(patch.box(left, top, right, foot), stage.tint(colour, z), L.VOID)
-    patch.fill(patch.box(left, top, right, top + 0.15 * (foot - top)), stage.tint(colour, z, 1.35), L.VOID)
+    patch.fill(patch.box(left, top, right, foot), stage.tint(colour, z), Label.VOID)
+    patch.fill(
+        patch.box(left, top, right, top + 0.15 * (foot - top)), stage.tint(colour, z, 1.35), Label.VOID
+    )

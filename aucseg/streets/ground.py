@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from aucseg.streets import labels as L
 from aucseg.streets.camera import Camera
-from aucseg.streets.canvas import Array, Canvas, Patch, cover, planes
+from aucseg.streets.canvas import Array, Canvas, Label, Patch, cover, planes, sample
 from aucseg.streets.light import Light
 from aucseg.streets.street import Side, Street
-from aucseg.streets.texture import sample
 
 _PAVING = ((0.58, 0.55, 0.52), (0.50, 0.50, 0.50), (0.62, 0.56, 0.50), (0.47, 0.45, 0.46))
 _GRASS = ((0.30, 0.38, 0.16), (0.40, 0.40, 0.20), (0.26, 0.34, 0.17), (0.45, 0.40, 0.26))
@@ -41,12 +39,16 @@ def paint_ground(canvas: Canvas, camera: Camera, light: Light, street: Street) -
     _asphalt(patch, street, lateral, z, size, length)
     for side, sign in ((street.left, -1.0), (street.right, 1.0)):
         _border(patch, street, side, sign * lateral, z, size, length)
-    patch.rgb *= 1.0 - haze
-    patch.rgb += planes(light.skyline) * haze
+    if patch.rgb is not None:
+        patch.rgb *= 1.0 - haze
+        patch.rgb += planes(light.skyline) * haze
 
 
 def _asphalt(patch: Patch, street: Street, lateral: Array, z: Array, size: Array, length: Array) -> None:
     """Road surface, wheel tracks, repairs, lane markings, zebra crossing and rails."""
+    patch.mask[:] = Label.ROAD
+    if patch.rgb is None:
+        return
     r = street.r
     base = 0.37 + 0.13 * r[5]
     fine = sample("grain", z * 5.0 + 256.0 * r[6], lateral * 7.0 + 128.0)
@@ -59,7 +61,6 @@ def _asphalt(patch: Patch, street: Street, lateral: Array, z: Array, size: Array
         tone *= 1.0 - 0.10 * track
     colour = planes((1.0, 0.99 - 0.02 * r[10], 0.98 + 0.05 * (r[11] - 0.5)))
     patch.rgb[:] = colour * tone
-    patch.mask[:] = L.ROAD
     if r[12] < 0.5:  # a repaired strip
         x0 = -2.0 + 4.0 * r[13]
         mend = cover(np.minimum(lateral - x0, x0 + 1.6 - lateral) / size)
@@ -101,31 +102,40 @@ def _border(
     if street.square:
         kerb = verge = -99.0
     if side.walk > 0.0 or street.square:
-        colour = planes(_PAVING[int(r[5] * 97) % 4])
-        fine = sample("grain", z * 7.0, out * 9.0)
-        slab = 0.6 + 0.5 * r[9]
-        joint = np.maximum(
-            _dashes(out, slab, 0.10, size) - 0.1, (_dashes(z, slab, 0.10, length) - 0.1)
-        ) * np.minimum(0.08 / size, 1.0)
-        shade = (0.90 + 0.2 * fine) * (1.0 - 0.30 * joint)
-        patch.fill(cover((out - verge) / size) * keep, colour * shade, L.SIDEWALK)
+        paving = cover((out - verge) / size) * keep
+        patch.fill(paving, lambda: _paving(out, z, size, length, r), Label.SIDEWALK)
     if side.verge > 0.0 and not street.square:
         _grass(patch, cover((out - kerb) / size) * cover((verge - out) / size) * keep, out, z, r)
-    if side.lawn > 0.0 or (side.walk == 0.0 and side.verge == 0.0 and L.TERRAIN in street.present):
+    if side.lawn > 0.0 or (side.walk == 0.0 and side.verge == 0.0 and Label.TERRAIN in street.present):
         _grass(patch, cover((out - walk) / size) * keep, out, z, r)
     if not street.square and (side.walk > 0.0 or side.verge > 0.0):
         stone = cover((0.09 - np.abs(out - kerb - 0.09)) / size) * keep
-        label = L.SIDEWALK if side.walk > 0.0 and side.verge == 0.0 else None
+        label = Label.SIDEWALK if side.walk > 0.0 and side.verge == 0.0 else None
         patch.fill(stone * 0.75, planes((0.68, 0.67, 0.64)), label)
         gutter = cover((0.12 - np.abs(out - kerb + 0.12)) / size) * keep
         patch.darken(0.35 * gutter)
 
 
+def _paving(out: Array, z: Array, size: Array, length: Array, r: list[float]) -> Array:
+    """Colour (3, h, w) of slabs with joints."""
+    colour = planes(_PAVING[int(r[5] * 97) % 4])
+    fine = sample("grain", z * 7.0, out * 9.0)
+    slab = 0.6 + 0.5 * r[9]
+    joint = np.maximum(
+        _dashes(out, slab, 0.10, size) - 0.1, (_dashes(z, slab, 0.10, length) - 0.1)
+    ) * np.minimum(0.08 / size, 1.0)
+    shade = (0.90 + 0.2 * fine) * (1.0 - 0.30 * joint)
+    return colour * shade
+
+
 def _grass(patch: Patch, alpha: Array, out: Array, z: Array, r: list[float]) -> None:
     """Grass, dry or green, with bare patches."""
+    patch.label(alpha, Label.TERRAIN)
+    if patch.rgb is None:
+        return
     blade = sample("leaf", z * 6.0, out * 12.0)
     bare = sample("cloud", z * 2.0, out * 8.0 + 64.0)
     green = planes(_GRASS[int(r[6] * 89) % 4])
     soil = planes((0.42, 0.35, 0.26))
     worn = np.minimum(np.maximum((bare - 0.55) * 2.5, 0.0), 0.8)
-    patch.fill(alpha, (green + worn * (soil - green)) * (0.72 + 0.56 * blade), L.TERRAIN)
+    patch.fill(alpha, (green + worn * (soil - green)) * (0.72 + 0.56 * blade))

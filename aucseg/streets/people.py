@@ -1,15 +1,12 @@
-"""Pedestrians and riders: figures of thick strokes in their own metres."""
+"""Pedestrians, riders and what they ride, figures of strokes in their own metres."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from aucseg.streets import labels as L
-from aucseg.streets.canvas import Colour
-from aucseg.streets.stage import Item, Stage
-
-# x0, y0, x1, y1, radius (metres) and colour
-Stroke = tuple[float, float, float, float, float, Colour]
+from aucseg.streets.canvas import Label, Patch, cover
+from aucseg.streets.stage import Stage, Stroke, Thing, paint_strokes
+from aucseg.streets.vehicles import COATS, STEEL, TYRE
 
 CLOTHES: tuple[tuple[float, float, float], ...] = (
     (0.13, 0.13, 0.15), (0.16, 0.20, 0.32), (0.34, 0.33, 0.33), (0.50, 0.13, 0.13), (0.62, 0.60, 0.56),
@@ -25,47 +22,12 @@ SKIN: tuple[tuple[float, float, float], ...] = (
 HAIR: tuple[tuple[float, float, float], ...] = (
     (0.10, 0.08, 0.07), (0.24, 0.17, 0.11), (0.46, 0.36, 0.22), (0.40, 0.39, 0.38), (0.50, 0.12, 0.10),
 )  # fmt: skip
+_RED = (0.75, 0.10, 0.08)
 
 
 def choose(options: tuple[tuple[float, float, float], ...], r: float) -> tuple[float, float, float]:
     """The option that a uniform number points at."""
     return options[int(r * len(options))]
-
-
-def paint_strokes(
-    stage: Stage, x: float, z: float, strokes: list[Stroke], label: int, *, squeeze: float = 1.0
-) -> None:
-    """Paint strokes, back to front, standing at (x, z).
-
-    Args:
-        stage: where to paint.
-        x: lateral position of the origin, metres.
-        z: depth, metres.
-        strokes: segments in metres around the foot point.
-        label: train id.
-        squeeze: factor on x, below 1 for things turned away from the camera.
-    """
-    camera = stage.camera
-    scale = camera.scale(z)
-    cx, cy = camera.x(x, z), camera.y(0.0, z)
-    ends = np.array([s[:4] for s in strokes])
-    ends[:, (0, 2)] = cx + ends[:, (0, 2)] * (scale * squeeze)
-    ends[:, (1, 3)] = cy - ends[:, (1, 3)] * scale
-    radii = np.maximum(np.array([s[4] for s in strokes]) * scale, 0.5)
-    reach = float(radii.max())
-    patch = stage.canvas.patch(
-        float(ends[:, (0, 2)].min()) - reach, float(ends[:, (1, 3)].min()) - reach,
-        float(ends[:, (0, 2)].max()) + reach, float(ends[:, (1, 3)].max()) + reach,
-    )  # fmt: skip
-    if patch is None:
-        return
-    alphas = patch.capsules(ends, radii)
-    # the side turned to the sun is lighter
-    lit = (patch.x - cx) * (stage.light.sun * stage.light.hard * 0.45 / (0.3 * scale))
-    shade = 1.0 + np.minimum(np.maximum(lit, -0.28), 0.22)
-    for alpha, stroke in zip(alphas, strokes, strict=True):
-        patch.fill(alpha, stage.tint(stroke[5], z) * shade)
-    patch.label(alphas.max(axis=0), label)
 
 
 def _walker(r: list[float], turn: int) -> list[Stroke]:
@@ -96,13 +58,13 @@ def _walker(r: list[float], turn: int) -> list[Stroke]:
     return out
 
 
-def paint_person(stage: Stage, item: Item) -> None:
+def paint_person(stage: Stage, thing: Thing) -> None:
     """A pedestrian."""
-    stage.shadow(item.x, item.z, 0.34, 0.25, 0.75)
-    size = item.size[1] / 1.75
+    stage.shadow(thing.x, thing.z, 0.34, 0.25, 0.75)
+    size = thing.size[1] / 1.75
     strokes = [(a * size, b * size, c * size, d * size, w * size, col) for a, b, c, d, w, col in
-               _walker(item.r, item.turn)]  # fmt: skip
-    paint_strokes(stage, item.x, item.z, strokes, L.PERSON)
+               _walker(thing.r, thing.turn)]  # fmt: skip
+    paint_strokes(stage, thing.x, thing.z, strokes, Label.PERSON)
 
 
 def rider_strokes(r: list[float], turn: int, motor: bool) -> list[Stroke]:
@@ -128,3 +90,98 @@ def rider_strokes(r: list[float], turn: int, motor: bool) -> list[Stroke]:
             0.135 if motor else 0.105, hat,
         ),
     ]  # fmt: skip
+
+
+def _wheel(
+    stage: Stage,
+    patch: Patch,
+    thing: Thing,
+    at: float,
+    radius: float,
+    thick: float,
+    squeeze: float,
+    label: int,
+) -> None:
+    """A wheel: the ring is painted, the whole disc is labelled (as an annotator draws its outline)."""
+    camera = stage.camera
+    scale = camera.scale(thing.z)
+    dx = (patch.x - camera.x(thing.x, thing.z) - at * squeeze * scale) / (scale * max(squeeze, 0.3))
+    dy = (patch.y - camera.y(radius, thing.z)) / scale
+    d = np.sqrt(dx * dx + dy * dy)
+    half = max(0.5 * thick, 0.45 / scale)
+    ring = cover((half - np.abs(d - (radius - 0.5 * thick))) * scale)
+    disc = cover((radius + 0.5 / scale - d) * scale)
+    patch.fill(disc * 0.22, stage.tint((0.25, 0.25, 0.26), thing.z))
+    patch.fill(ring, stage.tint(TYRE, thing.z))
+    patch.label(disc, label)
+
+
+def _bicycle(thing: Thing) -> list[Stroke]:
+    t = thing.turn
+    frame = choose(COATS, thing.r[9])
+    return [
+        (-0.52 * t, 0.34, -0.12 * t, 0.32, 0.022, frame),
+        (-0.52 * t, 0.34, -0.20 * t, 0.76, 0.022, frame),
+        (-0.12 * t, 0.32, -0.22 * t, 0.88, 0.028, frame),
+        (-0.12 * t, 0.32, 0.36 * t, 0.74, 0.028, frame),
+        (-0.19 * t, 0.74, 0.36 * t, 0.80, 0.024, frame),
+        (0.52 * t, 0.34, 0.34 * t, 0.98, 0.024, frame),
+        (0.34 * t, 0.98, 0.50 * t, 1.03, 0.026, TYRE),
+        (-0.32 * t, 0.92, -0.14 * t, 0.92, 0.042, TYRE),
+        (-0.14 * t, 0.30, -0.02 * t, 0.20, 0.022, STEEL),
+    ]
+
+
+def _motorcycle(thing: Thing) -> list[Stroke]:
+    t = thing.turn
+    coat = choose(COATS, thing.r[9])
+    scooter = thing.r[10] < 0.45
+    out: list[Stroke] = [
+        (-0.55 * t, 0.40, 0.10 * t, 0.42, 0.13, TYRE),
+        (-0.05 * t, 0.36, 0.20 * t, 0.40, 0.19, (0.26, 0.26, 0.28)),
+        (-0.70 * t, 0.30, -0.10 * t, 0.27, 0.055, STEEL),
+        (-0.72 * t, 0.74, -0.15 * t, 0.76, 0.085, TYRE),
+        (-0.05 * t, 0.78, 0.30 * t, 0.84, 0.13, coat),
+        (0.62 * t, 0.34, 0.38 * t, 1.00, 0.045, STEEL),
+        (0.24 * t, 1.04, 0.44 * t, 1.02, 0.03, TYRE),
+        (0.48 * t, 0.86, 0.50 * t, 0.90, 0.10, coat),
+        (0.58 * t, 0.88, 0.58 * t, 0.90, 0.055, (0.92, 0.90, 0.82)),
+        (-0.80 * t, 0.78, -0.80 * t, 0.80, 0.05, _RED),
+    ]
+    if scooter:
+        out[1:3] = [
+            (-0.55 * t, 0.50, -0.30 * t, 0.55, 0.20, coat),
+            (-0.2 * t, 0.24, 0.3 * t, 0.24, 0.06, coat),
+            (0.34 * t, 0.28, 0.44 * t, 0.86, 0.08, coat),
+        ]
+        out.pop(5)
+    return out
+
+
+def paint_cycle(stage: Stage, thing: Thing) -> None:
+    """A bicycle or motorcycle (by its kind), with a rider if riders are among its parts."""
+    motor = thing.kind == "motorcycle"
+    label = Label.MOTORCYCLE if motor else Label.BICYCLE
+    squeeze = thing.size[0] / (1.9 if motor else 1.75)
+    camera = stage.camera
+    stage.shadow(thing.x, thing.z, 0.5 * thing.size[0] + 0.15, 0.35, 0.8)
+    patch = stage.canvas.patch(
+        camera.x(thing.x - 1.0, thing.z), camera.y(1.1, thing.z),
+        camera.x(thing.x + 1.0, thing.z), camera.y(-0.1, thing.z),
+    )  # fmt: skip
+    if patch is None:
+        return
+    base, radius, thick = (0.66, 0.31, 0.13) if motor else (0.53, 0.34, 0.045)
+    for at in (-base * thing.turn, base * thing.turn):
+        _wheel(stage, patch, thing, at, radius, thick, squeeze, label)
+    strokes = _motorcycle(thing) if motor else _bicycle(thing)
+    if not motor:  # the outline of the frame, without colour
+        scale, cx = camera.scale(thing.z), camera.x(thing.x, thing.z)
+        corners = ((-0.45, 0.42), (-0.22, 0.86), (0.36, 0.86), (0.45, 0.42))
+        points = [(cx + a * squeeze * scale, camera.y(b, thing.z)) for a, b in corners]
+        patch.label(patch.polygon(points), label)
+    paint_strokes(stage, thing.x, thing.z, strokes, label, squeeze=squeeze)
+    if Label.RIDER in thing.parts:
+        # a body does not get thinner when it turns, only its reach does
+        body = rider_strokes(thing.r, thing.turn, motor)
+        paint_strokes(stage, thing.x, thing.z, body, Label.RIDER, squeeze=max(squeeze, 0.35))

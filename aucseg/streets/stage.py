@@ -1,17 +1,22 @@
-"""What the painters of objects share: the stage, and an object's place on it."""
+"""What the painters of things share: a thing and its place, the stage, and figures of thick strokes."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from aucseg.streets.camera import Camera
 from aucseg.streets.canvas import Array, Canvas, Colour
 from aucseg.streets.light import Light
 
+# x0, y0, x1, y1, radius (metres) and colour
+Stroke = tuple[float, float, float, float, float, Colour]
+
 
 @dataclass(frozen=True)
-class Item:
-    """One object on the ground.
+class Thing:
+    """One thing on the ground.
 
     Args:
         kind: name of its painter.
@@ -50,6 +55,8 @@ class Stage:
 
     def shadow(self, x: float, z: float, half_width: float, half_length: float, strength: float) -> None:
         """A soft shadow on the ground around (x, z), shifted away from the sun."""
+        if self.canvas.rgb is None:
+            return
         camera, light = self.camera, self.light
         far, near = z + half_length, max(z - half_length, 3.0)
         top, bottom = camera.y(0.0, far), camera.y(0.0, near)
@@ -60,3 +67,41 @@ class Stage:
         patch = self.canvas.patch(cx - rx, cy - ry, cx + rx, cy + ry)
         if patch is not None:
             patch.darken((strength * (0.55 + 0.25 * light.hard)) * patch.soft(cx, cy, rx, ry))
+
+
+def paint_strokes(
+    stage: Stage, x: float, z: float, strokes: list[Stroke], label: int, *, squeeze: float = 1.0
+) -> None:
+    """Paint strokes, back to front, standing at (x, z).
+
+    Args:
+        stage: where to paint.
+        x: lateral position of the origin, metres.
+        z: depth, metres.
+        strokes: segments in metres around the foot point.
+        label: train id.
+        squeeze: factor on x, below 1 for things turned away from the camera.
+    """
+    camera = stage.camera
+    scale = camera.scale(z)
+    cx, cy = camera.x(x, z), camera.y(0.0, z)
+    ends = np.array([s[:4] for s in strokes])
+    ends[:, (0, 2)] = cx + ends[:, (0, 2)] * (scale * squeeze)
+    ends[:, (1, 3)] = cy - ends[:, (1, 3)] * scale
+    radii = np.maximum(np.array([s[4] for s in strokes]) * scale, 0.5)
+    reach = float(radii.max())
+    patch = stage.canvas.patch(
+        float(ends[:, (0, 2)].min()) - reach, float(ends[:, (1, 3)].min()) - reach,
+        float(ends[:, (0, 2)].max()) + reach, float(ends[:, (1, 3)].max()) + reach,
+    )  # fmt: skip
+    if patch is None:
+        return
+    alphas = patch.capsules(ends, radii)
+    patch.label(alphas.max(axis=0), label)
+    if patch.rgb is None:
+        return
+    # the side turned to the sun is lighter
+    lit = (patch.x - cx) * (stage.light.sun * stage.light.hard * 0.45 / (0.3 * scale))
+    shade = 1.0 + np.minimum(np.maximum(lit, -0.28), 0.22)
+    for alpha, stroke in zip(alphas, strokes, strict=True):
+        patch.fill(alpha, stage.tint(stroke[5], z) * shade)

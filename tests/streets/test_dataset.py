@@ -12,10 +12,6 @@ from torchvision import tv_tensors
 
 from aucseg.data.spec import load_spec
 from aucseg.streets import MINIMUM_SIZE, WORLDS, SyntheticStreets
-from aucseg.streets.canvas import Canvas
-from aucseg.streets.draw import Draw
-from aucseg.streets.presence import draw_presence
-from aucseg.streets.texture import TILE, tile
 
 SPEC = load_spec("cityscapes")
 GOLDEN = {
@@ -72,13 +68,6 @@ def test_pixel_share_of_each_class_follows_the_table(counts: np.ndarray) -> None
 def test_a_rider_rides_something(counts: np.ndarray) -> None:
     rider, motorcycle, bicycle = (counts[:, SPEC.index(n)] > 0 for n in ("rider", "motorcycle", "bicycle"))
     assert not np.any(rider & ~motorcycle & ~bicycle)
-
-
-def test_presence_is_even_over_any_run_of_indices() -> None:
-    for start in (0, 777):
-        rows = [draw_presence(5, start + i, SPEC.image_share) for i in range(400)]
-        presence = np.array([[k in row for k in range(19)] for row in rows]).mean(axis=0)
-        np.testing.assert_allclose(presence, SPEC.image_share, atol=0.025)
 
 
 def test_an_image_does_not_depend_on_order_or_on_the_length_of_the_set() -> None:
@@ -181,35 +170,3 @@ def test_an_index_out_of_range_is_an_index_error(index: int) -> None:
 def test_bad_arguments_name_the_value(arguments: dict, match: str) -> None:
     with pytest.raises(ValueError, match=match):
         SyntheticStreets(**arguments)
-
-
-def test_coverage_of_shapes_is_their_area() -> None:
-    canvas = Canvas(40, 60, 255)
-    patch = canvas.patch(0, 0, 60, 40)
-    assert patch is not None
-    assert patch.box(10.25, 5.5, 30.75, 20.0).sum() == pytest.approx(20.5 * 14.5)
-    assert patch.ellipse(30.2, 20.3, 12, 12).sum() == pytest.approx(np.pi * 144, rel=0.01)
-    triangle = patch.polygon([(10, 30), (30, 5), (50, 30)])
-    assert triangle.sum() == pytest.approx(0.5 * 40 * 25, rel=0.02)
-    stroke = patch.capsules(np.array([[15.0, 10.0, 40.0, 28.0]]), np.array([3.0]))[0]
-    assert stroke.sum() == pytest.approx(np.hypot(25, 18) * 6 + np.pi * 9, rel=0.01)
-
-
-def test_draws_are_uniform_and_weighted() -> None:
-    draw = Draw(0, 0)
-    picks = [draw.weighted("abc", (1, 2, 5)) for _ in range(4000)]
-    np.testing.assert_allclose([picks.count(c) / 4000 for c in "abc"], [0.125, 0.25, 0.625], atol=0.03)
-    integers = [draw.integer(2, 4) for _ in range(3000)]
-    assert set(integers) == {2, 3, 4}
-    assert Draw(0, 0).unit() != Draw(0, 0, stream=1).unit()
-
-
-@pytest.mark.parametrize("kind", ["cloud", "leaf", "grain", "hash"])
-def test_noise_tiles_repeat_without_a_seam(kind: str) -> None:
-    noise = tile(kind)
-    assert noise.shape == (TILE, TILE)
-    assert 0 <= noise.min() < noise.max() <= 1
-    assert abs(noise.mean() - 0.5) < 0.1
-    inside = np.abs(np.diff(noise, axis=1)).mean()
-    seam = np.abs(noise[:, 0] - noise[:, -1]).mean()
-    assert seam < 2 * inside + 1e-3
