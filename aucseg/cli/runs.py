@@ -137,7 +137,7 @@ def predict(
         pixels = np.asarray(picture.resize(size, Image.Resampling.BILINEAR))
         batch = torch.from_numpy(pixels.transpose(2, 0, 1).copy())[None].to(device)
         with torch.inference_mode():
-            ids = module.look(normalize(batch))[0][0].to(torch.uint8).cpu().numpy()
+            ids = module.predict_scores(normalize(batch))[0][0].to(torch.uint8).cpu().numpy()
         mask = Image.fromarray(ids).resize(picture.size, Image.Resampling.NEAREST)
         mask.putpalette(module.spec.palette.flatten().tolist())
         with file_errors(output, "cannot be written to"):

@@ -6,6 +6,7 @@ from typing import Any
 
 from aucseg.models import small_options
 from aucseg.training import ConfigError, RunConfig
+from aucseg.training.section import Choice
 
 PROFILES = ("smoke", "laptop", "gpu", "paper")
 
@@ -218,7 +219,8 @@ def make_config(
 ) -> RunConfig:
     """A validated configuration: the base of data set and profile, with some keys changed.
 
-    A change that is a mapping changes only the keys it names, but another kind of bank is another bank.
+    A change that is a mapping changes only the keys it names, but another kind of bank is another bank, and
+    another name of a loss or a method begins that section anew.
 
     Args:
         dataset: as for :func:`base_config`.
@@ -234,10 +236,18 @@ def make_config(
     (0.5, 4)
     """
     content = base_config(dataset, profile, root=root) | {"seed": seed, "name": name}
+    choices = RunConfig.choices
     for key, value in changes.items():
         if isinstance(value, dict):
-            before = {} if "kind" in value else content.get(key, {})
+            before = content.get(key, {})
+            if "kind" in value or (key in choices and _another(value, before, choices[key])):
+                before = {}
             chosen = {name: _CHOICES[dataset][name] for name, given in value.items() if given == CHOSEN}
             value = before | value | chosen
         content[key] = value
     return RunConfig.from_dict(content)
+
+
+def _another(value: dict[str, Any], before: dict[str, Any], choice: Choice) -> bool:
+    name = before.get("name", choice.default)
+    return bool(value.get("name", name) != name)

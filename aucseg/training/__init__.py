@@ -3,34 +3,44 @@
 from aucseg.errors import extra
 
 with extra("train"):
+    from aucseg.training.bank import BankConfig
     from aucseg.training.checkpoint import CheckpointError, load_module, read_checkpoint
-    from aucseg.training.config import RunConfig
+    from aucseg.training.classes import ClassInfo
+    from aucseg.training.config import DataConfig, EvaluationConfig, ModelConfig, RunConfig
+    from aucseg.training.curves import Curves, TrainingDiverged
     from aucseg.training.datamodule import SegmentationDataModule, build_dataset
-    from aucseg.training.module import SegmentationModule, TrainingDiverged
-    from aucseg.training.objective import Objective
-    from aucseg.training.record import Record, RecordError
-    from aucseg.training.run import checkpoint_path, evaluate, run_folder, train
-    from aucseg.training.schedule import learning_rate
-    from aucseg.training.sections import (
-        BankConfig,
-        ConfigError,
-        DataConfig,
-        EvaluationConfig,
-        LossConfig,
-        ModelConfig,
-        OptimConfig,
+    from aucseg.training.methods import METHODS, Method, MethodConfig, SupervisedConfig
+    from aucseg.training.module import SegmentationModule
+    from aucseg.training.objectives import (
+        OBJECTIVES,
+        AUCConfig,
+        CrossEntropyConfig,
+        Objective,
+        ObjectiveConfig,
         QueueConfig,
     )
+    from aucseg.training.optim import OptimConfig, learning_rate
+    from aucseg.training.record import Record, RecordError
+    from aucseg.training.run import checkpoint_path, evaluate, run_folder, train
+    from aucseg.training.section import ConfigError
 
 __all__ = [
+    "METHODS",
+    "OBJECTIVES",
+    "AUCConfig",
     "BankConfig",
     "CheckpointError",
+    "ClassInfo",
     "ConfigError",
+    "CrossEntropyConfig",
+    "Curves",
     "DataConfig",
     "EvaluationConfig",
-    "LossConfig",
+    "Method",
+    "MethodConfig",
     "ModelConfig",
     "Objective",
+    "ObjectiveConfig",
     "OptimConfig",
     "QueueConfig",
     "Record",
@@ -38,6 +48,7 @@ __all__ = [
     "RunConfig",
     "SegmentationDataModule",
     "SegmentationModule",
+    "SupervisedConfig",
     "TrainingDiverged",
     "build_dataset",
     "checkpoint_path",

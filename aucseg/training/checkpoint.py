@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 
-from aucseg.data.spec import ClassSpec
 from aucseg.errors import UserError
+from aucseg.training.classes import ClassInfo
 from aucseg.training.config import RunConfig
 from aucseg.training.module import SegmentationModule
 
@@ -56,10 +56,9 @@ def load_module(path: str | Path) -> SegmentationModule:
     """
     content = read_checkpoint(path)
     state = content["aucseg"]
-    spec = ClassSpec.from_dict(state["spec"])
-    config = RunConfig.from_dict(state["config"], source=f"configuration in {path}")
+    config = RunConfig.from_dict(state["config"], source=f"configuration in {path}", recorded=True)
     # The weights come from this file: nothing is fetched for them.
-    module = SegmentationModule(config.with_(model__encoder_weights=None), spec)
+    module = SegmentationModule(config.with_(model__encoder_weights=None), ClassInfo.from_state(state))
     try:
         module.load_state_dict(content["state_dict"])
     except RuntimeError as error:

@@ -5,23 +5,24 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Any, Literal, get_args
+from types import MappingProxyType
+from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import Field, SerializeAsAny, ValidationError, ValidationInfo, field_validator, model_validator
 
+from aucseg.data import list_datasets
 from aucseg.errors import did_you_mean
-from aucseg.streets.dataset import GENERATOR_VERSION
-from aucseg.training.sections import (
-    BankConfig,
-    ConfigError,
-    DataConfig,
-    EvaluationConfig,
-    LossConfig,
-    ModelConfig,
-    OptimConfig,
-    Section,
-)
+from aucseg.streets import GENERATOR_VERSION
+from aucseg.training.bank import BankConfig
+from aucseg.training.methods import METHODS, MethodConfig, SupervisedConfig
+from aucseg.training.objectives import OBJECTIVES, AUCConfig, ObjectiveConfig
+from aucseg.training.optim import OptimConfig
+from aucseg.training.section import Choice, ConfigError, Section, explain
+
+Size = tuple[int, int]
+TailChoice = str | tuple[int | str, ...]
+Option = bool | int | float | str | tuple[int, ...]
 
 # Bump only if the meaning of an existing key changes: every recorded run then becomes another run.
 IDENTITY_VERSION = 1
@@ -36,6 +37,129 @@ _NOT_IDENTITY: Any = {
 }
 
 
+class DataConfig(Section):
+    """Which images, how large, how augmented.
+
+    Attributes:
+        name: ``"streets"`` (drawn, nothing to download), or one of :func:`aucseg.data.list_datasets`, among
+            them ``"camvid"`` and ``"folder"`` (images and masks of your own with a ``classes.csv``).
+        root: folder of the data set; not needed for streets, searched for if it is left out.
+        images, masks: file-name patterns of a folder in another layout than the package's own, for example
+            ``"imgs/{name}.jpg"``.
+        size: height and width in pixels to which images are drawn or resized.
+        crop_size: height and width of the random training crop; ``None`` trains on whole images.
+        scale: range of the random scale before the crop; ``None`` leaves the scale alone.
+        hflip: probability of a horizontal flip.
+        photometric: random brightness, contrast and saturation; ``"mmseg"`` is the stronger distortion of
+            AUCSeg's released configurations, :class:`aucseg.data.PhotometricDistortion`.
+        resize: (short, long) side of a box that images on disk are brought to with their aspect ratio kept,
+            in training before ``scale`` acts; they are then read at their own size and not at ``size``, and
+            evaluated at it, one by one. Needs ``crop_size``. AUCSeg F.2 has (512, 2048) for ADE20K.
+        max_class_share: where one class has as much of a training crop, another is drawn, up to ten times;
+            1 for no cap. AUCSeg's released configurations have 0.75.
+        train_split, eval_split: names of the splits; streets draws another world for each name.
+        train_images, eval_images: how many images; ``None`` takes the whole split (streets needs a number).
+        batch_size: images in a training step, on each device.
+        eval_batch_size: images in an evaluation step.
+        num_workers: worker processes that load images. Does not change any number.
+        sampling: order of the training images. ``"random"``: a permutation for each epoch. ``"stratified"``
+            and ``"covering"``: the plain and the improved stratified sampling of AUCSeg E.1, see
+            :class:`aucseg.data.StratifiedBatchSampler` and :class:`aucseg.data.CoveringBatchSampler`; the
+            latter promises every class that the training split holds. Both read all training masks first.
+        tail_classes: which classes are head, middle and tail, for the bank, the loss and the metrics:
+            ``"spec"`` (the groups of the label set), ``"auto"`` (by pixel shares), a published partition or
+            the tail classes themselves, by train id or name; see :func:`aucseg.longtail.choose_tail`.
+    """
+
+    name: str = "streets"
+    root: Path | None = None
+    images: str | None = None
+    masks: str | None = None
+    size: Size = (64, 128)
+    crop_size: Size | None = None
+    scale: tuple[float, float] | None = None
+    hflip: float = Field(0.5, ge=0, le=1)
+    photometric: bool | Literal["mmseg"] = False
+    resize: Size | None = None
+    max_class_share: float = Field(1.0, gt=0, le=1)
+    train_split: str = "train"
+    eval_split: str = "val"
+    train_images: int | None = Field(None, ge=1)
+    eval_images: int | None = Field(None, ge=1)
+    batch_size: int = Field(8, ge=1)
+    eval_batch_size: int = Field(8, ge=1)
+    num_workers: int = Field(0, ge=0)
+    sampling: Literal["random", "stratified", "covering"] = "random"
+    tail_classes: TailChoice = "spec"
+
+    @model_validator(mode="after")
+    def _check(self) -> DataConfig:
+        known = ("streets", *list_datasets())
+        if self.name not in known:
+            raise ValueError(f"unknown data set {self.name!r}; {did_you_mean(self.name, known)}")
+        for key in ("size", "crop_size"):
+            value = getattr(self, key)
+            if value is not None and min(value) < 1:
+                raise ValueError(f"{key} must be positive, got {list(value)}")
+        if self.scale is not None and not 0 < self.scale[0] <= self.scale[1]:
+            raise ValueError(f"scale must be 0 < low <= high, got {list(self.scale)}")
+        if self.resize is not None:
+            if not 1 <= self.resize[0] <= self.resize[1]:
+                raise ValueError(f"resize is (short, long) side in pixels, got {list(self.resize)}")
+            if self.crop_size is None or self.name == "streets":
+                raise ValueError("resize needs crop_size, and images on disk: streets are drawn at size")
+        if self.name == "streets" and (self.train_images is None or self.eval_images is None):
+            raise ValueError("streets are drawn: say how many with train_images and eval_images")
+        if self.name == "folder" and self.root is None:
+            raise ValueError("data set 'folder' needs root: the folder that holds images/ and annotations/")
+        return self
+
+
+class ModelConfig(Section):
+    """Which network; see :func:`aucseg.models.create_model`.
+
+    Attributes:
+        name: architecture.
+        encoder: its encoder; ``None`` takes the network's own.
+        encoder_weights: where its first weights come from, random by default.
+        options: further arguments of the architecture.
+    """
+
+    name: str = "unet"
+    encoder: str | None = "resnet18"
+    encoder_weights: str | None = None
+    options: dict[str, Option] = Field(default_factory=dict)
+
+
+class EvaluationConfig(Section):
+    """How the network looks at the images of the evaluation split; whole and once by default.
+
+    Attributes:
+        window: (height, width) of sliding windows; see :func:`aucseg.models.sliding_window`.
+        stride: their steps; two thirds of the window by default.
+        ratios: scales of the image; see :func:`aucseg.models.view_logits`.
+        flip: the mirrored image too.
+    """
+
+    window: Size | None = None
+    stride: Size | None = None
+    ratios: tuple[float, ...] = (1.0,)
+    flip: bool = False
+
+    @model_validator(mode="after")
+    def _check(self) -> EvaluationConfig:
+        if self.window is not None and min(self.window) < 1:
+            raise ValueError(f"window must be positive, got {list(self.window)}")
+        if self.stride is not None:
+            if self.window is None:
+                raise ValueError("stride is that of a window: give window too")
+            if min(self.stride) < 1 or any(s > w for s, w in zip(self.stride, self.window, strict=True)):
+                raise ValueError(f"stride is from 1 to the window's size, got {list(self.stride)}")
+        if not self.ratios or not all(0 < ratio < float("inf") for ratio in self.ratios):
+            raise ValueError(f"ratios are positive factors, at least one, got {list(self.ratios)}")
+        return self
+
+
 class RunConfig(Section):
     """Everything that decides the outcome of one run.
 
@@ -45,7 +169,9 @@ class RunConfig(Section):
         seed: decides initial weights, order, crops and what the bank draws.
         data: which images.
         model: which network.
-        loss: what is minimised.
+        loss: what is minimised: the section of one of ``OBJECTIVES``, by its ``name``; without a name, the
+            AUC loss.
+        method: how: the section of one of ``METHODS``, by its ``name``; supervised by default.
         bank: the memory bank, ``None`` for none.
         optim: optimiser and schedule.
         evaluation: how the network looks at the evaluation images.
@@ -59,7 +185,8 @@ class RunConfig(Section):
     seed: int = Field(0, ge=0)
     data: DataConfig
     model: ModelConfig = ModelConfig()
-    loss: LossConfig = LossConfig()
+    loss: SerializeAsAny[ObjectiveConfig] = AUCConfig()
+    method: SerializeAsAny[MethodConfig] = SupervisedConfig()
     bank: BankConfig | None = BankConfig()
     optim: OptimConfig = OptimConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
@@ -67,30 +194,48 @@ class RunConfig(Section):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     checkpoint_every: int = Field(500, ge=1)
 
+    choices = MappingProxyType({"loss": Choice(OBJECTIVES, "auc"), "method": Choice(METHODS, "supervised")})
+
+    @field_validator(*choices, mode="plain")
+    @classmethod
+    def _by_name(cls, value: Any, info: ValidationInfo) -> Any:
+        return cls.choices[str(info.field_name)].pick(value, info)
+
     @property
     def identity(self) -> str:
         """Sixteen hex digits that name the run: a hash of every key that can change its numbers.
 
         Keys at their default are left out, so that a later version with one more option still recognises the
-        runs recorded before it.
+        runs recorded before it. So is the name of an objective or a method, where it is the default.
         """
         content = self.model_dump(mode="json", exclude_defaults=True, exclude=_NOT_IDENTITY)
+        for key, choice in self.choices.items():
+            if (name := getattr(self, key).name) != choice.default:
+                content[key]["name"] = name  # to its own section every name is the default
         if self.data.name == "streets":
             content["streets"] = GENERATOR_VERSION  # other pictures are other data
         text = json.dumps([IDENTITY_VERSION, content], sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     @classmethod
-    def from_dict(cls, content: dict[str, Any], *, source: str = "configuration") -> RunConfig:
+    def from_dict(
+        cls, content: dict[str, Any], *, source: str = "configuration", recorded: bool = False
+    ) -> RunConfig:
         """A validated configuration from plain values.
+
+        Args:
+            content: the values by key.
+            source: where they come from, for the message.
+            recorded: they are of a record or a checkpoint, which an older version may have written: keys
+                that had no meaning there, and are no longer, are left out whatever they say.
 
         Raises:
             ConfigError: names each wrong key, its value and the nearest right one.
         """
         try:
-            return cls.model_validate(content)
+            return cls.model_validate(content, context={"recorded": recorded})
         except ValidationError as error:
-            lines = [f"  {_explain(item)}" for item in error.errors()]
+            lines = [f"  {line}" for line in explain(error, cls, content)]
             raise ConfigError("\n".join([f"{source} is not valid:", *lines])) from error
 
     @classmethod
@@ -121,11 +266,17 @@ class RunConfig(Section):
     def with_(self, **changes: Any) -> RunConfig:
         """A copy with some keys changed, nested ones by a double underscore.
 
+        Another ``loss__name`` or ``method__name`` begins that section anew, at its defaults.
+
         >>> config = RunConfig(data=DataConfig(train_images=8, eval_images=4))
         >>> config.with_(seed=3, optim__lr=1e-3).optim.lr
         0.001
         """
         content = self.model_dump()
+        for key, choice in self.choices.items():
+            name = changes.get(f"{key}__name", content[key]["name"])
+            if name != content[key]["name"]:
+                content[key] = choice.defaults(name)
         for key, value in changes.items():
             *path, last = key.split("__")
             node = content
@@ -137,27 +288,3 @@ class RunConfig(Section):
                 raise ConfigError(f"unknown key {key.replace('__', '.')!r}; {did_you_mean(last, node)}")
             node[last] = value
         return type(self).from_dict(content)
-
-
-def _explain(item: Any) -> str:
-    """One validation finding in words: key, value, remedy."""
-    where = ".".join(str(part) for part in item["loc"])
-    if item["type"] == "extra_forbidden":
-        fields = _fields_at(item["loc"][:-1])
-        return f"unknown key {where!r}; {did_you_mean(str(item['loc'][-1]), fields)}"
-    if item["type"] == "missing":
-        return f"key {where!r} is missing"
-    got = "" if isinstance(item["input"], dict) else f" (got {item['input']!r})"
-    return f"{where or 'run'}: {item['msg'].removeprefix('Value error, ')}{got}"
-
-
-def _fields_at(path: tuple[int | str, ...]) -> list[str]:
-    model: type[BaseModel] = RunConfig
-    for part in path:
-        annotation = model.model_fields[str(part)].annotation
-        candidates = [annotation, *get_args(annotation)]
-        nested = [c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)]
-        if not nested:
-            return []
-        model = nested[0]
-    return list(model.model_fields)

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import torch
 from lightning import LightningDataModule
-from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Subset
 
 from aucseg.data import (
@@ -19,16 +18,18 @@ from aucseg.data import (
     StepBatchSampler,
     StratifiedBatchSampler,
     count_repeats,
+    mix_seed,
     normalize,
     open_dataset,
     train_transform,
 )
 from aucseg.data.spec import ClassSpec
 from aucseg.errors import OptionError
-from aucseg.longtail import choose_tail, count
+from aucseg.longtail import choose_tail
 from aucseg.streets import WORLDS, SyntheticStreets
-from aucseg.training.config import RunConfig
-from aucseg.training.sections import ConfigError, DataConfig
+from aucseg.training.classes import ClassInfo, count_split
+from aucseg.training.config import DataConfig, RunConfig
+from aucseg.training.section import ConfigError
 
 # Images and masks (4 bytes for each pixel) are kept in memory up to this size, and read anew for each epoch
 # beyond it: CamVid at half size is 0.1 GB, Cityscapes at full size 25 GB.
@@ -111,9 +112,14 @@ class SegmentationDataModule(LightningDataModule):
             raise ConfigError(f"data.tail_classes: {error}") from error
 
     @cached_property
+    def classes(self) -> ClassInfo:
+        """What objective, bank and sampler may know; the training masks are counted when one asks."""
+        return ClassInfo(self.spec, lambda: count_split(self.train_set))
+
+    @property
     def presence(self) -> np.ndarray:
         """Which training image holds which class, (N, K) bool; reads every training mask."""
-        presence = count(self.train_set).presence
+        presence = self.classes.tally.presence
         assert presence is not None  # it was counted image by image
         return presence
 
@@ -174,8 +180,21 @@ class SegmentationDataModule(LightningDataModule):
         except OptionError as error:
             raise ConfigError(f"data.sampling {data.sampling!r}: {error}") from error
 
-    def train_dataloader(self) -> DataLoader[Any]:
-        """Batches from the step at which the trainer stands to the last."""
+    def train_dataloader(self) -> Any:
+        """What the method wants, from the step at which the trainer stands to the last."""
+        return self.config.method.loaders(self)
+
+    def training_loader(
+        self, split: str | None = None, num_images: int | None = None, batch_size: int | None = None
+    ) -> DataLoader[Any]:
+        """Augmented batches from the step at which the trainer stands to the last.
+
+        Args:
+            split: another split than the one that is trained on; it comes in random order, with draws of its
+                own, whatever the sampling of the training split.
+            num_images: how many images of that split; all if None.
+            batch_size: images in its batches, the configured number if None.
+        """
         data, trainer = self.config.data, self.trainer
         transform = train_transform(
             data.crop_size or data.size,
@@ -185,12 +204,23 @@ class SegmentationDataModule(LightningDataModule):
             resize=data.resize,
             max_class_share=data.max_class_share,
         )
-        sampler = self.sampler(
-            start_step=trainer.global_step if trainer else 0,
-            rank=trainer.global_rank if trainer else 0,
-            world_size=trainer.world_size if trainer else 1,
-        )
-        return self._loader(SeededDataset(self.train_set, transform), batch_sampler=sampler)
+        place = {
+            "start_step": trainer.global_step if trainer else 0,
+            "rank": trainer.global_rank if trainer else 0,
+            "world_size": trainer.world_size if trainer else 1,
+        }
+        if split is None:
+            images, sampler = self.train_set, self.sampler(**place)
+        else:
+            images = build_dataset(data, split, num_images)
+            sampler = StepBatchSampler(
+                len(images),
+                batch_size or data.batch_size,
+                seed=mix_seed(self.config.seed, "split", split),
+                steps=self.config.optim.steps,
+                **place,
+            )
+        return self._loader(SeededDataset(images, transform), batch_sampler=sampler)
 
     def test_dataloader(self) -> DataLoader[Any]:
         """The evaluation split, in order."""
@@ -208,7 +238,9 @@ class SegmentationDataModule(LightningDataModule):
             **options,
         )
 
-    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> tuple[Tensor, Tensor]:
+    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
         """Turn bytes into numbers on the device, where that is cheap."""
+        if isinstance(batch, dict):  # of several loaders
+            return {name: self.on_after_batch_transfer(part, dataloader_idx) for name, part in batch.items()}
         images, target = batch
         return normalize(images).contiguous(memory_format=torch.channels_last), target.long()

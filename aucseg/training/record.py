@@ -67,7 +67,8 @@ class Record(BaseModel):
     @property
     def run_config(self) -> RunConfig:
         """The configuration as an object."""
-        return RunConfig.from_dict(self.config, source=f"configuration of record {self.identity}")
+        source = f"configuration of record {self.identity}"
+        return RunConfig.from_dict(self.config, source=source, recorded=True)
 
     def same_result(self, other: Record) -> bool:
         """Whether two runs came to the same numbers; time, machine and versions may differ."""

@@ -18,6 +18,7 @@ from lightning.pytorch.callbacks import Callback, ModelCheckpoint, RichProgressB
 from aucseg import paths
 from aucseg.training.checkpoint import load_module, read_checkpoint
 from aucseg.training.config import RunConfig
+from aucseg.training.curves import Curves
 from aucseg.training.datamodule import SegmentationDataModule
 from aucseg.training.module import SegmentationModule
 from aucseg.training.record import Record, environment
@@ -92,7 +93,7 @@ def train(
         read_checkpoint(path, expect=config)
     data = SegmentationDataModule(config)
     described = data.describe()  # opens both splits: what is missing shows now and not after the training
-    module = SegmentationModule(config, data.spec)
+    module, curves = SegmentationModule(config, data.classes), Curves()
     saver = ModelCheckpoint(
         dirpath=path.parent,
         filename=path.stem,
@@ -101,7 +102,7 @@ def train(
         monitor=None,
         enable_version_counter=False,
     )
-    trainer = _trainer(config, progress, [saver, *callbacks], steps=config.optim.steps)
+    trainer = _trainer(config, progress, [curves, saver, *callbacks], steps=config.optim.steps)
     on_gpu = trainer.strategy.root_device.type == "cuda"
     if on_gpu:
         torch.cuda.reset_peak_memory_stats()
@@ -121,9 +122,9 @@ def train(
         profile=config.profile,
         dataset=described,
         metrics=metrics,
-        history=module.history,
+        history=curves.history,
         bank=_bank_summary(module),
-        timing={"seconds_total": seconds, "seconds_per_step": module.seconds_per_step},
+        timing={"seconds_total": seconds, "seconds_per_step": curves.seconds_per_step},
         peak_memory_bytes=_peak_memory(on_gpu),
         **environment(),
     )

@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from aucseg.experiments import EXPERIMENTS, RecordStore
 from aucseg.streets import SyntheticStreets
-from aucseg.training import Record, build_dataset
+from aucseg.training import Record, RunConfig, build_dataset
 
 RECORDS = sorted(
     path
     for path in (Path(__file__).parents[2] / "data" / "records").glob("*/*.json")
     if path.parent.name != "smoke"
 )
+
+
+def test_every_record_keeps_its_name():
+    """Whatever becomes of the code, a configuration that was recorded is the same run, written anew too."""
+    assert len(RECORDS) >= 235
+    for path in RECORDS:
+        content = json.loads(path.read_text())
+        config = RunConfig.from_dict(content["config"])
+        assert config.identity == content["identity"] == path.stem
+        assert RunConfig.from_dict(config.model_dump(mode="json")).identity == path.stem
 
 
 @pytest.mark.parametrize("path", RECORDS, ids=lambda path: path.stem)

@@ -97,7 +97,7 @@ def test_encoders_of_a_sweep_start_from_a_file(tmp_path):
     runs = experiment.runs("streets", "smoke", [0], encoder_weights=str(tmp_path / "resnet18.pth"))
     assert not {run.config.identity for run in plain} & {run.config.identity for run in runs}
     (run,) = (run for run in runs if run.arm.name == "emanet")
-    module = SegmentationModule(run.config, SegmentationDataModule(run.config).spec)
+    module = SegmentationModule(run.config, SegmentationDataModule(run.config).classes)
     for found, expected in zip(module.model.encoder.parameters(), source.parameters(), strict=True):
         assert torch.equal(found, expected)
 

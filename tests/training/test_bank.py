@@ -9,7 +9,7 @@ import torch
 
 from aucseg.data import load_spec
 from aucseg.memory import CopyPaste, FixedPixelBank, PixelMemoryBank, TailMemoryBank
-from aucseg.training import BankConfig, ConfigError, RunConfig
+from aucseg.training import BankConfig, ClassInfo, ConfigError, RunConfig
 from aucseg.training.bank import make_bank
 
 SPEC = load_spec("cityscapes")
@@ -17,7 +17,7 @@ SIZE = (64, 128)
 
 
 def build(spec=SPEC, **options):
-    return make_bank(BankConfig(**options), spec, SIZE, torch.Generator().manual_seed(0))
+    return make_bank(BankConfig(**options), ClassInfo(spec), SIZE, torch.Generator().manual_seed(0))
 
 
 @pytest.mark.parametrize(

@@ -79,7 +79,7 @@ def test_a_tail_of_ones_own_reaches_bank_loss_and_metrics():
     )
     data = SegmentationDataModule(config)
     assert data.spec.tail == (3, 16)
-    network = SegmentationModule(config, data.spec)
+    network = SegmentationModule(config, data.classes)
     assert network.bank is not None
     assert network.bank.tail_classes == (3, 16)
     assert network.objective.auc is not None

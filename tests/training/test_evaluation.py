@@ -16,12 +16,12 @@ from tests.training.test_run import smoke
 @pytest.fixture(scope="module")
 def module() -> SegmentationModule:
     config = smoke()
-    return SegmentationModule(config, SegmentationDataModule(config).spec).eval()
+    return SegmentationModule(config, SegmentationDataModule(config).classes).eval()
 
 
 def with_evaluation(module: SegmentationModule, **changes) -> SegmentationModule:
     config = module.config.with_(**{f"evaluation__{key}": value for key, value in changes.items()})
-    other = SegmentationModule(config, module.spec).eval()
+    other = SegmentationModule(config, module.classes).eval()
     other.load_state_dict(module.state_dict())
     return other
 
@@ -30,7 +30,7 @@ def test_one_view_is_what_the_network_says(module):
     images = torch.randn(2, 3, 40, 72, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         logits = module(images)
-        ids, sigmoid, softmax = module.look(images)
+        ids, sigmoid, softmax = module.predict_scores(images)
     assert torch.equal(ids, logits.argmax(1))
     assert torch.equal(sigmoid, logits.sigmoid())
     assert torch.equal(softmax, logits.softmax(1))
@@ -40,7 +40,7 @@ def test_views_are_averaged(module):
     images = torch.randn(1, 3, 64, 96, generator=torch.Generator().manual_seed(0))
     several = with_evaluation(module, ratios=(0.5, 1.0), flip=True)
     with torch.no_grad():
-        ids, sigmoid, softmax = several.look(images)
+        ids, sigmoid, softmax = several.predict_scores(images)
         expected = multi_scale(partial(padded_logits, module.model), images, ratios=(0.5, 1.0))
     torch.testing.assert_close(softmax, expected)
     assert torch.equal(ids, expected.argmax(1))
@@ -51,9 +51,9 @@ def test_views_are_averaged(module):
 def test_a_window_of_the_image_is_the_image(module):
     images = torch.randn(1, 3, 64, 96, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
-        whole = module.look(images)[2]
-        torch.testing.assert_close(with_evaluation(module, window=(64, 96)).look(images)[2], whole)
-        assert not torch.allclose(with_evaluation(module, window=(32, 32)).look(images)[2], whole)
+        whole = module.predict_scores(images)[2]
+        torch.testing.assert_close(with_evaluation(module, window=(64, 96)).predict_scores(images)[2], whole)
+        assert not torch.allclose(with_evaluation(module, window=(32, 32)).predict_scores(images)[2], whole)
 
 
 def test_a_run_on_files_with_the_full_pipeline(tiny_camvid: Path, tmp_path: Path) -> None:

@@ -196,9 +196,9 @@ def test_module_leaves_the_global_generator_alone():
     torch.manual_seed(3)
     expected = torch.rand(1)
     torch.manual_seed(3)
-    a = SegmentationModule(config, data.spec)
+    a = SegmentationModule(config, data.classes)
     assert torch.rand(1) == expected
-    b = SegmentationModule(config, data.spec)
+    b = SegmentationModule(config, data.classes)
     assert all(torch.equal(x, y) for x, y in zip(a.parameters(), b.parameters(), strict=True))
 
 

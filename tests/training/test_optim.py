@@ -47,7 +47,7 @@ def test_the_decoder_has_a_rate_of_its_own(network):
         model={"name": network, "encoder": "resnet18", "options": {}},
         optim={"lr": 1e-3, "weight_decay": 0, "warmup_steps": 0, "decoder_factor": 10},
     )
-    module = SegmentationModule(config, SegmentationDataModule(config).spec)
+    module = SegmentationModule(config, SegmentationDataModule(config).classes)
     before = {name: weight.detach().clone() for name, weight in module.model.named_parameters()}
     optimizer = module.configure_optimizers()["optimizer"]
     for weight in before:
@@ -64,6 +64,6 @@ def test_the_decoder_has_a_rate_of_its_own(network):
 def test_one_rate_is_one_group():
     """Checkpoints hold the state of the optimiser by group: those of earlier versions have one."""
     config = make_config("streets", "smoke")
-    module = SegmentationModule(config, SegmentationDataModule(config).spec)
+    module = SegmentationModule(config, SegmentationDataModule(config).classes)
     (group,) = module.configure_optimizers()["optimizer"].param_groups
     assert [id(p) for p in group["params"]] == [id(p) for p in module.model.parameters()]

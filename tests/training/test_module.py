@@ -38,7 +38,7 @@ class _Deepest(nn.Module):
 
 def _module(name: str, **changes: Any) -> SegmentationModule:
     config = make_config("streets", "smoke", model={"name": name, "encoder": None, "options": {}}, **changes)
-    return SegmentationModule(config, SegmentationDataModule(config).spec)
+    return SegmentationModule(config, SegmentationDataModule(config).classes)
 
 
 @pytest.fixture

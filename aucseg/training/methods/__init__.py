@@ -1,0 +1,13 @@
+"""The training methods by name: a new one is a file in this folder, its import and its line here."""
+
+from __future__ import annotations
+
+from aucseg.training.methods.base import Method, MethodConfig
+from aucseg.training.methods.supervised import SupervisedConfig
+
+METHODS: dict[str, type[MethodConfig]] = {
+    "supervised": SupervisedConfig,
+}
+"""Sections of the key ``method`` by their ``name``."""
+
+__all__ = ["METHODS", "Method", "MethodConfig", "SupervisedConfig"]

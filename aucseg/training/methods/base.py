@@ -1,0 +1,73 @@
+"""What a training method is: which images it takes, what a step does with them, what it remembers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor, nn
+
+from aucseg.training.section import Section
+
+if TYPE_CHECKING:
+    from aucseg.training.datamodule import SegmentationDataModule
+    from aucseg.training.module import SegmentationModule
+
+
+class Method(nn.Module):
+    """One training step, and what is remembered from one to the next.
+
+    Its parameters and buffers, for example the weights of a teacher, are kept in the checkpoint. The
+    optimiser does not move them: it has the parameters of the network and of the objective.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+
+    def step(self, module: SegmentationModule, batch: Any) -> dict[str, Tensor]:
+        """What is minimised for a batch.
+
+        Args:
+            module: network, objective and bank of the run.
+            batch: what the loaders of :meth:`MethodConfig.loaders` give, on the device: images (B,3,H,W)
+                normalised and target (B,H,W) int64, in the structure of the loaders.
+
+        Returns:
+            The total under ``"loss"``, and its parts under their own names, detached.
+        """
+        raise NotImplementedError
+
+    def after_step(self, module: SegmentationModule) -> None:
+        """Called once the optimiser has moved the weights, before a checkpoint is written."""
+
+    def evaluated(self, model: nn.Module) -> nn.Module:
+        """The network whose predictions count: the one that is trained, unless a method says otherwise."""
+        return model
+
+
+class MethodConfig(Section):
+    """The section ``method`` of a configuration: which method, and its options.
+
+    Attributes:
+        name: its name in ``METHODS``; a subclass gives it a ``Literal`` type and that default.
+    """
+
+    name: str
+
+    def loaders(self, data: SegmentationDataModule) -> Any:
+        """The training batches: a loader, or a dictionary of loaders that are walked through together.
+
+        Args:
+            data: makes loaders of any split, see :meth:`SegmentationDataModule.training_loader`.
+        """
+        raise NotImplementedError
+
+    def build(self, model: nn.Module) -> Method:
+        """The method of a run.
+
+        Args:
+            model: the network with its first weights, on the CPU.
+
+        Raises:
+            ConfigError: if the options do not go together.
+        """
+        raise NotImplementedError

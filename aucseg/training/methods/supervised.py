@@ -1,0 +1,42 @@
+"""Supervised training with a memory bank (AUCSeg, Algorithm 2)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+from torch import Tensor, nn
+
+from aucseg.training.methods.base import Method, MethodConfig
+
+if TYPE_CHECKING:
+    from aucseg.training.datamodule import SegmentationDataModule
+    from aucseg.training.module import SegmentationModule
+
+
+class SupervisedConfig(MethodConfig):
+    """Every training image has a mask.
+
+    Attributes:
+        name: ``"supervised"``.
+    """
+
+    name: Literal["supervised"] = "supervised"
+
+    def loaders(self, data: SegmentationDataModule) -> Any:
+        """Batches of the training split, in the order that the configuration names."""
+        return data.training_loader()
+
+    def build(self, model: nn.Module) -> Supervised:
+        """The method of a run; it remembers nothing."""
+        return Supervised()
+
+
+class Supervised(Method):
+    """Batch -> bank stores the tail classes it sees and pastes those it misses -> network -> objective."""
+
+    def step(self, module: SegmentationModule, batch: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
+        """One step of Algorithm 2; see :meth:`Method.step`."""
+        images, target = batch
+        if module.bank is not None:
+            images, target = module.bank(images, target)
+        return module.losses(images, target)
