@@ -39,6 +39,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     "experiments": {
         "functional",
+        "theory",
         "metrics",
         "data",
         "streets",
@@ -48,7 +49,7 @@ ALLOWED: dict[str, set[str]] = {
         "paths",
         "errors",
     },
-    "plots": {"data", "streets", "longtail", "models", "training", "experiments", "errors"},
+    "plots": {"theory", "data", "streets", "longtail", "models", "training", "experiments", "errors"},
     "book": {"paths", "errors"},
 }
 PACKAGE = ROOT / "aucseg"

@@ -12,7 +12,7 @@ with extra("train"):
         frequency_results,
         published_change,
     )
-    from aucseg.experiments.findings import FINDINGS, Finding
+    from aucseg.experiments.findings import FINDINGS, Finding, Remark2, remark_2
     from aucseg.experiments.profiles import (
         CHOSEN,
         PROFILES,
@@ -27,6 +27,7 @@ with extra("train"):
         published_datasets,
         published_effects,
         published_table,
+        stated,
     )
     from aucseg.experiments.results import (
         Results,
@@ -51,6 +52,7 @@ __all__ = [
     "Finding",
     "PublishedError",
     "RecordStore",
+    "Remark2",
     "Results",
     "Run",
     "base_config",
@@ -74,6 +76,8 @@ __all__ = [
     "published_datasets",
     "published_effects",
     "published_table",
+    "remark_2",
     "side_by_side",
+    "stated",
     "summarise",
 ]

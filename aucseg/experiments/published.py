@@ -9,7 +9,7 @@ from types import MappingProxyType
 import pandas as pd
 
 from aucseg import paths
-from aucseg.errors import UserError
+from aucseg.errors import UserError, did_you_mean
 from aucseg.experiments.catalogue import Experiment
 
 _OVERALL = {"overall": "mIoU"}
@@ -85,6 +85,32 @@ def published_table(paper: str, table: str) -> pd.DataFrame:
             f"no published table {path}; run inside a checkout of the project or set AUCSEG_HOME to one"
         )
     return pd.read_csv(path, dtype={"setting_printed": str})  # "1" names an arm, 1.0 does not
+
+
+def stated(paper: str, quantity: str) -> float:
+    """A number that stands in the running text of a paper.
+
+    Args:
+        paper: ``"aucseg"``, ``"blv"`` or ``"rr"``.
+        quantity: what it is, as ``prose_facts.csv`` calls it.
+
+    Raises:
+        PublishedError: if the list has no such number, or several.
+
+    Example:
+        >>> stated("aucseg", "Remark 2 example: stated batch size B")
+        759.0
+    """
+    facts = published_table(".", "prose_facts")
+    facts = facts[facts["paper"] == paper]
+    values = facts.loc[facts["quantity"] == quantity, "value"]
+    if len(values) != 1:
+        raise PublishedError(
+            f"{len(values)} numbers of {paper!r} are called {quantity!r}",
+            file=paths.published() / "prose_facts.csv",
+            remedy=did_you_mean(quantity, facts["quantity"]),
+        )
+    return float(values.item())
 
 
 def published_datasets(experiment: Experiment) -> tuple[str, ...]:

@@ -3,11 +3,25 @@
 from aucseg.errors import extra
 
 with extra("train"):
-    from aucseg.plots.auc import class_order, class_shares, pair_heatmaps, roc_curve, roc_figure
+    from aucseg.plots.auc import (
+        class_order,
+        class_shares,
+        class_size_figure,
+        pair_heatmaps,
+        roc_curve,
+        roc_figure,
+    )
     from aucseg.plots.bank import bank_overview, cutout, filmstrip, outlined, presence_grid, shelf
+    from aucseg.plots.batch_size import batch_size_curves
     from aucseg.plots.benchmarks import bank_memory_bars, batch_memory_curve, cost_curves, ratio_plot
     from aucseg.plots.class_change import change_bars, frequency_accuracy_plot, published_change_plot
-    from aucseg.plots.longtail import co_occurrence_heatmap, frequency_bars, lorenz_figure, presence_plot
+    from aucseg.plots.longtail import (
+        co_occurrence_heatmap,
+        frequency_bars,
+        lorenz_figure,
+        presence_plot,
+        share_bars,
+    )
     from aucseg.plots.masks import class_legend, colorize, image_grid, overlay, to_rgb
     from aucseg.plots.networks import network_alt_text, network_diagram
     from aucseg.plots.results import (
@@ -36,11 +50,13 @@ __all__ = [
     "bank_memory_bars",
     "bank_overview",
     "batch_memory_curve",
+    "batch_size_curves",
     "change_bars",
     "class_bars",
     "class_legend",
     "class_order",
     "class_shares",
+    "class_size_figure",
     "co_occurrence_heatmap",
     "colorize",
     "comparison_table",
@@ -69,6 +85,7 @@ __all__ = [
     "roc_curve",
     "roc_figure",
     "say",
+    "share_bars",
     "shelf",
     "styled",
     "to_rgb",

@@ -71,6 +71,26 @@ def roc_figure(positive: ArrayLike, negative: ArrayLike, *, names: tuple[str, st
     return figure
 
 
+def class_size_figure(share: float = 0.02) -> Figure:
+    """What AUC counts: the same two score distributions with as many pixels of both, and with few of one.
+
+    Args:
+        share: pixels of the rare class for each pixel of the common one, in the right panel.
+    """
+    grid = np.linspace(0, 1, 400)
+    common, rare = (np.exp(-((grid - center) ** 2) / (2 * 0.12**2)) for center in (0.3, 0.62))
+    figure, axes = plt.subplots(1, 2, figsize=(8.2, 2.5), sharey=True)
+    for ax, size, title in zip(
+        axes, (1.0, share), ("as many pixels of both", f"1 pixel in {1 / share:.0f}"), strict=True
+    ):
+        ax.fill_between(grid, common, color=GROUP_COLORS["head"], alpha=0.75, label="pixels of class c'")
+        ax.fill_between(grid, size * rare, color=GROUP_COLORS["tail"], alpha=0.85, label="pixels of class c")
+        ax.axvline(0.46, color="black", linewidth=0.8, linestyle=":")  # where the curves of equal size meet
+        ax.set(title=title, xlabel="score for class c", yticks=[], xlim=(0, 1), ylim=(0, None))
+    axes[1].legend(loc="upper right", fontsize=9)
+    return figure
+
+
 def class_shares(
     shares: Mapping[str, Sequence[float]], spec: ClassSpec, *, ylabel: str, ax: Axes | None = None
 ) -> Axes:

@@ -51,6 +51,26 @@ def frequency_bars(table: pd.DataFrame, *, unit: str = "pixels", title: str = ""
     return figure
 
 
+def share_bars(table: pd.DataFrame) -> Figure:
+    """Two panels of bars, rarest class below: share of the pixels (logarithmic), and of the images.
+
+    Args:
+        table: as ``aucseg.longtail.class_table`` returns it.
+    """
+    rows = table.sort_values("pixels", kind="stable")
+    figure, (left, right) = plt.subplots(1, 2, figsize=(8.2, 4.6), sharey=True)
+    panels = ((left, "pixel_share", "{:.2f}"), (right, "image_share", "{:.0f}"))
+    for ax, column, form in panels:
+        bars = ax.barh(rows["class"], 100 * rows[column], color=_colors(rows), height=0.72, linewidth=0)
+        ax.bar_label(bars, [form.format(100 * value) for value in rows[column]], padding=3, fontsize=8)
+        ax.grid(visible=False, axis="y")
+        ax.tick_params(axis="y", length=0)
+    left.set(xscale="log", xlim=(0.05, 120), title="share of labelled pixels (%), log scale")
+    right.set(xlim=(0, 112), title="images that hold the class (%)")
+    _group_legend(right, rows, loc="lower right")
+    return figure
+
+
 def lorenz_figure(counts: Mapping[str, ArrayLike], *, unit: str = "pixels") -> Figure:
     """Lorenz curves, with the Gini index of each in the legend.
 

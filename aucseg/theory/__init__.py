@@ -26,6 +26,7 @@ from aucseg.theory.batch_size import (
     minimum_batch_size,
     miss_probability,
     necessary_batch_size,
+    proposition1,
 )
 from aucseg.theory.contrastive import Theorem2, theorem2
 from aucseg.theory.coverage import (
@@ -126,6 +127,7 @@ __all__ = [
     "overlap",
     "pair_chromatic_number",
     "pair_dependency_graph",
+    "proposition1",
     "remark1",
     "round_robin_cover",
     "simulate_coverage",

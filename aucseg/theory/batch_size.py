@@ -72,6 +72,34 @@ class BatchSizes:
     sufficient: int
 
 
+def proposition1(num_classes: int, delta: ArrayLike, min_probability: ArrayLike) -> Floats:
+    r"""The right side of Proposition 1 (AUCSeg, Eq. 41) as a real number: what a batch must reach to be safe.
+
+    .. math:: \frac{\log(\delta / K)}{\log(1 - \min_i p_i)}
+
+    :func:`minimum_batch_size` is the next whole number. K = 1 gives what the rarest class alone asks for.
+
+    Args:
+        num_classes: number of classes K, at least 1.
+        delta: accepted probability that a class is missing, in (0, 1).
+        min_probability: smallest probability p that an image holds a class, in (0, 1]; with 1 the value is 0.
+
+    Returns:
+        Images, of the shape that the arguments broadcast to.
+
+    Raises:
+        OptionError: for a value outside its range.
+
+    Example:
+        >>> float(proposition1(19, 0.01, 0.01).round(2))
+        751.18
+    """
+    classes = check_whole("num_classes", num_classes, 1, "a batch is to hold some class")
+    limit, p = check_delta(delta), check_probabilities(min_probability)
+    with np.errstate(divide="ignore"):  # log1p(-1) is -inf
+        return np.asarray(np.log(limit / classes) / np.log1p(-p))
+
+
 def minimum_batch_size(num_classes: int, delta: float, min_probability: float) -> int:
     r"""Smallest whole B with :math:`K (1 - p)^B \le \delta`: Proposition 1 (AUCSeg, Eq. 41).
 

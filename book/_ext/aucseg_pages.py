@@ -1,4 +1,4 @@
-"""Sphinx extension of this book: numbers and figures computed from ``data/``, and MathJax without a network.
+"""Sphinx extension of this book: numbers and figures from the package, and MathJax without a network.
 
 Pages write ``{{ name }}`` where a number belongs; nothing in them is typed by hand that a file of the project
 can tell.
@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import page_facts
-import page_figures
 from sphinx.application import Sphinx
 from sphinx.config import Config
 from sphinx.errors import ExtensionError
@@ -25,7 +24,7 @@ def add_facts(app: Sphinx, config: Config) -> None:
 
 
 def draw_figures(app: Sphinx) -> None:
-    page_figures.draw(Path(app.srcdir) / "_generated")
+    page_facts.draw(Path(app.srcdir) / "_generated")
 
 
 def skip_generated(

@@ -1,127 +1,106 @@
-"""Numbers that the prose pages quote, each computed from a file under ``data/``."""
+"""What the prose pages quote, by name: numbers as text and figures as files, all from the package."""
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 
-import pandas as pd
+import matplotlib as mpl
+import matplotlib.pyplot as plt
 
-from aucseg.data.spec import load_spec
+from aucseg import plots
+from aucseg.experiments import published_table, remark_2, stated
+from aucseg.experiments.findings import DATASET_LABELS
+from aucseg.longtail import class_table, group_table, imbalance_factor, load_statistics
+from aucseg.theory import batch_sizes
 
-DATA = Path(__file__).resolve().parents[2] / "data"
-DELTA = 0.01  # the failure probability of the example in AUCSeg, Remark 2
-
-# Label sets with their number of training images and the identifier column of their statistics.
-DATASETS = {
-    "Cityscapes": ("cityscapes_train", 2_975),
-    "ADE20K": ("ade20k_train", 20_210),
-    "COCO-Stuff 164K": ("cocostuff164k_train", 118_287),
-}
+# Paths for letters and a fixed salt for names: the same figure is the same file on every machine.
+REPRODUCIBLE = {"svg.fonttype": "path", "svg.hashsalt": "aucseg"}
 
 
-def class_stats(name: str) -> pd.DataFrame:
-    """Pixels and images of each class of a training set."""
-    return pd.read_csv(DATA / "class_stats" / f"{name}.csv")
+def facts() -> dict[str, str]:
+    """Every substitution of the pages by its name."""
+    city, example = load_statistics("cityscapes"), remark_2()
+    classes, groups = class_table(city).set_index("class"), group_table(city).set_index("group")
+    share, presence = 100 * classes["pixel_share"], 100 * classes["image_share"]
+    tail_percent = 100 * groups.loc["tail", "pixel_share"]
+    sizes = batch_sizes(city.image_share, example.delta)
+    return {
+        "num_classes": f"{city.num_classes}",
+        "num_tail": f"{len(city.tail)}",
+        "tail_names": ", ".join(city.names[i] for i in city.tail),
+        "largest_name": str(share.idxmax()),
+        "largest_percent": f"{share.max():.1f}",
+        "smallest_name": str(share.idxmin()),
+        "smallest_percent": f"{share.min():.2f}",
+        "imbalance": f"{imbalance_factor(city.pixels):.0f}",
+        "head_percent": f"{100 * groups.loc['head', 'pixel_share']:.1f}",
+        "tail_percent": f"{tail_percent:.2f}",
+        "blind_accuracy": f"{100 - tail_percent:.1f}",
+        "blind_miou": f"{100 * (1 - len(city.tail) / city.num_classes):.1f}",
+        "pole_images": f"{presence['pole']:.0f}",
+        "pole_percent": f"{share['pole']:.1f}",
+        "train_images": f"{classes.loc['train', 'images']}",
+        "train_presence": f"{presence['train']:.1f}",
+        "road_printed": f"{_printed('table_08', 'pixel_ratio_percent', **{'class': 'road'}):.1f}",
+        "la_tail": f"{_printed('table_01', method='LA', dataset='Cityscapes', split='tail'):.1f}",
+        "segnext_tail": f"{_printed('table_01', method='SegNeXt', dataset='Cityscapes', split='tail'):.1f}",
+        "example_delta": f"{example.delta:g}",
+        "example_p": f"{example.min_probability:.0%}",
+        "example_b": f"{example.enough}",
+        "example_b_real": f"{example.formula:.2f}",
+        "example_b_printed": f"{example.printed}",
+        "example_b_sign": f"{example.plus:.1f}",
+        "example_needed": f"{example.needed}",
+        "example_failure": f"{example.failure:.5f}",
+        "cityscapes_b": f"{sizes.sufficient}",
+        "cityscapes_b_own": f"{sizes.union}",
+        "cityscapes_needed": f"{sizes.necessary}",
+        "batch_size": f"{stated('aucseg', 'batch size Cityscapes'):g}",
+        "memory_size": f"{stated('aucseg', 'best memory size S_M (ADE20K)'):g}",
+        "sample_ratio": f"{stated('aucseg', 'best sample ratio R_S (ADE20K)'):g}",
+        "resize_ratio": f"{stated('aucseg', 'best resize ratio R_R (ADE20K)'):g}",
+        "ce_weight": f"{stated('aucseg', 'best CE weight lambda (ADE20K)'):g}",
+        "batch_table": _batch_table(example.delta),
+    }
 
 
-def sufficient_batch(num_classes: int, p_min: float, delta: float = DELTA) -> int:
-    """Proposition 1: with so many images every class is seen with probability at least 1 - delta."""
-    return math.ceil(math.log(delta / num_classes) / math.log1p(-p_min))
+def draw(folder: Path) -> None:
+    """Write every figure of the pages as SVG into a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with mpl.rc_context():
+        plots.use_style()
+        mpl.rcParams.update(REPRODUCIBLE)
+        sets = {label: load_statistics(name) for name, label in DATASET_LABELS.items()}
+        figures = {
+            "long_tail": plots.share_bars(class_table(load_statistics("cityscapes"))),
+            "pairs": plots.class_size_figure(),
+            "batch_size": plots.batch_size_curves(sets, remark_2().delta),
+        }
+        for name, figure in figures.items():
+            figure.savefig(folder / f"{name}.svg", metadata={"Date": None})
+            plt.close(figure)
 
 
-def necessary_batch(p_min: float, delta: float = DELTA) -> int:
-    """With fewer images the rarest class alone is missed with a probability above delta."""
-    return math.ceil(math.log(delta) / math.log1p(-p_min))
-
-
-def union_failure(probabilities: pd.Series, batch: int) -> float:
-    """Union bound on the probability that a batch misses some class: the sum of (1 - p)^B."""
-    return float(((1 - probabilities) ** batch).sum())
-
-
-def published(paper: str, section: str, quantity: str) -> str:
-    """A number that stands in the running text of a paper."""
-    table = pd.read_csv(DATA / "published" / "prose_facts.csv", dtype=str)
-    row = table.query("paper == @paper and section == @section and quantity == @quantity")
-    return str(row["value"].item())
-
-
-def batch_table() -> str:
+def _batch_table(delta: float) -> str:
     """Proposition 1 on the true class presence of three training sets, as a Markdown table."""
     lines = [
         "| training set | $K$ | images | rarest class | $\\min p$ | enough | needed at least |",
         "| --- | --: | --: | --- | --: | --: | --: |",
     ]
-    for label, (name, images) in DATASETS.items():
-        stats = class_stats(name)
-        rarest = stats.loc[stats["images"].idxmin()]
-        p_min = rarest["images"] / images
-        enough, needed = sufficient_batch(len(stats), p_min), necessary_batch(p_min)
+    for name, label in DATASET_LABELS.items():
+        known = load_statistics(name)
+        sizes, rarest = batch_sizes(known.image_share, delta), int(known.images.argmin())
         lines.append(
-            f"| {label} | {len(stats)} | {images:,} | {rarest['name'].strip()} ({rarest['images']}) "
-            f"| {p_min:.2%} | {enough:,} | {needed:,} |"
+            f"| {label} | {known.num_classes} | {known.num_images:,} "
+            f"| {known.names[rarest]} ({known.images[rarest]}) | {sizes.min_probability:.2%} "
+            f"| {sizes.sufficient:,} | {sizes.necessary:,} |"
         )
     return "\n".join(lines)
 
 
-def facts() -> dict[str, str]:
-    """Every substitution of the pages by its name."""
-    spec = load_spec("cityscapes")
-    stats = class_stats("cityscapes_train").set_index("name")
-    percent = 100 * stats["pixels"] / stats["pixels"].sum()
-    tail = list(spec.tail)
-    tail_percent = percent.iloc[tail].sum()
-    example_k = int(published("aucseg", "4.3", "Remark 2 example: number of classes K"))
-    example_p = float(published("aucseg", "4.3", "Remark 2 example: smallest image-level class probability"))
-    example_b = sufficient_batch(example_k, example_p)
-    own = stats["images"] / DATASETS["Cityscapes"][1]
-    return {
-        "num_classes": str(len(stats)),
-        "num_tail": str(len(tail)),
-        "tail_names": ", ".join(spec.names[i] for i in tail),
-        "largest_name": str(percent.idxmax()),
-        "largest_percent": f"{percent.max():.1f}",
-        "smallest_name": str(percent.idxmin()),
-        "smallest_percent": f"{percent.min():.2f}",
-        "imbalance": f"{percent.max() / percent.min():.0f}",
-        "head_percent": f"{percent.iloc[list(spec.group('head'))].sum():.1f}",
-        "tail_percent": f"{tail_percent:.2f}",
-        "blind_accuracy": f"{100 - tail_percent:.1f}",
-        "blind_miou": f"{100 * (1 - len(tail) / len(stats)):.1f}",
-        "pole_images": f"{100 * own['pole']:.0f}",
-        "pole_percent": f"{percent['pole']:.1f}",
-        "train_images": f"{stats['images']['train']}",
-        "train_presence": f"{100 * own['train']:.1f}",
-        "road_printed": _table_8("road"),
-        "la_tail": _table_1("LA", "Cityscapes", "tail"),
-        "segnext_tail": _table_1("SegNeXt", "Cityscapes", "tail"),
-        "example_delta": f"{DELTA}",
-        "example_p": f"{example_p:.0%}",
-        "example_b": str(example_b),
-        "example_b_real": f"{math.log(DELTA / example_k) / math.log1p(-example_p):.2f}",
-        "example_b_printed": published("aucseg", "4.3", "Remark 2 example: stated batch size B"),
-        "example_b_sign": f"{math.log(example_k / DELTA) / math.log1p(example_p):.1f}",
-        "example_needed": str(necessary_batch(example_p)),
-        "example_failure": f"{example_k * (1 - example_p) ** example_b:.5f}",
-        "cityscapes_b": str(sufficient_batch(len(stats), own.min())),
-        "cityscapes_b_own": str(next(b for b in range(1, 10_000) if union_failure(own, b) <= DELTA)),
-        "cityscapes_needed": str(necessary_batch(own.min())),
-        "batch_size": published("aucseg", "F.2", "batch size Cityscapes"),
-        "memory_size": published("aucseg", "5.4", "best memory size S_M (ADE20K)"),
-        "sample_ratio": published("aucseg", "5.4", "best sample ratio R_S (ADE20K)"),
-        "resize_ratio": published("aucseg", "5.4", "best resize ratio R_R (ADE20K)"),
-        "ce_weight": published("aucseg", "5.4", "best CE weight lambda (ADE20K)"),
-        "batch_table": batch_table(),
-    }
-
-
-def _table_8(name: str) -> str:
-    table = pd.read_csv(DATA / "published" / "aucseg" / "table_08.csv")
-    return f"{table.loc[table['class'] == name, 'pixel_ratio_percent'].item():.1f}"
-
-
-def _table_1(method: str, dataset: str, split: str) -> str:
-    table = pd.read_csv(DATA / "published" / "aucseg" / "table_01.csv")
-    row = table.query("method == @method and dataset == @dataset and split == @split")
-    return f"{row['value'].item():.1f}"
+def _printed(table: str, column: str = "value", **where: str) -> float:
+    """One number of a table of AUCSeg."""
+    rows = published_table("aucseg", table)
+    for name, wanted in where.items():
+        rows = rows[rows[name] == wanted]
+    return float(rows[column].item())

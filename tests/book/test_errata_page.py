@@ -41,7 +41,14 @@ FIGURES: dict[Key, tuple[str, ...]] = {
     ("aucseg", "Table 9", 0): ("0.17", "0.04"),
     ("aucseg", "Table 16", 0): ("-0.10/-0.13", "-0.17/-0.16"),
     ("aucseg", "G.11, Table 24", 0): ("49.35", "5.41", "1.36", "1.75", "0.01", "0.89"),
-    ("blv", "Supp. Algorithm 1 vs Eq. 3", 0): ("0.99999999995", "0.99999999999", "0.14", "0.10"),
+    ("blv", "Supp. Algorithm 1 vs Eq. 3", 0): (
+        "0.99999999995",
+        "0.99999999999",
+        "0.14",
+        "0.10",
+        "0.00",
+        "raises",
+    ),
     ("blv", "Supp. Algorithm 1 vs Eq. 3", 1): ("0.467", "0.934"),
     ("blv", "Sec. 4.5, Table 7", 0): ("74%", "89%", "0.27", "0.19", "2.5"),
     ("blv", "Sec. 4.1", 0): ("5000", "2975", "500", "1525", "186"),
@@ -136,6 +143,25 @@ def test_a_figure_is_recognised_and_a_wrong_one_is_not() -> None:
     assert holds("4.35e10", plain("counts 4.35e+10"))
     assert not holds("1.59", "42.34 - 40.75 = 1.60")
     assert not holds("45", "1945 and 0.45")
+
+
+def test_what_the_list_says_of_released_code() -> None:
+    """Of a formula both versions of the code, of the settings of F.2 all that the configurations add."""
+    (settings,) = (row for row in ROWS.values() if row["what_it_says"].startswith("Augmentation"))
+    for setting in (
+        "decode-head rate x10",
+        "no weight decay on normalisation layers and position parameters",
+    ):
+        assert setting in settings["what_it_should_be"]
+    both = ROWS["blv", "Supp. Algorithm 1 vs Eq. 3", 0]["why"]
+    assert "first commit" in both
+    assert "its fix" in both
+
+
+def test_a_usual_way_of_speaking_is_imprecise_and_no_error() -> None:
+    row = ROWS["aucseg", "Prop. 1 / Remark 2", 0]
+    assert row["kind"] == "imprecise"
+    assert "sufficient" in row["what_it_should_be"]
 
 
 def test_every_cell_belongs_to_a_row(found: dict[Key, tuple[bool, str]]) -> None:

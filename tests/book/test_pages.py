@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import math
 import re
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
-import numpy as np
 import pandas as pd
 import pytest
 
@@ -28,29 +30,10 @@ def test_pages_use_known_facts_and_every_fact_is_used(page_facts: ModuleType) ->
     assert used == set(page_facts.facts())
 
 
-@pytest.mark.parametrize(("k", "p"), [(19, 0.01), (19, 142 / 2975), (150, 41 / 20210), (2, 0.5)])
-def test_sufficient_batch_is_the_smallest_that_the_union_bound_allows(
-    page_facts: ModuleType, k: int, p: float
-) -> None:
-    batch = page_facts.sufficient_batch(k, p)
-    assert k * (1 - p) ** batch <= 0.01 < k * (1 - p) ** (batch - 1)
-    needed = page_facts.necessary_batch(p)
-    assert (1 - p) ** needed <= 0.01 < (1 - p) ** (needed - 1)
-
-
 def test_remark_2(page_facts: ModuleType) -> None:
     facts = page_facts.facts()
     assert (facts["example_b_printed"], facts["example_b"], facts["example_needed"]) == ("759", "752", "459")
     assert int(facts["cityscapes_needed"]) <= int(facts["cityscapes_b_own"]) <= int(facts["cityscapes_b"])
-
-
-def test_sufficient_batch_suffices_in_a_simulation(page_facts: ModuleType) -> None:
-    rng, k, p = np.random.default_rng(0), 5, 0.2
-    batch = page_facts.sufficient_batch(k, p, delta=0.1)
-    held = rng.random((4_000, batch, k)) < p
-    failure = 1 - held.any(axis=1).all(axis=1).mean()
-    assert failure <= 0.1
-    assert failure > 0.02  # a bound, but not a loose one
 
 
 def test_shares_are_those_of_the_statistics(page_facts: ModuleType) -> None:
@@ -62,15 +45,53 @@ def test_shares_are_those_of_the_statistics(page_facts: ModuleType) -> None:
     assert facts["imbalance"] == f"{stats['pixels'].max() / stats['pixels'].min():.0f}"
 
 
-def test_figures_are_the_same_file_each_time(page_facts: ModuleType, tmp_path: Path) -> None:
-    import page_figures
+def test_batch_table_against_the_counted_files(page_facts: ModuleType) -> None:
+    """Proposition 1 by its formula, from the files under ``data/`` and not from the package's copies."""
+    lines = page_facts.facts()["batch_table"].splitlines()[2:]
+    files = {"cityscapes_train": 2_975, "ade20k_train": 20_210, "cocostuff164k_train": 118_287}
+    for line, (name, images) in zip(lines, files.items(), strict=True):
+        stats = pd.read_csv(ROOT / "data" / "class_stats" / f"{name}.csv")
+        p = stats["images"].min() / images
+        enough, needed = (math.ceil(math.log(0.01 / k) / math.log(1 - p)) for k in (len(stats), 1))
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        assert cells[1:3] == [str(len(stats)), f"{images:,}"]
+        assert cells[4:] == [f"{p:.2%}", f"{enough:,}", f"{needed:,}"]
+        rarest = stats.loc[stats["images"].idxmin()]
+        assert cells[3] == f"{rarest['name'].strip()} ({rarest['images']})"
 
-    page_figures.draw(tmp_path / "a")
-    page_figures.draw(tmp_path / "b")
+
+def test_figures_are_the_same_file_each_time(page_facts: ModuleType, tmp_path: Path) -> None:
+    page_facts.draw(tmp_path / "a")
+    page_facts.draw(tmp_path / "b")
     drawn = sorted(path.name for path in (tmp_path / "a").iterdir())
     assert drawn == ["batch_size.svg", "long_tail.svg", "pairs.svg"]
     for name in drawn:
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+def test_the_book_has_no_colours_and_no_formulas_of_its_own() -> None:
+    """What a page shows comes from the package: its glue chooses no colour, takes no logarithm."""
+    for path in (ROOT / "book" / "_ext").glob("*.py"):
+        code = path.read_text(encoding="utf-8")
+        for foreign in (r"#[0-9a-fA-F]{6}\b", r"\blog1?p?\(", r"\bread_csv\b", r"\bimport (math|numpy)\b"):
+            assert not re.search(foreign, code), f"{path.name}: {foreign}"
+
+
+def test_the_page_names_every_chapter_that_trains_networks() -> None:
+    """`reproduce` says which notebooks train a network beside the records that they read."""
+    trains = {
+        path.stem
+        for path in (ROOT / "notebooks").glob("*.ipynb")
+        if ".network(" in "".join(line for cell in code_cells(path) for line in cell["source"])
+    }
+    page = (ROOT / "book" / "reproduce.md").read_text(encoding="utf-8")
+    (sentence,) = re.findall(r"read records and nothing\s+else\*\*([^.]*)\.", page)
+    assert set(re.findall(r"<notebooks/(\w+)>", sentence)) == trains
+
+
+def code_cells(path: Path) -> list[dict[str, Any]]:
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    return [cell for cell in cells if cell["cell_type"] == "code"]
 
 
 def test_every_cited_work_is_in_the_bibliography() -> None:

@@ -75,3 +75,13 @@ def test_heatmap_of_another_label_set():
 def test_heatmaps_of_nothing_but_missing_pairs():
     nothing = np.full((19, 19), np.nan)
     assert plots.pair_heatmaps({"x": nothing, "y": nothing}, SPEC).axes
+
+
+def test_class_sizes_share_their_scores():
+    """The rare class has the shape of the common one; only its size differs."""
+    figure = plots.class_size_figure(0.1)
+    paths = [[area.get_paths()[0].vertices for area in ax.collections] for ax in figure.axes]
+    (_, equal), (_, rare) = paths
+    assert rare[:, 1] == pytest.approx(0.1 * equal[:, 1])
+    assert figure.axes[1].get_title() == "1 pixel in 10"
+    assert to_hex(figure.axes[1].collections[1].get_facecolor()[0][:3]) == plots.GROUP_COLORS["tail"]

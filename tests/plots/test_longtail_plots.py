@@ -19,6 +19,7 @@ from aucseg.plots import (
     lorenz_figure,
     presence_plot,
     published_change_plot,
+    share_bars,
 )
 
 CITY = load_statistics("cityscapes")
@@ -55,6 +56,16 @@ def test_presence_has_a_point_for_each_class_that_occurs() -> None:
     # few classes: each of them finds a place for its name
     assert sorted(text.get_text() for text in ax.texts) == sorted(table["class"][:-1])
     assert len(presence_plot(class_table(load_statistics("ade20k"))).axes[0].texts) <= 6
+
+
+def test_share_bars_have_the_rarest_class_below() -> None:
+    table = class_table(CITY)
+    pixels, images = share_bars(table).axes
+    assert [label.get_text() for label in pixels.get_yticklabels()] == list(table["class"])[::-1]
+    assert [bar.get_width() for bar in images.patches] == pytest.approx(100 * table["image_share"][::-1])
+    assert [to_hex(bar.get_facecolor()) for bar in pixels.patches] == [
+        GROUP_COLORS[group] for group in table["group"][::-1]
+    ]
 
 
 def test_heatmap_shows_percent() -> None:

@@ -19,6 +19,7 @@ from aucseg.theory import (
     minimum_batch_size,
     miss_probability,
     necessary_batch_size,
+    proposition1,
 )
 
 few = settings(max_examples=40, deadline=None)
@@ -35,6 +36,26 @@ def test_minimum_is_the_smallest_by_exact_arithmetic(k: int, percent: int, per_m
     alone = necessary_batch_size(percent / 100, per_mille / 1000)
     assert miss**alone <= limit
     assert alone == 1 or miss ** (alone - 1) > limit
+
+
+def test_the_formula_is_rounded_up() -> None:
+    shares = np.array([0.001, 0.01, 142 / 2975, 0.5, 1])
+    for k in (2, 19, 150):
+        found = proposition1(k, 0.01, shares)
+        assert found.shape == (5,)
+        assert [minimum_batch_size(k, 0.01, float(p)) for p in shares] == [
+            max(1, math.ceil(b)) for b in found
+        ]
+    alone = proposition1(1, 0.01, 0.01)
+    assert necessary_batch_size(0.01, 0.01) == math.ceil(alone) == 459
+    assert proposition1(19, 0.01, 0.01) == pytest.approx(math.log(0.01 / 19) / math.log(0.99))
+
+
+def test_a_sufficient_batch_suffices_in_a_simulation() -> None:
+    rng, k, p = np.random.default_rng(0), 5, 0.2
+    held = rng.random((4_000, minimum_batch_size(k, 0.1, p), k)) < p
+    failure = 1 - held.any(axis=1).all(axis=1).mean()
+    assert 0.02 < failure <= 0.1  # a bound, but not a loose one
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 Each finding is a function that recomputes both sides from the published tables and the counted training sets.
 
 - `finding`: what a finding is, and helpers
+- `remark2`: the batch that AUCSeg Remark 2 asks for
 - `shares`: ids, pixel shares, groups (AUCSeg Tables 5 to 10, Figure 6)
 - `ratios`: r_m, pixels of an image, imbalance factors (AUCSeg Tables 11 and 17, Region Rebalance Figure 5b)
 - `blv`: BLV's class counts and stated gains
@@ -17,8 +18,8 @@ from aucseg.experiments.findings.ratios import (
     implied_image_size,
     mean_imbalance_ratio,
     pixels_per_image,
-    smallest_image_share,
 )
+from aucseg.experiments.findings.remark2 import Remark2, remark_2, smallest_image_share
 from aucseg.experiments.findings.shares import (
     cityscapes_shares,
     class_ids,
@@ -50,6 +51,7 @@ __all__ = [
     "DATASET_LABELS",
     "FINDINGS",
     "Finding",
+    "Remark2",
     "cityscapes_shares",
     "class_ids",
     "group_thresholds",
@@ -61,6 +63,7 @@ __all__ = [
     "printed_shares",
     "rarest_classes",
     "release_counts",
+    "remark_2",
     "smallest_image_share",
     "stated_boosts",
 ]

@@ -1,4 +1,4 @@
-"""Ratios and means over classes: AUCSeg Tables 11 and 17 and Remark 2, Region Rebalance Figure 5b."""
+"""Ratios and means over classes: AUCSeg Tables 11 and 17, Region Rebalance Figure 5b."""
 
 from __future__ import annotations
 
@@ -115,38 +115,6 @@ def implied_image_size() -> Finding:
         f"{of['tail', 'most']:.2f} million by the tail classes; counted are {counted / 1e6:.2f} "
         "million. Tables "
         f"5 and 17 fit the counts, so it is Table 8 that stands apart.",
-        table,
-    )
-
-
-def smallest_image_share() -> Finding:
-    """The rarest class of Cityscapes is in far more images than the example of AUCSeg Remark 2 assumes."""
-    facts = published_table(".", "prose_facts").query("paper == 'aucseg' and section == '4.3'")
-    stated = {
-        q.removeprefix("Remark 2 example: "): float(v)
-        for q, v in zip(facts["quantity"], facts["value"], strict=True)
-    }
-    delta, p = stated["failure probability delta"], stated["smallest image-level class probability"]
-    batch = stated["stated batch size B"]
-    rows = [("Remark 2", int(stated["number of classes K"]), p, batch)]
-    rows += [
-        (label, known.num_classes, float(known.image_share.min()), np.nan)
-        for label, known in ((label, load_statistics(name)) for name, label in DATASET_LABELS.items())
-    ]
-    table = pd.DataFrame(rows, columns=["example", "classes", "p_min", "printed"])
-    table["recomputed"] = np.ceil(np.log(delta / table["classes"]) / np.log1p(-table["p_min"]))
-    table["difference"] = table["recomputed"] - table["printed"]
-    sizes = table.set_index("example")["recomputed"].astype(int)
-    city = table.set_index("example").loc["Cityscapes"]
-    return Finding(
-        "smallest_image_share",
-        "AUCSeg, Remark 2",
-        f"With {int(stated['number of classes K'])} classes and the rarest in {100 * p:g} % of the images a "
-        f"batch needs {batch:g} images.",
-        f"The formula gives {sizes['Remark 2']}. The rarest class of Cityscapes is in "
-        f"{100 * city['p_min']:.2f} % "
-        f"of the images, which takes {sizes['Cityscapes']}; ADE20K takes {sizes['ADE20K']}, COCO-Stuff "
-        f"{sizes['COCO-Stuff 164K']}.",
         table,
     )
 
