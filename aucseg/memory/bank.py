@@ -11,6 +11,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from aucseg.errors import OptionError
 from aucseg.functional.checks import check_labels
 from aucseg.memory.boxes import Box, tail_areas, tail_boxes
 from aucseg.memory.exchange import gather_new_objects, ranks_of
@@ -86,8 +87,9 @@ class TailMemoryBank(nn.Module):
             without touching the global generator.
 
     Raises:
-        ValueError: if there is no tail class, one is given twice, is negative, ``ignore_index`` or not below
-            ``num_classes``; if a number or word is outside its range, or the generator not on the CPU.
+        OptionError: if there is no tail class, one is given twice, is negative, ``ignore_index`` or not below
+            ``num_classes``; if a number or word is outside its range.
+        ValueError: if the generator is not on the CPU.
 
     Example:
         >>> bank = TailMemoryBank([6, 7], memory_size=5)
@@ -132,7 +134,7 @@ class TailMemoryBank(nn.Module):
         _check_choice("placement", placement, ("box", "canvas"))
         _check_choice("share", share, ("none", "all"))
         if edge == "soft" and not antialias:
-            raise ValueError(
+            raise OptionError(
                 "edge='soft' is the antialiased edge, got antialias=False; leave one of them out"
             )
         self.scope, self.max_cover, self.placement = scope, max_cover, placement
@@ -334,7 +336,9 @@ class TailMemoryBank(nn.Module):
             state: what ``get_extra_state`` returned, in this version or the one before.
 
         Raises:
-            ValueError: if it is not the state of such a bank.
+            DataError: if it is not the state of a bank.
+            OptionError: if it is the state of a bank with other tail classes, more objects, or a policy that
+                remembers what this one does not.
         """
         new = unpack(state, self.tail_classes, self.memory_size)
         if self.placement == "canvas":
@@ -345,7 +349,7 @@ class TailMemoryBank(nn.Module):
             if name == type(self.replacement).__name__:
                 self.replacement.load_state_dict(remembered)
             elif remembered:
-                raise ValueError(
+                raise OptionError(
                     f"the state holds what a {name} remembers, this bank has a "
                     f"{type(self.replacement).__name__}; build it with the same replacement policy"
                 )
@@ -365,19 +369,19 @@ def _tail_labels(tail_classes: Sequence[int], ignore_index: int, num_classes: in
     """Labels of the tail classes as plain ints; a ValueError for one that cannot be a tail class."""
     tail = tuple(operator.index(label) for label in tail_classes)  # refuses 5.7, takes numpy's integers
     if not tail:
-        raise ValueError("tail_classes is empty; without tail classes leave the bank out")
+        raise OptionError("tail_classes is empty; without tail classes leave the bank out")
     for label in tail:
         if label < 0:
-            raise ValueError(f"tail_classes holds {label}; labels are not negative")
+            raise OptionError(f"tail_classes holds {label}; labels are not negative")
         if label == ignore_index:
-            raise ValueError(f"tail_classes holds {label}, which is ignore_index, the void label")
+            raise OptionError(f"tail_classes holds {label}, which is ignore_index, the void label")
         if num_classes is not None and label >= num_classes:
-            raise ValueError(
+            raise OptionError(
                 f"tail_classes holds {label}; with num_classes={num_classes} the last class is "
                 f"{num_classes - 1}"
             )
         if tail.count(label) > 1:
-            raise ValueError(f"tail_classes holds {label} twice")
+            raise OptionError(f"tail_classes holds {label} twice")
     return tail
 
 
@@ -391,24 +395,24 @@ def check_count(name: str, value: int, least: int, note: str = "") -> int:
         note: what the error message adds.
 
     Raises:
-        ValueError: if it is none.
+        OptionError: if it is none.
     """
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise ValueError(f"{name} must be an int of at least {least}, got {value!r}{note}")
+        raise OptionError(f"{name} must be an int of at least {least}, got {value!r}{note}")
     return value
 
 
 def _check_share(name: str, value: float, *, zero: bool, note: str = "") -> float:
     """A number in [0, 1], or in (0, 1]."""
     if not 0 <= value <= 1 or (value == 0 and not zero):
-        raise ValueError(f"{name} must be in {'[' if zero else '('}0, 1], got {value}{note}")
+        raise OptionError(f"{name} must be in {'[' if zero else '('}0, 1], got {value}{note}")
     return value
 
 
 def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
     """One of several words."""
     if value not in choices:
-        raise ValueError(f"{name} must be one of {', '.join(choices)}, got {value!r}")
+        raise OptionError(f"{name} must be one of {', '.join(choices)}, got {value!r}")
 
 
 def _cpu_generator(generator: torch.Generator | None) -> torch.Generator:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from aucseg.errors import OptionError
 from aucseg.memory.boxes import Box
 from aucseg.memory.policies import ReplacementPolicy
 
@@ -83,10 +84,10 @@ class StoredObject:
         """The origin, where placing the whole image around the object needs one.
 
         Raises:
-            ValueError: if it is not known.
+            OptionError: if it is not known.
         """
         if self.origin is None:
-            raise ValueError(
+            raise OptionError(
                 "the bank holds objects that an older version saved without the place they had in their "
                 "image, which placement='canvas' needs; build it with placement='box', or start with an "
                 "empty bank"

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol, runtime_checkable
 
+from aucseg.errors import OptionError
+
 
 class Slot(Protocol):
     """What a policy may know of a stored object."""
@@ -57,10 +59,10 @@ class ReplacementPolicy(Protocol):
             state: of the same policy.
 
         Raises:
-            ValueError: if it holds something and this policy remembers nothing.
+            OptionError: if it holds something and this policy remembers nothing.
         """
         if state:
-            raise ValueError(f"{type(self).__name__} remembers nothing, got a state of {sorted(state)}")
+            raise OptionError(f"{type(self).__name__} remembers nothing, got a state of {sorted(state)}")
 
 
 class RandomReplacement(ReplacementPolicy):
@@ -118,12 +120,12 @@ def make_policy(policy: str | ReplacementPolicy) -> ReplacementPolicy:
         An instance.
 
     Raises:
-        ValueError: for a name that is not known.
+        OptionError: for a name that is not known.
         TypeError: for anything that lacks a policy's methods, a class instead of an instance included.
     """
     if isinstance(policy, str):
         if policy not in POLICIES:
-            raise ValueError(f"replacement must be one of {', '.join(POLICIES)} or a policy, got {policy!r}")
+            raise OptionError(f"replacement must be one of {', '.join(POLICIES)} or a policy, got {policy!r}")
         return POLICIES[policy]()
     if isinstance(policy, type) or not isinstance(policy, ReplacementPolicy):
         raise TypeError(

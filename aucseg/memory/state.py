@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from aucseg.errors import DataError, OptionError
 from aucseg.memory.objects import Crop, ObjectStore, Origin, StoredObject
 
 COUNTERS = ("stored", "pasted", "missing", "empty", "replaced", "too_small", "crowded", "pasted_age")
@@ -174,25 +175,26 @@ def unpack(state: Any, tail_classes: tuple[int, ...], memory_size: int) -> BankS
         memory_size: memory size S_M of the bank that loads it.
 
     Raises:
-        ValueError: if it is no state of a memory bank, or one of a bank with other tail classes or more
-            stored objects than ``memory_size``.
+        DataError: if it is no state of a memory bank, or a damaged one.
+        OptionError: if it is the state of a bank with other tail classes, or with more stored objects than
+            ``memory_size``.
     """
     version = state.get("version") if isinstance(state, dict) else None
     if version not in _KEYS or set(state) != _KEYS[version]:
         found = sorted(map(str, state)) if isinstance(state, dict) else type(state).__name__
-        raise ValueError(
+        raise DataError(
             f"not the state of a TailMemoryBank (version 1 or {_VERSION}): got {found}; load one that a bank "
             f"of this version saved, or start with an empty bank"
         )
     if tuple(state["tail_classes"]) != tail_classes:
-        raise ValueError(
+        raise OptionError(
             f"the state is of a bank with tail classes {state['tail_classes']}, this bank has "
             f"{list(tail_classes)}; build it with the same tail classes, or start with an empty bank"
         )
     for label, crops in zip(tail_classes, state["crops"], strict=True):
         _check_crops(label, crops, memory_size)
     if set(state["counters"]) - set(COUNTERS):
-        raise ValueError(f"damaged state: counters {sorted(state['counters'])}; start with an empty bank")
+        raise DataError(f"damaged state: counters {sorted(state['counters'])}; start with an empty bank")
     if version == 1:
         stats = BankStats.unpack(tail_classes, state["counters"], 0, [])
         notes, count = _notes_of_version_1(state["crops"])
@@ -232,13 +234,13 @@ class _Counter(io.BytesIO):
 
 def _check_crops(label: int, crops: list[tuple[Tensor, Tensor]], memory_size: int) -> None:
     if len(crops) > memory_size:
-        raise ValueError(
+        raise OptionError(
             f"the state holds {len(crops)} objects of class {label}, this bank has "
             f"memory_size={memory_size}; build it with memory_size={len(crops)} or more"
         )
     for image, mask in crops:
         if mask.dtype != torch.bool or image.ndim != 3 or image.shape[1:] != mask.shape:
-            raise ValueError(
+            raise DataError(
                 f"damaged state: an object of class {label} has an image of shape {tuple(image.shape)} "
                 f"and a {mask.dtype} mask of shape {tuple(mask.shape)}"
             )

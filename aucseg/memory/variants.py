@@ -26,7 +26,7 @@ class PixelMemoryBank(TailMemoryBank):
         **options: those of :class:`TailMemoryBank`.
 
     Raises:
-        ValueError: as :class:`TailMemoryBank`, or if ``ignore_index`` is one of the classes.
+        OptionError: as :class:`TailMemoryBank`, or if ``ignore_index`` is one of the classes.
     """
 
     def __init__(self, num_classes: int, **options: Any) -> None:
@@ -52,7 +52,7 @@ class FixedPixelBank(TailMemoryBank):
         **options: those of :class:`TailMemoryBank` but ``sample_ratio`` and ``scope``.
 
     Raises:
-        ValueError: as :class:`TailMemoryBank`, or if N is below 1.
+        OptionError: as :class:`TailMemoryBank`, or if N is below 1.
     """
 
     def __init__(self, tail_classes: Sequence[int], pixels_per_image: int = 10_000, **options: Any) -> None:
@@ -107,7 +107,7 @@ class CopyPaste(TailMemoryBank):
         **options: those of :class:`TailMemoryBank` but ``memory_size``, ``replacement`` and ``scope``.
 
     Raises:
-        ValueError: as :class:`TailMemoryBank`.
+        OptionError: as :class:`TailMemoryBank`.
     """
 
     def __init__(self, tail_classes: Sequence[int], **options: Any) -> None:

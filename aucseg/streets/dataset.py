@@ -58,7 +58,7 @@ class SyntheticStreets(Dataset[tuple[tv_tensors.Image, tv_tensors.Mask]]):
             raise OptionError(f"size must be at least {MINIMUM_SIZE} (height, width), got {self.size}")
         self.seed = operator.index(seed)
         if self.seed < 0:
-            raise ValueError(f"seed must not be negative, got {seed}")
+            raise OptionError(f"seed must not be negative, got {seed}")
         self.spec = load_spec("cityscapes")
 
     def __len__(self) -> int:

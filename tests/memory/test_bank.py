@@ -7,6 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from aucseg.errors import OptionError
 from aucseg.memory import TailMemoryBank
 from tests.memory.scenes import TAIL, assert_same, make, one_object, run, scene, seeded
 
@@ -238,7 +239,7 @@ def test_bad_options():
         (((3,),), {"resize_ratio": float("nan")}, r"resize_ratio must be in \(0, 1\], got nan"),
     )
     for args, options, message in cases:
-        with pytest.raises(ValueError, match=message):
+        with pytest.raises(OptionError, match=message):
             TailMemoryBank(*args, **options)
     with pytest.raises(TypeError, match="'float' object cannot be interpreted as an integer"):
         TailMemoryBank((5.7,))

@@ -10,6 +10,7 @@ import hashlib
 import pytest
 import torch
 
+from aucseg.errors import OptionError
 from aucseg.memory import TailMemoryBank
 from tests.memory.scenes import TAIL, scene, seeded
 
@@ -80,5 +81,5 @@ def test_a_state_of_version_1_has_no_places_for_the_canvas():
     for seed in range(4):
         first(*scene(seed))
     bank = TailMemoryBank(TAIL, placement="canvas", **SCALED)
-    with pytest.raises(ValueError, match=r"older version .* build it with placement='box', or start with"):
+    with pytest.raises(OptionError, match=r"older version .* build it with placement='box', or start with"):
         bank.load_state_dict({"_extra_state": old_state(first)})

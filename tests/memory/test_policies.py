@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from aucseg.errors import OptionError
 from aucseg.memory import (
     FIFO,
     LIFO,
@@ -135,7 +136,7 @@ def test_a_policy_of_ones_own_and_its_state():
     again.load_state_dict(bank.state_dict())
     assert again.replacement.next == 2
     with pytest.raises(
-        ValueError, match="what a Turns remembers, this bank has a FIFO; build it with the same"
+        OptionError, match="what a Turns remembers, this bank has a FIFO; build it with the same"
     ):
         TailMemoryBank((5,), memory_size=3, replacement="fifo").load_state_dict(bank.state_dict())
 
@@ -155,7 +156,7 @@ def test_bad_policies():
     for bad in (FIFO, 3, object()):
         with pytest.raises(TypeError, match="a name or an instance with the methods of ReplacementPolicy"):
             TailMemoryBank((5,), replacement=bad)
-    with pytest.raises(ValueError, match=r"FIFO remembers nothing, got a state of \['next'\]"):
+    with pytest.raises(OptionError, match=r"FIFO remembers nothing, got a state of \['next'\]"):
         FIFO().load_state_dict({"next": 1})
     with pytest.raises(NotImplementedError):
         ReplacementPolicy().choose([], int)

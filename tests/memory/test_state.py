@@ -7,6 +7,7 @@ import io
 import pytest
 import torch
 
+from aucseg.errors import DataError, OptionError
 from aucseg.memory import TailMemoryBank
 from aucseg.memory.state import WINDOW
 from tests.memory.scenes import TAIL, assert_same, make, one_object, run, scene, seeded
@@ -157,18 +158,18 @@ def test_resumes_as_part_of_a_model():
 
 def test_a_foreign_state_is_refused():
     state = make(0).state_dict()
-    with pytest.raises(ValueError, match=r"tail classes \[5, 6, 7\], this bank has \[5, 6\]"):
+    with pytest.raises(OptionError, match=r"tail classes \[5, 6, 7\], this bank has \[5, 6\]"):
         TailMemoryBank((5, 6)).load_state_dict(state)
-    with pytest.raises(ValueError, match=r"not the state of a TailMemoryBank .*got \['weights'\]"):
+    with pytest.raises(DataError, match=r"not the state of a TailMemoryBank .*got \['weights'\]"):
         make(0).load_state_dict({"_extra_state": {"weights": 1}})
-    with pytest.raises(ValueError, match="got list"):
+    with pytest.raises(DataError, match="got list"):
         make(0).set_extra_state([])
     full = make(0)
     run(full, range(4), chance=1.0)
-    with pytest.raises(ValueError, match=r"holds 2 objects of class 5, .*memory_size=1; build it with"):
+    with pytest.raises(OptionError, match=r"holds 2 objects of class 5, .*memory_size=1; build it with"):
         TailMemoryBank(TAIL, memory_size=1).load_state_dict(full.state_dict())
     damaged = full.get_extra_state()
     image, mask = damaged["crops"][0][0]
     damaged["crops"][0][0] = (image, mask[:0])
-    with pytest.raises(ValueError, match="damaged state: an object of class 5"):
+    with pytest.raises(DataError, match="damaged state: an object of class 5"):
         make(0).set_extra_state(damaged)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from aucseg.errors import OptionError
 from aucseg.memory import CopyPaste, FixedPixelBank, PixelMemoryBank, TailMemoryBank
 from aucseg.memory.objects import Crop
 from aucseg.memory.variants import part_of
@@ -18,9 +19,9 @@ def test_pixel_memory_bank_is_the_bank_over_all_classes():
     tail = TailMemoryBank(TAIL, generator=seeded(1), **options)
     run(tail, range(6))
     assert first.nbytes()["host"] > 2 * tail.nbytes()["host"]
-    with pytest.raises(ValueError, match="holds 3, which is ignore_index"):
+    with pytest.raises(OptionError, match="holds 3, which is ignore_index"):
         PixelMemoryBank(8, ignore_index=3)
-    with pytest.raises(ValueError, match="num_classes must be an int of at least 2, got 1"):
+    with pytest.raises(OptionError, match="num_classes must be an int of at least 2, got 1"):
         PixelMemoryBank(1)
 
 
@@ -92,5 +93,5 @@ def test_options_that_a_variant_has_not():
     ):
         with pytest.raises(TypeError, match=f"{build.__name__} has no option {option}; leave it out"):
             build(TAIL, **{option: 1})
-    with pytest.raises(ValueError, match="pixels_per_image must be an int of at least 1, got 0"):
+    with pytest.raises(OptionError, match="pixels_per_image must be an int of at least 1, got 0"):
         FixedPixelBank(TAIL, 0)
