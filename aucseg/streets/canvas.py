@@ -16,7 +16,7 @@ TILE = 256
 _WRAP = TILE - 1
 
 
-class Label:
+class TrainId:
     """Train ids of the Cityscapes classes that the painters write, and void."""
 
     ROAD, SIDEWALK, BUILDING, WALL, FENCE, POLE, SIGNAL, SIGN, VEGETATION, TERRAIN = range(10)
@@ -145,7 +145,7 @@ class Canvas:
     def __init__(self, height: int, width: int, *, colours: bool = True) -> None:
         self.height, self.width = height, width
         self.rgb = np.zeros((3, height, width)) if colours else None
-        self.mask = np.full((height, width), Label.VOID, np.uint8)
+        self.mask = np.full((height, width), TrainId.VOID, np.uint8)
         self.x = (np.arange(width) + 0.5).reshape(1, -1)
         self.y = (np.arange(height) + 0.5).reshape(-1, 1)
 

@@ -9,7 +9,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from aucseg.streets.canvas import Label
+from aucseg.streets.canvas import TrainId
 
 T = TypeVar("T")
 
@@ -103,18 +103,18 @@ def draw_presence(seed: int, index: int, image_share: Sequence[float]) -> frozen
         Train ids of the classes to paint.
     """
     even = _even(seed, index)
-    present = {k for k in range(Label.CLASSES) if even[k] < image_share[k]}
-    mount = _RIDER_ON[sum(even[Label.CLASSES] >= edge for edge in _RIDER_ON_UP_TO[:2])]
-    rider = image_share[Label.RIDER]
+    present = {k for k in range(TrainId.CLASSES) if even[k] < image_share[k]}
+    mount = _RIDER_ON[sum(even[TrainId.CLASSES] >= edge for edge in _RIDER_ON_UP_TO[:2])]
+    rider = image_share[TrainId.RIDER]
     for ridden, u, vehicle, given in (
-        (mount[0], even[Label.CLASSES + 1], Label.BICYCLE, 0.86),
-        (mount[1], even[Label.CLASSES + 2], Label.MOTORCYCLE, 0.28),
+        (mount[0], even[TrainId.CLASSES + 1], TrainId.BICYCLE, 0.86),
+        (mount[1], even[TrainId.CLASSES + 2], TrainId.MOTORCYCLE, 0.28),
     ):
         alone = (image_share[vehicle] - rider * given) / (1.0 - rider)
-        has = ridden if Label.RIDER in present else u < alone
+        has = ridden if TrainId.RIDER in present else u < alone
         (present.add if has else present.discard)(vehicle)
-    if Label.ROAD not in present:
-        present.add(Label.SIDEWALK)
-    if Label.BUILDING not in present:
-        present.add(Label.VEGETATION)
+    if TrainId.ROAD not in present:
+        present.add(TrainId.SIDEWALK)
+    if TrainId.BUILDING not in present:
+        present.add(TrainId.VEGETATION)
     return frozenset(present)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from aucseg.streets.canvas import Colour, Label, Patch
+from aucseg.streets.canvas import Colour, Patch, TrainId
 from aucseg.streets.stage import Stage, Thing
 
 _GREY = ((0.42, 0.43, 0.44), (0.30, 0.31, 0.32), (0.55, 0.55, 0.54), (0.24, 0.28, 0.26), (0.20, 0.20, 0.21))
@@ -28,28 +28,28 @@ def _bar(
     )  # fmt: skip
     if patch is not None:
         alpha = patch.capsules(ends, np.array([radius]))[0]
-        patch.fill(alpha, stage.tint(colour, z), Label.POLE)
+        patch.fill(alpha, stage.tint(colour, z), TrainId.POLE)
 
 
 def paint_pole(stage: Stage, thing: Thing) -> None:
     """A pole of the thing's height and width, with what its parts say: lights, signs, or a lamp."""
     colour = _GREY[int(thing.r[0] * len(_GREY))]
     x, z, height, half = thing.x, thing.z, thing.size[1], 0.5 * thing.size[0]
-    if Label.POLE in thing.parts:
+    if TrainId.POLE in thing.parts:
         stage.shadow(x, z, 0.2, 0.15, 0.6)
         _bar(stage, x, 0.0, x, height, z, half, colour)
     arm = thing.r[1] < 0.35 and height > 4.0
     inward = -1.0 if x > 0 else 1.0
-    if Label.SIGNAL in thing.parts:
+    if TrainId.SIGNAL in thing.parts:
         if arm:
             reach = 1.5 + 2.5 * thing.r[2]
-            if Label.POLE in thing.parts:
+            if TrainId.POLE in thing.parts:
                 _bar(stage, x, height - 0.2, x + inward * reach, height - 0.1, z, 0.6 * half, colour)
             _signal(stage, x + inward * reach, height - 0.9, z, thing.r)
         _signal(stage, x, 2.4 + 0.9 * thing.r[3], z, thing.r)
-    if Label.SIGN in thing.parts:
+    if TrainId.SIGN in thing.parts:
         _sign(stage, x, (2.1 + 1.0 * thing.r[4]) if height < 5.0 else 2.8, z, thing.r)
-    if not thing.parts & {Label.SIGNAL, Label.SIGN}:
+    if not thing.parts & {TrainId.SIGNAL, TrainId.SIGN}:
         _lamp(stage, thing, colour, inward)
 
 
@@ -68,7 +68,7 @@ def _signal(stage: Stage, x: float, y: float, z: float, r: list[float]) -> None:
     half = max(0.19, 0.75 / scale)
     patch.fill(
         patch.box(camera.x(x - half, z), camera.y(y + 1.05, z), camera.x(x + half, z), camera.y(y, z)),
-        stage.tint(housing, z), Label.SIGNAL,
+        stage.tint(housing, z), TrainId.SIGNAL,
     )  # fmt: skip
     on = int(r[6] * 3.0)
     for k in range(3):
@@ -90,7 +90,7 @@ def _sign(stage: Stage, x: float, y: float, z: float, r: list[float]) -> None:
     cx, cy, radius = camera.x(x, z), camera.y(y, z), half * scale
 
     def put(alpha: np.ndarray, colour: Colour, gain: float = 1.0) -> None:
-        patch.fill(alpha, stage.tint(colour, z, gain), Label.SIGN)
+        patch.fill(alpha, stage.tint(colour, z, gain), TrainId.SIGN)
 
     if form < 0.36:
         rim, inner = ((_RED, _WHITE), (_BLUE, _BLUE), (_RED, _BLUE), (_RED, _RED))[int(r[9] * 4)]
@@ -152,7 +152,7 @@ def paint_clutter(stage: Stage, thing: Thing) -> None:
     colour = colours[int(thing.r[0] * 4)]
     left, right = camera.x(thing.x - half, z), camera.x(thing.x + half, z)
     top, foot = camera.y(height, z), camera.y(0.0, z)
-    patch.fill(patch.box(left, top, right, foot), stage.tint(colour, z), Label.VOID)
+    patch.fill(patch.box(left, top, right, foot), stage.tint(colour, z), TrainId.VOID)
     patch.fill(
-        patch.box(left, top, right, top + 0.15 * (foot - top)), stage.tint(colour, z, 1.35), Label.VOID
+        patch.box(left, top, right, top + 0.15 * (foot - top)), stage.tint(colour, z, 1.35), TrainId.VOID
     )

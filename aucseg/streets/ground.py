@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from aucseg.streets.camera import Camera
-from aucseg.streets.canvas import Array, Canvas, Label, Patch, cover, planes, sample
+from aucseg.streets.canvas import Array, Canvas, Patch, TrainId, cover, planes, sample
 from aucseg.streets.light import Light
 from aucseg.streets.street import Side, Street
 
@@ -46,7 +46,7 @@ def paint_ground(canvas: Canvas, camera: Camera, light: Light, street: Street) -
 
 def _asphalt(patch: Patch, street: Street, lateral: Array, z: Array, size: Array, length: Array) -> None:
     """Road surface, wheel tracks, repairs, lane markings, zebra crossing and rails."""
-    patch.mask[:] = Label.ROAD
+    patch.mask[:] = TrainId.ROAD
     if patch.rgb is None:
         return
     r = street.r
@@ -103,14 +103,14 @@ def _border(
         kerb = verge = -99.0
     if side.walk > 0.0 or street.square:
         paving = cover((out - verge) / size) * keep
-        patch.fill(paving, lambda: _paving(out, z, size, length, r), Label.SIDEWALK)
+        patch.fill(paving, lambda: _paving(out, z, size, length, r), TrainId.SIDEWALK)
     if side.verge > 0.0 and not street.square:
         _grass(patch, cover((out - kerb) / size) * cover((verge - out) / size) * keep, out, z, r)
-    if side.lawn > 0.0 or (side.walk == 0.0 and side.verge == 0.0 and Label.TERRAIN in street.present):
+    if side.lawn > 0.0 or (side.walk == 0.0 and side.verge == 0.0 and TrainId.TERRAIN in street.present):
         _grass(patch, cover((out - walk) / size) * keep, out, z, r)
     if not street.square and (side.walk > 0.0 or side.verge > 0.0):
         stone = cover((0.09 - np.abs(out - kerb - 0.09)) / size) * keep
-        label = Label.SIDEWALK if side.walk > 0.0 and side.verge == 0.0 else None
+        label = TrainId.SIDEWALK if side.walk > 0.0 and side.verge == 0.0 else None
         patch.fill(stone * 0.75, planes((0.68, 0.67, 0.64)), label)
         gutter = cover((0.12 - np.abs(out - kerb + 0.12)) / size) * keep
         patch.darken(0.35 * gutter)
@@ -130,7 +130,7 @@ def _paving(out: Array, z: Array, size: Array, length: Array, r: list[float]) ->
 
 def _grass(patch: Patch, alpha: Array, out: Array, z: Array, r: list[float]) -> None:
     """Grass, dry or green, with bare patches."""
-    patch.label(alpha, Label.TERRAIN)
+    patch.label(alpha, TrainId.TERRAIN)
     if patch.rgb is None:
         return
     blade = sample("leaf", z * 6.0, out * 12.0)

@@ -8,7 +8,7 @@ from functools import lru_cache
 import numpy as np
 
 from aucseg.streets.camera import Camera
-from aucseg.streets.canvas import Array, Canvas, Colour, Label, cover, planes, sample
+from aucseg.streets.canvas import Array, Canvas, Colour, TrainId, cover, planes, sample
 from aucseg.streets.draw import Draw
 from aucseg.streets.street import Street
 
@@ -90,7 +90,7 @@ def paint_sky(canvas: Canvas, camera: Camera, light: Light, street: Street) -> N
     patch = canvas.patch(0, 0, canvas.width, camera.cy)
     if patch is None:
         return
-    patch.mask[:] = Label.SKY
+    patch.mask[:] = TrainId.SKY
     if patch.rgb is None:
         return
     unit = 1.0 / canvas.height
@@ -115,12 +115,12 @@ def paint_skyline(canvas: Canvas, camera: Camera, light: Light, street: Street) 
     trees = sample("leaf", np.full_like(x, 256.0 * street.r[4]), x * 130.0)
     depth = 2.0 * street.end
     for label, top, colour in (
-        (Label.BUILDING, 0.02 + 0.07 * roofs, (0.46, 0.44, 0.43)),
-        (Label.VEGETATION, 0.01 + 0.06 * trees, (0.22, 0.30, 0.17)),
+        (TrainId.BUILDING, 0.02 + 0.07 * roofs, (0.46, 0.44, 0.43)),
+        (TrainId.VEGETATION, 0.01 + 0.06 * trees, (0.22, 0.30, 0.17)),
     ):
         if label not in street.present:
             continue
-        if street.roofed and (label == Label.BUILDING or Label.BUILDING not in street.present):
+        if street.roofed and (label == TrainId.BUILDING or TrainId.BUILDING not in street.present):
             top = np.full_like(top, 2.0)
         patch = canvas.patch(0, camera.cy - canvas.height * float(top.max()), canvas.width, camera.cy + 2)
         if patch is None:

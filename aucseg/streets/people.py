@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from aucseg.streets.canvas import Label, Patch, cover
+from aucseg.streets.canvas import Patch, TrainId, cover
 from aucseg.streets.stage import Stage, Stroke, Thing, paint_strokes
 from aucseg.streets.vehicles import COATS, STEEL, TYRE
 
@@ -64,7 +64,7 @@ def paint_person(stage: Stage, thing: Thing) -> None:
     size = thing.size[1] / 1.75
     strokes = [(a * size, b * size, c * size, d * size, w * size, col) for a, b, c, d, w, col in
                _walker(thing.r, thing.turn)]  # fmt: skip
-    paint_strokes(stage, thing.x, thing.z, strokes, Label.PERSON)
+    paint_strokes(stage, thing.x, thing.z, strokes, TrainId.PERSON)
 
 
 def rider_strokes(r: list[float], turn: int, motor: bool) -> list[Stroke]:
@@ -161,7 +161,7 @@ def _motorcycle(thing: Thing) -> list[Stroke]:
 def paint_cycle(stage: Stage, thing: Thing) -> None:
     """A bicycle or motorcycle (by its kind), with a rider if riders are among its parts."""
     motor = thing.kind == "motorcycle"
-    label = Label.MOTORCYCLE if motor else Label.BICYCLE
+    label = TrainId.MOTORCYCLE if motor else TrainId.BICYCLE
     squeeze = thing.size[0] / (1.9 if motor else 1.75)
     camera = stage.camera
     stage.shadow(thing.x, thing.z, 0.5 * thing.size[0] + 0.15, 0.35, 0.8)
@@ -181,7 +181,7 @@ def paint_cycle(stage: Stage, thing: Thing) -> None:
         points = [(cx + a * squeeze * scale, camera.y(b, thing.z)) for a, b in corners]
         patch.label(patch.polygon(points), label)
     paint_strokes(stage, thing.x, thing.z, strokes, label, squeeze=squeeze)
-    if Label.RIDER in thing.parts:
+    if TrainId.RIDER in thing.parts:
         # a body does not get thinner when it turns, only its reach does
         body = rider_strokes(thing.r, thing.turn, motor)
-        paint_strokes(stage, thing.x, thing.z, body, Label.RIDER, squeeze=max(squeeze, 0.35))
+        paint_strokes(stage, thing.x, thing.z, body, TrainId.RIDER, squeeze=max(squeeze, 0.35))

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 
 from aucseg.streets.camera import Camera
-from aucseg.streets.canvas import Label
+from aucseg.streets.canvas import TrainId
 from aucseg.streets.draw import Draw
 from aucseg.streets.stage import Thing
 from aucseg.streets.street import Side, Street
@@ -127,18 +127,18 @@ class Composer:
         """All objects, from far to near."""
         present = self.street.present
         for label, place in (
-            (Label.TRAIN, self._train),
-            (Label.BUS, self._bus),
-            (Label.TRUCK, self._truck),
-            (Label.RIDER, self._riders),
-            (Label.MOTORCYCLE, self._motorcycles),
-            (Label.BICYCLE, self._bicycles),
-            (Label.SIGNAL, self._signals),
-            (Label.SIGN, self._signs),
-            (Label.PERSON, self._persons),
-            (Label.CAR, self._cars),
-            (Label.POLE, self._poles),
-            (Label.VEGETATION, self._trees),
+            (TrainId.TRAIN, self._train),
+            (TrainId.BUS, self._bus),
+            (TrainId.TRUCK, self._truck),
+            (TrainId.RIDER, self._riders),
+            (TrainId.MOTORCYCLE, self._motorcycles),
+            (TrainId.BICYCLE, self._bicycles),
+            (TrainId.SIGNAL, self._signals),
+            (TrainId.SIGN, self._signs),
+            (TrainId.PERSON, self._persons),
+            (TrainId.CAR, self._cars),
+            (TrainId.POLE, self._poles),
+            (TrainId.VEGETATION, self._trees),
         ):
             if label in present:
                 place()
@@ -274,12 +274,12 @@ class Composer:
         else:
             x = self._pavement(z)
         turn = 1 if self.draw.chance(0.5) else -1
-        parts = frozenset({Label.RIDER}) if ridden else frozenset()
+        parts = frozenset({TrainId.RIDER}) if ridden else frozenset()
         size = (length * squeeze, 1.75 if ridden else 1.1, 0.5)
         return Thing(kind, x, z, size, self.draw.units(12), turn, parts=parts)
 
     def _riders(self) -> None:
-        mounts = (("bicycle", Label.BICYCLE), ("motorcycle", Label.MOTORCYCLE))
+        mounts = (("bicycle", TrainId.BICYCLE), ("motorcycle", TrainId.MOTORCYCLE))
         kinds = [kind for kind, label in mounts if label in self.street.present]
         count = 1 + self.draw.chance(0.35) + self.draw.chance(0.15)
         for _ in range(count):
@@ -316,18 +316,18 @@ class Composer:
         z = self._depth(low, high)
         height = self.draw.uniform(*heights)
         parts = {label} if label is not None else set()
-        if Label.POLE in self.street.present:
-            parts.add(Label.POLE)
+        if TrainId.POLE in self.street.present:
+            parts.add(TrainId.POLE)
         x = self._kerbside(z, self.draw.uniform(0.35, 0.8))
         return Thing("pole", x, z, (width, height, 0.3), self.draw.units(12), parts=frozenset(parts))
 
     def _signals(self) -> None:
         for _ in range(self.draw.integer(1, 3)):
-            self.crowd.place(lambda: self._post(15.5, 48.0, (3.2, 5.6), 0.13, Label.SIGNAL), True, 5)
+            self.crowd.place(lambda: self._post(15.5, 48.0, (3.2, 5.6), 0.13, TrainId.SIGNAL), True, 5)
 
     def _signs(self) -> None:
         for _ in range(self.draw.integer(1, 4)):
-            self.crowd.place(lambda: self._post(13.0, 48.0, (2.4, 3.4), 0.08, Label.SIGN), True, 5)
+            self.crowd.place(lambda: self._post(13.0, 48.0, (2.4, 3.4), 0.08, TrainId.SIGN), True, 5)
 
     def _poles(self) -> None:
         for _ in range(self.draw.integer(1, 3)):
@@ -337,7 +337,7 @@ class Composer:
             start = self.draw.uniform(9.0, 16.0)
             for k in range(self.draw.integer(2, 6)):
                 z = start + 1.8 * k
-                parts = frozenset({Label.POLE})
+                parts = frozenset({TrainId.POLE})
                 self.crowd.add(
                     Thing("pole", x, z, (0.15, 0.95, 0.2), self.draw.units(12), parts=parts), False
                 )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from aucseg.streets.camera import Camera, Face, side_face
-from aucseg.streets.canvas import Array, Canvas, Label, cover, planes, sample
+from aucseg.streets.canvas import Array, Canvas, TrainId, cover, planes, sample
 from aucseg.streets.light import Light
 from aucseg.streets.stage import Stage, Thing
 from aucseg.streets.street import Barrier, Segment, Street
@@ -115,7 +115,7 @@ def paint_facades(canvas: Canvas, camera: Camera, light: Light, street: Street) 
             region += alpha * (colour - region)
             canvas.rgb[:, :rows, at] = region
         mask = canvas.mask[:rows, at]
-        mask[alpha >= 0.5] = Label.BUILDING if kind == 1 else Label.VEGETATION
+        mask[alpha >= 0.5] = TrainId.BUILDING if kind == 1 else TrainId.VEGETATION
         canvas.mask[:rows, at] = mask
 
 
@@ -245,7 +245,7 @@ def paint_barrier(stage: Stage, barrier: Barrier) -> None:
         face.patch.fill(alpha, seen, label)
 
     length = barrier.far - barrier.near
-    paint = {Label.WALL: _wall, Label.FENCE: _fence, Label.VEGETATION: _hedge}[barrier.label]
+    paint = {TrainId.WALL: _wall, TrainId.FENCE: _fence, TrainId.VEGETATION: _hedge}[barrier.label]
     paint(face, barrier, length, put)
 
 
@@ -266,19 +266,19 @@ def _wall(face: Face, barrier: Barrier, length: float, put: Put) -> None:
             tone = tone * (1.0 - 0.18 * face.bars(3.2, 0.14))
         return stone * tone
 
-    put(face.rect(0.0, length, 0.0, height), masonry, Label.WALL)
+    put(face.rect(0.0, length, 0.0, height), masonry, TrainId.WALL)
     if r[4] < 0.35:  # graffiti
         mark = sample("cloud", face.v * 22.0, face.u * 16.0 + 256.0 * r[5])
         alpha = cover((mark - 0.62) * 12.0) * face.rect(1.0, length - 1.0, 0.2, height - 0.3)
         put(alpha * 0.7, planes(LEAVES[int(r[6] * 6)][::-1]) * 1.6, None)
-    put(face.rect(0.0, length, height - 0.12, height), stone * 1.18, Label.WALL)
+    put(face.rect(0.0, length, height - 0.12, height), stone * 1.18, TrainId.WALL)
 
 
 def _fence(face: Face, barrier: Barrier, length: float, put: Put) -> None:
     r, height = barrier.r, barrier.height
     colour = planes(_BARS[int(r[0] * len(_BARS))])
     area = face.rect(0.0, length, 0.0, height)
-    face.patch.label(area, Label.FENCE)  # what is seen between the bars is fence too
+    face.patch.label(area, TrainId.FENCE)  # what is seen between the bars is fence too
     if face.patch.rgb is None:
         return
     kind = r[1]
@@ -304,7 +304,7 @@ def _hedge(face: Face, barrier: Barrier, length: float, put: Put) -> None:
     top = height * (0.86 + 0.22 * crest)
     alpha = cover((top - face.v) / face.fv) * face.rect(0.0, length, 0.0, height + 0.5)
     shade = 0.55 + 0.55 * face.v / height + 0.9 * (fine - 0.5)
-    put(alpha, planes(LEAVES[int(r[0] * 3)]) * np.maximum(shade * 1.1, 0.2), Label.VEGETATION)
+    put(alpha, planes(LEAVES[int(r[0] * 3)]) * np.maximum(shade * 1.1, 0.2), TrainId.VEGETATION)
 
 
 # standing free
@@ -330,7 +330,7 @@ def paint_tree(stage: Stage, thing: Thing) -> None:
             ends[:, (1, 3)] = camera.y(0.0, z) - strokes[:, (1, 3)] * scale
             radii = np.maximum(np.array([trunk, 0.6 * trunk]) * scale, 0.5)
             bark = (0.24 + 0.12 * r[2], 0.20 + 0.09 * r[2], 0.16 + 0.06 * r[2])
-            patch.fill(patch.capsules(ends, radii).max(axis=0), stage.tint(bark, z), Label.VEGETATION)
+            patch.fill(patch.capsules(ends, radii).max(axis=0), stage.tint(bark, z), TrainId.VEGETATION)
     tall = 0.55 * height if bush else radius * (0.85 + 0.35 * r[3])
     patch = stage.canvas.patch(
         camera.x(x - 1.25 * radius, z), camera.y(middle + 1.3 * tall, z),
@@ -355,7 +355,7 @@ def paint_tree(stage: Stage, thing: Thing) -> None:
     fine = sample("leaf", py * 11.0, px * 11.0)
     edge = inside + 0.9 * (clump - 0.55) + 0.35 * (fine - 0.5)
     alpha = cover(edge * (0.42 * radius * scale))
-    patch.label(alpha, Label.VEGETATION)
+    patch.label(alpha, TrainId.VEGETATION)
     if patch.rgb is not None:
         leaf = LEAVES[int(r[11] * len(LEAVES))]
         shade = np.maximum(0.78 + 0.75 * form + 0.75 * (clump - 0.5) + 0.45 * (fine - 0.5), 0.22)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from aucseg.streets.camera import draw_camera, pixel_camera
-from aucseg.streets.canvas import Canvas, Label, cover, planes, sample
+from aucseg.streets.canvas import Canvas, TrainId, cover, planes, sample
 from aucseg.streets.draw import Draw, draw_presence
 from aucseg.streets.furniture import paint_clutter, paint_pole
 from aucseg.streets.ground import paint_ground
@@ -26,7 +26,14 @@ _PAINTERS: dict[str, Callable[[Stage, Thing], None]] = {
 }  # fmt: skip
 
 # outlines are taken from these large classes only: thin objects keep all their pixels
-_LENDERS = (Label.ROAD, Label.SIDEWALK, Label.BUILDING, Label.VEGETATION, Label.SKY, Label.TERRAIN)
+_LENDERS = (
+    TrainId.ROAD,
+    TrainId.SIDEWALK,
+    TrainId.BUILDING,
+    TrainId.VEGETATION,
+    TrainId.SKY,
+    TrainId.TERRAIN,
+)
 
 
 def render_street(
@@ -103,7 +110,7 @@ def paint_bonnet(canvas: Canvas, light: Light, draw: Draw) -> None:
     x = (patch.x - 0.5 * canvas.width) / (0.5 * canvas.width) - 0.16 * (shift - 0.5)
     edge = h * (1.0 - rise + bow * x * x)
     alpha = cover(patch.y - edge)
-    patch.label(alpha, Label.VOID)
+    patch.label(alpha, TrainId.VOID)
     if patch.rgb is None:
         return
     depth = np.maximum(patch.y - edge, 0.0) / (0.08 * h)
@@ -137,4 +144,4 @@ def outline_void(mask: np.ndarray, draw: Draw) -> None:
     x = (np.arange(width).reshape(1, -1)) * (300.0 / height) + 256.0 * draw.unit()
     # a pixel is a larger part of a small picture: open fewer stretches there
     edge &= sample("cloud", y, x) > min(0.80, max(0.50, 0.83 - 0.08 * (height / 128.0)))
-    mask[edge] = Label.VOID
+    mask[edge] = TrainId.VOID

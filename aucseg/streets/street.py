@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field, replace
 
-from aucseg.streets.canvas import Label
+from aucseg.streets.canvas import TrainId
 from aucseg.streets.draw import Draw
 
 
@@ -107,10 +107,10 @@ def _segments(
     storeys = draw.integer(5, 9)
     while at < stop:
         kind = "trees" if draw.chance(green) else "building"
-        if Label.BUILDING not in present:
+        if TrainId.BUILDING not in present:
             kind = "trees"
-        if Label.VEGETATION not in present:
-            kind = "building" if Label.BUILDING in present else "open"
+        if TrainId.VEGETATION not in present:
+            kind = "building" if TrainId.BUILDING in present else "open"
         if gap is not None and gap[0] <= at < gap[1]:
             kind = "open"
         levels = max(2, storeys + draw.integer(-1, 1))
@@ -127,7 +127,7 @@ def _segments(
 
 def _barrier(draw: Draw, side: Side, sign: float, label: int, focal: float, half: float) -> Barrier:
     """A barrier at the foot of the backdrop that covers a drawn share of the picture."""
-    low, high = {Label.WALL: (1.2, 2.9), Label.FENCE: (1.0, 2.2), Label.VEGETATION: (0.8, 1.8)}[label]
+    low, high = {TrainId.WALL: (1.2, 2.9), TrainId.FENCE: (1.0, 2.2), TrainId.VEGETATION: (0.8, 1.8)}[label]
     height = draw.uniform(low, high)
     lateral = min(side.kerb + side.verge + side.walk + min(0.4, side.lawn), 10.5)
     area = 0.025 + 0.20 * draw.unit() * draw.unit()
@@ -147,14 +147,14 @@ def draw_street(draw: Draw, present: frozenset[int], focal: float, half: float) 
         focal: focal length in units of the image's height.
         half: half the image's width in the same unit.
     """
-    square = Label.ROAD not in present
+    square = TrainId.ROAD not in present
     crossing = None
     if draw.chance(0.42):
         near = draw.uniform(18.0, 45.0)
         crossing = (near, near + draw.uniform(7.0, 11.0))
     green = draw.pick((0.06, 0.2, 0.3, 0.6))
     end = draw.uniform(42.0, 135.0)
-    paved = Label.SIDEWALK in present
+    paved = TrainId.SIDEWALK in present
     one_side = draw.integer(0, 13)
     grass_side = draw.integer(0, 3)  # 0 left, 1 right, 2 both, 3 on the far side of the pavement
     sides = []
@@ -166,25 +166,25 @@ def draw_street(draw: Draw, present: frozenset[int], focal: float, half: float) 
         verge = lawn = 0.0
         width = draw.uniform(3.0, 8.0)
         inner = draw.chance(0.55)
-        if Label.TERRAIN in present and (grass_side >= 2 or grass_side == s):
+        if TrainId.TERRAIN in present and (grass_side >= 2 or grass_side == s):
             by_kerb = (inner and grass_side != 3) or kerb + walk > 9.0  # far out it would not be seen
             verge, lawn = (width * 0.42, 0.0) if by_kerb else (0.0, width)
         segments = _segments(draw, 0.0, end, present, green, crossing)
         sides.append(Side(kerb, verge, walk, lawn, segments))
     closing = _segments(draw, -0.75 * end, 0.75 * end, present, 0.55, None)
-    if Label.SKY in present:  # leave a notch of sky over the end of the street
+    if TrainId.SKY in present:  # leave a notch of sky over the end of the street
         ceiling = 1.3 + end * draw.uniform(0.23, 0.37) / focal
         closing = [replace(s, height=min(s.height, ceiling)) for s in closing]
     tracks = None
-    if Label.TRAIN in present:
+    if TrainId.TRAIN in present:
         tracks = draw.uniform(-4.4, -2.6) if draw.chance(0.7) else draw.uniform(1.2, 2.2)
     street = Street(
-        sides[0], sides[1], end, closing, crossing, square, Label.SKY not in present, tracks, present,
+        sides[0], sides[1], end, closing, crossing, square, TrainId.SKY not in present, tracks, present,
         draw.units(16),
     )  # fmt: skip
     s = draw.integer(0, 1)
-    for label in (Label.WALL, Label.FENCE, Label.VEGETATION):
-        if label in present and (label != Label.VEGETATION or draw.chance(0.3)):
+    for label in (TrainId.WALL, TrainId.FENCE, TrainId.VEGETATION):
+        if label in present and (label != TrainId.VEGETATION or draw.chance(0.3)):
             street.barriers.append(_barrier(draw, sides[s], 2.0 * s - 1.0, label, focal, half))
             s = 1 - s  # the next one on the other side: they do not hide each other
     return street

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from aucseg.streets.camera import Face, front_face, polyline, side_face
-from aucseg.streets.canvas import Array, Colour, Label, cover
+from aucseg.streets.canvas import Array, Colour, TrainId, cover
 from aucseg.streets.stage import Stage, Thing
 
 COATS: tuple[tuple[float, float, float], ...] = (
@@ -255,11 +255,11 @@ def train_end(b: Brush, width: float, height: float, r: list[float], front: bool
 
 
 _DESIGNS = {
-    "car": (car_side, car_end, Label.CAR),
-    "van": (van_side, van_end, Label.CAR),
-    "truck": (truck_side, truck_end, Label.TRUCK),
-    "bus": (bus_side, bus_end, Label.BUS),
-    "train": (train_side, train_end, Label.TRAIN),
+    "car": (car_side, car_end, TrainId.CAR),
+    "van": (van_side, van_end, TrainId.CAR),
+    "truck": (truck_side, truck_end, TrainId.TRUCK),
+    "bus": (bus_side, bus_end, TrainId.BUS),
+    "train": (train_side, train_end, TrainId.TRAIN),
 }
 
 
@@ -317,4 +317,4 @@ def _pantograph(stage: Stage, thing: Thing, x: float, z: float) -> None:
     )  # fmt: skip
     radii = np.full(3, max(0.05 * camera.scale(z), 0.4))
     alpha = patch.capsules(ends, radii).max(axis=0)
-    patch.fill(alpha, stage.tint((0.15, 0.15, 0.17), z), Label.TRAIN)
+    patch.fill(alpha, stage.tint((0.15, 0.15, 0.17), z), TrainId.TRAIN)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from aucseg.streets.canvas import TILE, Canvas, Label, planes, tile
+from aucseg.streets.canvas import TILE, Canvas, TrainId, planes, tile
 
 
 def test_a_canvas_of_labels_alone_makes_no_colour() -> None:
@@ -16,11 +16,13 @@ def test_a_canvas_of_labels_alone_makes_no_colour() -> None:
     for canvas in (labels, both):
         patch = canvas.patch(1, 1, 6, 5)
         assert patch is not None
-        patch.fill(patch.box(1.2, 1.4, 5.3, 4.6), never if canvas is labels else planes((1, 0, 1)), Label.CAR)
+        patch.fill(
+            patch.box(1.2, 1.4, 5.3, 4.6), never if canvas is labels else planes((1, 0, 1)), TrainId.CAR
+        )
         patch.darken(np.ones((1, 1)))
     assert labels.rgb is None
     assert np.array_equal(labels.mask, both.mask)
-    assert set(np.unique(both.mask)) == {Label.CAR, Label.VOID}
+    assert set(np.unique(both.mask)) == {TrainId.CAR, TrainId.VOID}
 
 
 def test_coverage_of_shapes_is_their_area() -> None:
