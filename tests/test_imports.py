@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -83,6 +84,35 @@ def test_imports_point_down(path: Path) -> None:
     assert part in ALLOWED, f"{path}: say in this table what the new part {part!r} may import"
     upward = _imports(path) - ALLOWED[part] - {part}
     assert not upward, f"{path.relative_to(ROOT)} imports {sorted(upward)}; {part} may import {ALLOWED[part]}"
+
+
+def _modules_imported(path: Path) -> set[Path]:
+    """Modules of the package that one imports as it runs, wherever in it."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            node.body = []
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {_file(name.name) for name in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found |= {_file(f"{node.module}.{name.name}") or _file(f"{node.module}") for name in node.names}
+    return {file for file in found if file is not None and file != path}
+
+
+def _file(name: str) -> Path | None:
+    """The file of a module of the package; None for another package and for a name within a module."""
+    place = ROOT / name.replace(".", "/")
+    return next((f for f in (place.with_suffix(".py"), place / "__init__.py") if f in MODULES), None)
+
+
+def test_no_modules_import_each_other() -> None:
+    graph = {path: _modules_imported(path) for path in MODULES}
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(" is imported by ".join(str(path.relative_to(ROOT)) for path in error.args[1]))
 
 
 WITHOUT = """

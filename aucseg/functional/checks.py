@@ -1,4 +1,4 @@
-"""Checks of a (logits, target) pair that every loss and metric shares."""
+"""Checks of options, logits and targets that all losses and metrics share."""
 
 from __future__ import annotations
 
@@ -24,6 +24,22 @@ def check_num_classes(num_classes: int) -> int:
     return num_classes
 
 
+def check_option(what: str, name: object, known: tuple[str, ...]) -> None:
+    """Make sure that an option exists.
+
+    Args:
+        what: what the error message calls it.
+        name: its value.
+        known: the values there are.
+
+    Raises:
+        ValueError: if it is none of them, with all of them.
+
+    """
+    if name not in known:
+        raise ValueError(f"unknown {what} {name!r}; use one of {', '.join(map(repr, known))}")
+
+
 def check_labels(labels: Tensor, name: str = "target") -> None:
     """Make sure that a tensor can hold class labels.
 
@@ -43,9 +59,7 @@ def check_labels(labels: Tensor, name: str = "target") -> None:
         )
 
 
-def check_logits_target(
-    logits: Tensor, target: Tensor, num_classes: int, *, name: str = "logits", target_name: str = "target"
-) -> None:
+def check_logits_target(logits: Tensor, target: Tensor, num_classes: int, *, name: str = "logits") -> None:
     """Make sure that logits and target fit each other. Looks at shapes and dtypes only, never at values.
 
     Args:
@@ -53,7 +67,6 @@ def check_logits_target(
         target: (B, H, W), integer.
         num_classes: number of classes K.
         name: what the error message calls ``logits``.
-        target_name: what the error message calls ``target``.
 
     Raises:
         TypeError: if the logits are not floating point or the target is not integer.
@@ -64,7 +77,7 @@ def check_logits_target(
         raise TypeError(f"{name} must be a torch.Tensor, got {type(logits).__name__}")
     if not logits.is_floating_point():
         raise TypeError(f"{name} must be floating point, got dtype {logits.dtype}")
-    check_labels(target, target_name)
+    check_labels(target)
     shape, labels = tuple(logits.shape), tuple(target.shape)
     if len(shape) < 3:
         raise ValueError(f"{name} must have shape (B, K, H, W), got {shape}")
@@ -74,38 +87,37 @@ def check_logits_target(
         )
     if len(labels) != len(shape) - 1:
         raise ValueError(
-            f"{target_name} must have shape (B, H, W) for {name} of shape {shape}, got {labels}; "
+            f"target must have shape (B, H, W) for {name} of shape {shape}, got {labels}; "
             f"remove a channel axis with .squeeze(1)"
         )
     if labels[0] != shape[0]:
-        raise ValueError(f"{name} hold {shape[0]} images, {target_name} {labels[0]}")
+        raise ValueError(f"{name} hold {shape[0]} images, target {labels[0]}")
     if labels[1:] != shape[2:]:
         raise ValueError(
-            f"{name} have spatial size {shape[2:]}, {target_name} {labels[1:]}; resize the {name} first: "
+            f"{name} have spatial size {shape[2:]}, target {labels[1:]}; resize the {name} first: "
             f"torch.nn.functional.interpolate({name}, size={labels[1:]}, mode='bilinear')"
         )
     if logits.device != target.device:
-        raise ValueError(f"{name} are on {logits.device}, {target_name} on {target.device}; move one of them")
+        raise ValueError(f"{name} are on {logits.device}, target on {target.device}; move one of them")
 
 
-def check_finite(values: Tensor, name: str = "logits") -> None:
-    """Make sure that every value is finite. Looks at the values: on CUDA this waits for the device.
+def check_finite(logits: Tensor) -> None:
+    """Make sure that every logit is finite. Looks at the values: on CUDA this waits for the device.
 
     Args:
-        values: floating point, any shape.
-        name: what the error message calls them.
+        logits: floating point, any shape.
 
     Raises:
         ValueError: with the number of values that are nan or infinite, and the remedy.
 
     """
-    if not values.numel():
+    if not logits.numel():
         return
-    low, high = torch.aminmax(values.detach())
+    low, high = torch.aminmax(logits.detach())
     if not bool(low.isfinite() & high.isfinite()):
-        nan, infinite = int(values.isnan().sum()), int(values.isinf().sum())
+        nan, infinite = int(logits.isnan().sum()), int(logits.isinf().sum())
         raise ValueError(
-            f"{name} hold {nan} nan and {infinite} infinite values of {values.numel()}; look for a step size "
+            f"logits hold {nan} nan and {infinite} infinite values of {logits.numel()}; look for a step size "
             f"that is too large, an overflow in half precision or a broken input"
         )
 

@@ -11,7 +11,13 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from aucseg.functional.auc import auc_risk, check_pair_weights, tail_versus_rest
-from aucseg.functional.checks import check_finite, check_logits_target, check_num_classes, class_index
+from aucseg.functional.checks import (
+    check_finite,
+    check_logits_target,
+    check_num_classes,
+    check_option,
+    class_index,
+)
 from aucseg.functional.distributed import scale_gradient
 from aucseg.functional.engine import class_sums
 from aucseg.functional.sums import ACTIVATIONS, MULTICLASS, REDUCTIONS, ClassSums, Request
@@ -114,8 +120,7 @@ class AUCLoss(nn.Module):
             ("reduction", reduction, REDUCTIONS),
             ("gradients", gradients, ("averaged", "summed")),
         ):
-            if name not in known:
-                raise ValueError(f"unknown {what} {name!r}; use one of {', '.join(map(repr, known))}")
+            check_option(what, name, known)
         self.num_classes = check_num_classes(num_classes)
         if activation != "identity":
             if score_range is not None:
@@ -199,10 +204,15 @@ class AUCLoss(nn.Module):
         rows = self._rows(logits, target)
         return class_sums(logits.flatten(2), rows, self._request(), all_channels=True)
 
-    # a compiler would trace the loop over strips one by one; they are fast as they are
-    @torch.compiler.disable
     def _terms(self, logits: Tensor, target: Tensor, whole: ClassSums | None) -> tuple[Tensor, Tensor]:
         """The AUC loss, and the mean cross entropy (zero where this loss is without it)."""
+        # A compiler would trace the loop over strips one by one; they are fast as they are. As a decorator
+        # this would import the compiler, a second's work, for everyone.
+        if torch.compiler.is_compiling():
+            return torch.compiler.disable(self._compute)(logits, target, whole)
+        return self._compute(logits, target, whole)
+
+    def _compute(self, logits: Tensor, target: Tensor, whole: ClassSums | None) -> tuple[Tensor, Tensor]:
         rows = self._rows(logits, target)
         if whole is not None and isinstance(self.form, SortedForm):
             raise ValueError(self._no_sums())

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from aucseg.functional.checks import check_logits_target, check_num_classes, class_index
+from aucseg.functional.checks import check_logits_target, check_num_classes, check_option, class_index
 
 RULES = ("inverse", "sqrt_inverse", "effective_number")
 NORMALIZATIONS = ("weights", "pixels")
@@ -82,9 +82,7 @@ class WeightedCrossEntropyLoss(nn.Module):
         super().__init__()
         table = _vector(weights, "weights")
         self.num_classes = check_num_classes(len(table))
-        if normalize not in NORMALIZATIONS:
-            known = ", ".join(map(repr, NORMALIZATIONS))
-            raise ValueError(f"unknown normalize {normalize!r}; use one of {known}")
+        check_option("normalize", normalize, NORMALIZATIONS)
         self.ignore_index, self.normalize, self.validate = ignore_index, normalize, validate
         self.register_buffer("weights", table, persistent=False)
 
@@ -156,8 +154,7 @@ def class_weights(pixels: Tensor | Sequence[int], *, rule: str = "inverse", beta
         [1.3333333333333333, 0.6666666666666666, 0.0]
 
     """
-    if rule not in RULES:
-        raise ValueError(f"unknown rule {rule!r}; use one of {', '.join(map(repr, RULES))}")
+    check_option("rule", rule, RULES)
     if not 0 <= beta < 1:
         raise ValueError(f"beta must be in [0, 1), got {beta!r}")
     count = _vector(pixels, "pixels")

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-from aucseg.functional.checks import check_logits_target, check_num_classes, class_index
+from aucseg.functional.checks import check_logits_target, check_num_classes, check_option, class_index
 from aucseg.functional.ranking import PairAUC, check_max_fpr, check_scores, pairwise_auc
 from aucseg.functional.score_histogram import (
     add_score_histogram,
@@ -17,9 +17,8 @@ from aucseg.functional.score_histogram import (
     check_bins,
     histogram_auc,
 )
+from aucseg.functional.sums import MULTICLASS
 from aucseg.metrics.iou import check_groups, group_means
-
-MULTICLASS = ("ovo", "ova")
 
 
 class PixelAUC(Metric):
@@ -99,8 +98,7 @@ class PixelAUC(Metric):
         super().__init__(**options)
         self.num_classes = check_num_classes(num_classes)
         self.groups = check_groups(groups, num_classes)
-        if multiclass not in MULTICLASS:
-            raise ValueError(f"unknown multiclass {multiclass!r}; use one of {', '.join(MULTICLASS)}")
+        check_option("multiclass", multiclass, MULTICLASS)
         check_max_fpr(max_fpr)
         self.multiclass, self.ignore_index, self.max_fpr = multiclass, ignore_index, max_fpr
         self.bins, self.score_range = bins, score_range

@@ -181,6 +181,12 @@ def test_a_bad_label_poisons(monkeypatch):
     assert result.other.isnan().all()
 
 
+def test_a_sorted_surrogate_has_no_sums():
+    logits, target = streets(1, 3, 4, 4, seed=0)
+    with pytest.raises(ValueError, match="needs the order of the pixels, which has no sums"):
+        sums(logits, target, surrogate_form("hinge", margin=0.5))
+
+
 def test_more_classes_than_a_byte_holds():
     logits, target = streets(1, 300, 5, 5, seed=0, void=0)
     target = torch.randint(0, 300, target.shape, generator=torch.Generator().manual_seed(0))

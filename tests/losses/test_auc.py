@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -10,6 +13,7 @@ from aucseg.losses import AUCLoss
 from tests.functional import oracle
 from tests.functional.oracle import ACTIVATIONS, pair_mean, pair_table, streets
 from tests.losses.base import LossTester
+from tests.repository import ROOT
 
 
 def variant(**fixed):
@@ -306,12 +310,32 @@ def test_bad_options(options, message):
 def test_inside_torch_compile(options):
     logits, target = streets(2, 5, 6, 6, seed=0)
     loss = AUCLoss(5, **options)
-    grads = []
-    for function in (loss, torch.compile(lambda x, y: loss(x * 1, y), backend="eager")):
+    grads, traced = [], []
+
+    def backend(graph, inputs):
+        traced.extend(node.op for node in graph.graph.nodes if node.op.startswith("call"))
+        return graph.forward
+
+    for function in (loss, torch.compile(lambda x, y: loss(x * 1, y) * 2 / 2, backend=backend)):
         x = logits.clone().requires_grad_()
         function(x, target).backward()
         grads.append(x.grad)
     assert torch.equal(*grads)
+    assert len(traced) == 3  # what is outside of the loss; nothing of it
+
+
+LIGHT = """
+import sys, torch
+before = set(sys.modules)
+import aucseg.losses
+heavy = [name for name in set(sys.modules) - before if name in ("torch._dynamo", "torch._inductor", "sympy")]
+assert not heavy, heavy
+"""
+
+
+def test_the_compiler_is_not_imported():
+    """It takes as long as torch itself."""
+    subprocess.run([sys.executable, "-c", LIGHT], check=True, cwd=ROOT)
 
 
 def test_stateless():

@@ -240,7 +240,7 @@ def test_logits_need_a_range():
 def test_bad_options():
     with pytest.raises(ValueError, match="num_classes must be an int of at least 2, got 1"):
         PixelAUC(1)
-    with pytest.raises(ValueError, match="unknown multiclass 'ovr'; use one of ovo, ova"):
+    with pytest.raises(ValueError, match="unknown multiclass 'ovr'; use one of 'ovo', 'ova'"):
         PixelAUC(K, multiclass="ovr")
     with pytest.raises(ValueError, match="bins must be an int from 2 to 1048576, got 1; None"):
         PixelAUC(K, bins=1)
