@@ -21,8 +21,8 @@ from rich.progress import (
 from rich.table import Table
 
 from aucseg import paths
-from aucseg.data import download
-from aucseg.data.archives import ARCHIVES, get_archive, instructions
+from aucseg.data.get import SOURCES, instructions
+from aucseg.data.get import get as get_source
 from aucseg.data.layouts import Layout, find_layout, list_datasets, locate, named_layout
 from aucseg.data.prepare import prepare as prepare_folder
 from aucseg.data.spec import ClassSpec, load_spec
@@ -48,7 +48,7 @@ def resolve(target: str) -> tuple[Path, ClassSpec | None]:
     """
     if Path(target).exists() or target not in list_datasets() or target == "folder":
         return Path(target), None
-    return locate(target), load_spec(target) if target in download.SOURCES else None
+    return locate(target), load_spec(target) if target == "camvid" else None
 
 
 def resolve_layout(
@@ -101,17 +101,16 @@ def _row(name: str) -> dict[str, Any]:
         place: str | None = str(locate(name))
     except DataError:
         place = None
-    if name in download.SOURCES:
-        title, classes, terms = "CamVid", load_spec(name).num_classes, download.SOURCES[name].terms
+    if name == "camvid":
+        title, classes, terms = "CamVid", load_spec(name).num_classes, SOURCES[name].terms
     else:
         layout = find_layout(name)
         title, classes, terms = layout.title, layout.spec.num_classes, layout.access.terms
-    automatic = name in download.SOURCES or name in ARCHIVES
     return {
         "name": name,
         "title": title,
         "classes": classes,
-        "automatic": automatic,
+        "automatic": name in SOURCES,
         "at": place,
         "terms": terms,
     }
@@ -126,13 +125,11 @@ def get(
     known = [n for n in list_datasets() if n != "folder"]
     if name not in known:
         raise DataError(f"no data set {name!r} to get", remedy=did_you_mean(name, known))
-    if name not in download.SOURCES and name not in ARCHIVES:
+    if name not in SOURCES:
         typer.echo(f"{name} is not downloaded automatically.")
         typer.echo(instructions(find_layout(name), dest or paths.dataset(name)))
         raise typer.Exit(_BY_HAND)
-    fetch = download.get if name in download.SOURCES else get_archive
-    terms = download.SOURCES[name].terms if name in download.SOURCES else find_layout(name).access.terms
-    typer.echo(terms)
+    typer.echo(SOURCES[name].terms)
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     with file_errors(dest or paths.dataset(name), "cannot be made"), progress_bar(*columns) as bar:
         task = bar.add_task(name, total=None)
@@ -140,7 +137,7 @@ def get(
         def show(done: int, total: int | None) -> None:
             bar.update(task, completed=done, total=total)
 
-        place = fetch(name, dest, url=url, progress=show)
+        place = get_source(name, dest, url=url, progress=show)
     typer.echo(f"{name} is complete and checked: {place}")
 
 

@@ -1,145 +1,32 @@
-"""Getting CamVid: from a server on this machine that can break off, resume, or hand out a bad archive."""
+"""Getting public data sets: from a server that can break off, resume, or hand out a bad archive."""
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import errno
+import hashlib
 import io
 import re
 import tarfile
-import threading
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from aucseg.data import download
+from aucseg.data import open_dataset
 from aucseg.data.camvid import CamVid
-from aucseg.data.checksums import checksum_row
-from aucseg.data.download import Source, get
-from aucseg.data.fetch import fetch
+from aucseg.data.get import SOURCES, Source, get, instructions
+from aucseg.data.get.fetch import fetch
 from aucseg.data.layout import read_split
-from aucseg.data.unpack import extract_folder
+from aucseg.data.layouts.registry import LAYOUTS
 from aucseg.errors import DataError
+from tests.data.get.server import SPLITS, Server, left_behind, pack, png, published_files, tar_member
+from tests.data.layouts.writers import WRITERS
 
-SPLITS = ("train", "val", "test")
 Change = Callable[[dict[str, bytes]], None]
-
-
-def png(array: np.ndarray) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(array).save(buffer, "PNG")
-    return buffer.getvalue()
-
-
-def published_files(root: Path) -> dict[str, bytes]:
-    """A folder in our layout as the tutorial publishes it."""
-    files = {"README.md": b"hello"}
-    for split in SPLITS:
-        lines = []
-        for name in read_split(root, split):
-            image = np.array(Image.open(root / f"images/{split}/{name}.jpg"))
-            files[f"CamVid/{split}/{name}.png"] = png(image)
-            files[f"CamVid/{split}annot/{name}.png"] = (root / f"annotations/{split}/{name}.png").read_bytes()
-            lines.append(f"/SegNet/CamVid/{split}/{name}.png /SegNet/CamVid/{split}annot/{name}.png")
-        files[f"CamVid/{split}.txt"] = ("\n".join(lines) + "\n").encode()
-    return files
-
-
-def pack(files: dict[str, bytes], extra: tuple[tarfile.TarInfo, ...] = (), top: str = "SegNet-x/") -> bytes:
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
-        for name, content in files.items():
-            info = tarfile.TarInfo(top + name)
-            info.size = len(content)
-            tar.addfile(info, io.BytesIO(content))
-        for info in extra:
-            tar.addfile(info, io.BytesIO(b"x" * info.size))
-    return buffer.getvalue()
-
-
-class Server:
-    """Serves one file; breaks off where told."""
-
-    def __init__(self) -> None:
-        self.body = b""
-        self.ranges = True
-        self.etag = '"one"'
-        self.break_after: list[int] = []  # bytes to send before closing, one for each coming request
-        self.status: int | None = None
-        self.log: list[tuple[str | None, int]] = []
-        outer = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                wanted = self.headers.get("Range")
-                start = 0
-                if outer.ranges and wanted and self.headers.get("If-Range", outer.etag) == outer.etag:
-                    start = int(re.fullmatch(r"bytes=(\d+)-", wanted)[1])
-                status = outer.status or (206 if start else 200)
-                if start >= len(outer.body) > 0:
-                    status = 416
-                outer.log.append((wanted, status))
-                self.send_response(status)
-                self.send_header("ETag", outer.etag)
-                if status == 416:
-                    self.send_header("Content-Range", f"bytes */{len(outer.body)}")
-                if status == 206:
-                    self.send_header(
-                        "Content-Range", f"bytes {start}-{len(outer.body) - 1}/{len(outer.body)}"
-                    )
-                data = outer.body[start:] if status in (200, 206) else b""
-                self.send_header("Content-Length", str(len(data)))
-                self.end_headers()
-                self.wfile.write(data[: outer.break_after.pop(0)] if outer.break_after else data)
-
-            def log_message(self, *args: object) -> None:
-                pass
-
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._http.server_port}/camvid.tar.gz"
-        self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.01})
-        self._thread.start()
-
-    def close(self) -> None:
-        self._http.shutdown()
-        self._thread.join()
-        self._http.server_close()
-
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    for variable in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
-        monkeypatch.delenv(variable, raising=False)
-    server = Server()
-    yield server
-    server.close()
-
-
-@pytest.fixture(autouse=True)
-def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("aucseg.data.fetch.time.sleep", lambda seconds: None)
-
-
-@pytest.fixture
-def source(tiny_camvid: Path, server: Server, tmp_path: Path) -> Source:
-    """CamVid's source, but for the tiny archive on the local server."""
-    checksums = tmp_path / "checksums.csv"
-    rows = [checksum_row(tiny_camvid, s, n) for s in SPLITS for n in read_split(tiny_camvid, s)]
-    with checksums.open("w", newline="") as file:
-        writer = csv.DictWriter(file, rows[0].keys())
-        writer.writeheader()
-        writer.writerows(rows)
-    server.body = pack(published_files(tiny_camvid))
-    return dataclasses.replace(download.SOURCES["camvid"], url=server.url, checksums=checksums)
-
-
-def left_behind(folder: Path) -> list[str]:
-    return sorted(str(p.relative_to(folder)) for p in folder.rglob("*")) if folder.exists() else []
 
 
 def test_get_gives_a_data_set_that_can_be_read(source: Source, tiny_camvid: Path, tmp_path: Path) -> None:
@@ -165,58 +52,6 @@ def test_interrupted_download_goes_on(source: Source, server: Server, tmp_path: 
     server.break_after = [1000, 2000]
     get("camvid", tmp_path / "d" / "camvid", sources={"camvid": source})
     assert server.log == [(None, 200), ("bytes=1000-", 206), ("bytes=3000-", 206)]
-
-
-def test_a_later_call_goes_on_where_the_first_gave_up(server: Server, tmp_path: Path) -> None:
-    server.body = bytes(range(256)) * 40
-    target = tmp_path / "file"
-    server.break_after = [3000]
-    with pytest.raises(DataError, match=r"1 try; 3000 bytes are kept in .*file\.part.*goes on where"):
-        fetch(server.url, target, attempts=1)
-    assert not target.exists()
-    assert fetch(server.url, target).read_bytes() == server.body
-    assert server.log[-1] == ("bytes=3000-", 206)
-    assert left_behind(tmp_path) == ["file"]
-
-
-@pytest.mark.parametrize("why", ["no ranges", "changed", "other url", "no note"])
-def test_resume_starts_again_when_it_must(server: Server, tmp_path: Path, why: str) -> None:
-    server.body = b"a" * 5000
-    target = tmp_path / "file"
-    server.break_after = [3000]
-    with pytest.raises(DataError):
-        fetch(server.url, target, attempts=1)
-    url = server.url
-    if why == "no ranges":
-        server.ranges = False
-    elif why == "changed":
-        server.body, server.etag = b"b" * 6000, '"two"'
-    elif why == "other url":
-        url += "?mirror"
-    else:
-        (tmp_path / "file.part.json").write_text("{broken")
-    assert fetch(url, target).read_bytes() == server.body
-
-
-@pytest.mark.parametrize("extra", [b"", b"zz"])
-def test_a_part_that_is_already_complete_or_too_long(server: Server, tmp_path: Path, extra: bytes) -> None:
-    server.body = b"a" * 5000
-    server.break_after = [100]
-    with pytest.raises(DataError):
-        fetch(server.url, tmp_path / "file", attempts=1)
-    (tmp_path / "file.part").write_bytes(server.body + extra)
-    assert fetch(server.url, tmp_path / "file").read_bytes() == server.body
-
-
-def test_refusals_are_not_repeated(server: Server, tmp_path: Path) -> None:
-    server.status = 404
-    with pytest.raises(DataError, match=r"HTTP Error 404.*1 try"):
-        fetch(server.url, tmp_path / "file")
-    assert len(server.log) == 1
-    server.status = 503
-    with pytest.raises(DataError, match=r"HTTP Error 503.*4 tries"):
-        fetch(server.url, tmp_path / "file")
-    assert len(server.log) == 5
 
 
 def test_without_a_network_it_says_what_to_do_by_hand(source: Source, tmp_path: Path) -> None:
@@ -331,26 +166,22 @@ def test_a_full_disk_keeps_the_archive(source: Source, server: Server, tmp_path:
     assert not (tmp_path / "f" / "downloads").exists()
 
 
-def member(name: str, kind: bytes = tarfile.REGTYPE, link: str = "") -> tarfile.TarInfo:
-    info = tarfile.TarInfo(name)
-    info.type, info.linkname = kind, link
-    info.size = 3 if kind == tarfile.REGTYPE else 0
-    return info
-
-
 @pytest.mark.parametrize(
     ("evil", "message"),
     [
         (
-            member("SegNet-x/CamVid/../../../evil.txt"),
+            tar_member("SegNet-x/CamVid/../../../evil.txt"),
             r"CamVid/\.\./\.\./\.\./evil\.txt', which leads outside",
         ),
-        (member("../evil.txt"), r"'\.\./evil\.txt', which leads outside"),
-        (member("/tmp/evil.txt"), "leads outside"),
-        (member("SegNet-x/CamVid/..\\evil.txt"), "leads outside"),
-        (member("SegNet-x/CamVid/link", tarfile.SYMTYPE, "/etc/passwd"), "'SegNet-x/CamVid/link' is a link"),
-        (member("SegNet-x/CamVid/hard", tarfile.LNKTYPE, "SegNet-x/README.md"), "is a link or a device"),
-        (member("SegNet-x/CamVid/fifo", tarfile.FIFOTYPE), "is a link or a device"),
+        (tar_member("../evil.txt"), r"'\.\./evil\.txt', which leads outside"),
+        (tar_member("/tmp/evil.txt"), "leads outside"),
+        (tar_member("SegNet-x/CamVid/..\\evil.txt"), "leads outside"),
+        (
+            tar_member("SegNet-x/CamVid/link", tarfile.SYMTYPE, "/etc/passwd"),
+            "'SegNet-x/CamVid/link' is a link",
+        ),
+        (tar_member("SegNet-x/CamVid/hard", tarfile.LNKTYPE, "SegNet-x/README.md"), "is a link or a device"),
+        (tar_member("SegNet-x/CamVid/fifo", tarfile.FIFOTYPE), "is a link or a device"),
     ],
 )
 def test_dangerous_members_are_refused(
@@ -361,17 +192,6 @@ def test_dangerous_members_are_refused(
         get("camvid", tmp_path / "e" / "camvid", sources={"camvid": source})
     assert left_behind(tmp_path / "e") == []
     assert not list(tmp_path.rglob("evil*"))
-
-
-def test_only_the_wanted_folder_is_unpacked(tmp_path: Path) -> None:
-    archive = tmp_path / "a.tar"
-    links = (member("SegNet-x/elsewhere", tarfile.SYMTYPE, "/etc"),)
-    archive.write_bytes(pack({"CamVid/a/b.txt": b"1", "Other/c.txt": b"2", "Other/CamVid/d": b"3"}, links))
-    extract_folder(archive, "CamVid", tmp_path / "out")
-    assert left_behind(tmp_path / "out") == ["a", "a/b.txt"]
-    archive.write_bytes(pack({"CamVid/a.txt": b"1"}, top=""))
-    extract_folder(archive, "CamVid", tmp_path / "flat")
-    assert left_behind(tmp_path / "flat") == ["a.txt"]
 
 
 @pytest.mark.parametrize("content", [b"", b"<html>not found</html>", "cut", "other"])
@@ -425,3 +245,61 @@ def test_get_with_the_shipped_checksums(camvid_pack: Path, tmp_path: Path) -> No
     ours = (place / "class_stats.csv").read_text().splitlines()
     theirs = (camvid_pack / "class_stats.csv").read_text().splitlines()
     assert ours == theirs[:12]
+
+
+def pack_published(name: str, place: Path) -> tuple[Path, dict[str, Source]]:
+    """The tiny data set as its publisher packs it, with its true checksum."""
+    root = WRITERS[name](place / "raw")
+    if name == "voc":
+        file = place / "voc.tar"
+        with tarfile.open(file, "w") as tar:
+            tar.add(root / "VOCdevkit", "VOCdevkit")
+        algorithm, top = "md5", "VOC2012"
+    else:
+        file, top, algorithm = place / "ade.zip", "ADEChallengeData2016", "sha1"
+        with zipfile.ZipFile(file, "w") as zipped:
+            for path in sorted((root / top).rglob("*")):
+                zipped.write(path, path.relative_to(root))
+    digest = hashlib.new(algorithm, file.read_bytes()).hexdigest()
+    source = dataclasses.replace(
+        SOURCES[name], url="http://nowhere.invalid/x", folder=top, digest=f"{algorithm}:{digest}"
+    )
+    return file, {name: source}
+
+
+@pytest.mark.parametrize("name", ["voc", "ade20k"])
+def test_get_unpacks_what_can_be_read(name: str, tmp_path: Path) -> None:
+    file, archives = pack_published(name, tmp_path / "there")
+    target = get(name, tmp_path / "data" / name, url=str(file), sources=archives)
+    before, after = (open_dataset(name, root) for root in (tmp_path / "there" / "raw", target))
+    assert before.fingerprint() == after.fingerprint()
+    assert file.is_file()  # the user's own copy stays
+    assert [p.name for p in (tmp_path / "data").iterdir()] == [name]
+    assert get(name, target, url="gone", sources=archives) == target
+
+
+def test_other_archives_are_refused(tmp_path: Path) -> None:
+    file, archives = pack_published("ade20k", tmp_path / "there")
+    with file.open("ab") as content:
+        content.write(b"x")
+    with pytest.raises(DataError, match="refused: its sha1 is"):
+        get("ade20k", tmp_path / "data" / "x", url=str(file), sources=archives)
+    assert list((tmp_path / "data").iterdir()) == []
+    with pytest.raises(DataError, match="no such archive"):
+        get("ade20k", tmp_path / "data" / "x", url="gone.zip", sources=archives)
+    (tmp_path / "data" / "y").mkdir()
+    (tmp_path / "data" / "y" / "file").write_text("mine")
+    with pytest.raises(DataError, match="is in the way and is not a complete ade20k"):
+        get("ade20k", tmp_path / "data" / "y", sources=archives)
+
+
+def test_every_set_can_be_got_or_says_how(tmp_path: Path) -> None:
+    for layout in LAYOUTS.values():
+        text = instructions(layout, tmp_path / "place")
+        for word in (*layout.access.addresses, *layout.access.wanted, str(tmp_path / "place"), "Cite:"):
+            assert word in text
+        assert all(a.startswith("http") for a in layout.access.addresses)
+    assert set(SOURCES) == {"camvid", "voc", "ade20k"}
+    for name in ("voc", "ade20k"):
+        algorithm, digest = SOURCES[name].digest.split(":")
+        assert len(digest) == hashlib.new(algorithm).digest_size * 2

@@ -10,13 +10,13 @@ import zipfile
 import zlib
 from pathlib import Path, PurePosixPath
 
+from aucseg.data.get.fetch import MAX_BYTES
 from aucseg.errors import DataError
 
 _AGAIN = "fetch it again from its publisher"
-_MAX_UNPACKED = 64 << 30
 
 
-def extract_folder(archive: Path, folder: str, into: Path, *, limit: int = _MAX_UNPACKED) -> None:
+def extract_folder(archive: Path, folder: str, into: Path, *, limit: int = MAX_BYTES) -> None:
     """Unpack the regular files of one folder of a tar or zip archive, and nothing else.
 
     ``folder`` is looked for at the top of the archive and one level below it. A name that would lead
