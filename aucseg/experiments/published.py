@@ -108,7 +108,7 @@ def stated(paper: str, quantity: str) -> float:
         raise PublishedError(
             f"{len(values)} numbers of {paper!r} are called {quantity!r}",
             file=paths.published() / "prose_facts.csv",
-            remedy=did_you_mean(quantity, facts["quantity"]),
+            remedy="take them from the table" if len(values) else did_you_mean(quantity, facts["quantity"]),
         )
     return float(values.item())
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from aucseg.experiments import FINDINGS, Finding, PublishedError, published_change
+from aucseg.experiments import FINDINGS, Finding, PublishedError, published_change, remark_2
 from aucseg.longtail.statistics import load_statistics
 from tests.repository import ROOT
 
@@ -132,6 +132,15 @@ def test_batch_sizes_of_remark_2() -> None:
         # the least batch whose union bound is at most delta
         assert k * (1 - p) ** size <= 0.01 < k * (1 - p) ** (size - 1)
     assert table.loc["Remark 2", "printed"] == 759
+
+
+def test_the_example_of_remark_2_and_the_sign_that_makes_759() -> None:
+    example = remark_2()
+    assert (example.num_classes, example.delta, example.min_probability) == (19, 0.01, 0.01)
+    assert (example.printed, example.enough, example.needed) == (759, 752, 459)
+    assert example.formula == pytest.approx(np.log(0.01 / 19) / np.log(0.99))
+    assert example.plus == pytest.approx(np.log(19 / 0.01) / np.log(1.01))
+    assert example.failure == pytest.approx(19 * 0.99**752)
 
 
 def test_imbalance_factors_and_the_cell_that_is_off() -> None:

@@ -15,6 +15,7 @@ from aucseg.experiments import (
     published_datasets,
     published_effects,
     published_table,
+    stated,
 )
 from aucseg.experiments.published import COLUMNS
 
@@ -142,3 +143,17 @@ def test_tables_of_region_rebalance_have_scales_in_place_of_splits():
 def test_a_table_that_no_run_measures_is_refused_by_name():
     with pytest.raises(PublishedError, match=r"table_14 of aucseg holds nothing .*COLUMNS"):
         published_datasets(_experiment("aucseg", "table_14", any={}))
+
+
+def test_numbers_of_the_running_text() -> None:
+    assert stated("aucseg", "best CE weight lambda (ADE20K)") == 0.25
+    with pytest.raises(
+        PublishedError, match=r"0 numbers of 'blv' .*'crop hight'; did you mean 'crop height'\?"
+    ):
+        stated("blv", "crop hight")
+    with pytest.raises(PublishedError, match=r"prose_facts.csv: \d+ numbers of 'aucseg'"):
+        stated(
+            "aucseg",
+            "memory sizes on the x axis (bar heights are not printed; only S_M=5 is known: "
+            "15.45 GB, Table 14)",
+        )
