@@ -12,7 +12,7 @@ from fractions import Fraction
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import binom
+from scipy.stats import quantile_test
 
 from aucseg.errors import OptionError
 from aucseg.theory.batch_size import BatchSizes, batch_sizes, batch_sizes_of_set
@@ -81,14 +81,13 @@ class CoverageTimes:
         limit = float(check_delta(delta))
         check_confidence(confidence)
         count = len(self.times)
-        low, high = binom.ppf([(1 - confidence) / 2, (1 + confidence) / 2], count, 1 - limit)
-        if low < 1 or high >= count:
+        ends = quantile_test(self.times, p=1 - limit).confidence_interval(confidence)
+        if np.isnan(ends).any():
             raise OptionError(
                 f"{count} draws are too few for delta={limit:g} at {confidence:g}", remedy="give more"
             )
-        rank = int(np.ceil(count * (1 - limit) - 1e-9)) - 1
-        value, below, above = (int(self.times[i]) for i in (rank, int(low) - 1, int(high)))
-        return SimulatedBatchSize(value, below, above, confidence, count)
+        value = int(self.times[int(np.ceil(count * (1 - limit) - 1e-9)) - 1])
+        return SimulatedBatchSize(value, int(ends.low), int(ends.high), confidence, count)
 
 
 def exact_batch_size(presence: ArrayLike, delta: float, *, replacement: bool = False) -> int:
