@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import torch
 import torch.distributed as dist
@@ -54,8 +55,8 @@ def auc_risk(
         if group is not None:
             count = all_reduce(count, group)
         weights = separable_weights(count, multiclass=request.multiclass, reduction=request.reduction)
-        few = class_sums(logits, rows, request, weights[1], all_channels=not alone)
-        few = of_whole_batch(few, None if whole is None else channels_of(whole, weights[1]), group)
+        few = class_sums(logits, rows, request, weights.pixel, all_channels=not alone)
+        few = of_whole_batch(few, None if whole is None else channels_of(whole, weights.pixel), group)
         risk, cross_entropy = separable_risk(few, count, form, weights), few.cross_entropy
     else:
         sums = class_sums(logits, rows, request, all_channels=not alone)
@@ -186,7 +187,19 @@ def reduce_pairs(
     return total / torch.where(mass > 0, mass, 1)
 
 
-def separable_weights(count: Tensor, *, multiclass: str, reduction: str) -> tuple[Tensor, Tensor]:
+class SeparableWeights(NamedTuple):
+    """Weights of pairs that are products, W_cd = a_c b_d.
+
+    Attributes:
+        positive: (K,), a.
+        pixel: (K,), b over the number of pixels of the class: the weight of one negative pixel.
+    """
+
+    positive: Tensor
+    pixel: Tensor
+
+
+def separable_weights(count: Tensor, *, multiclass: str, reduction: str) -> SeparableWeights:
     r"""The weight of a pair in mean and sum as a product, W_cd = a_c b_d.
 
     So the loss needs, for a class c, only the sums of its negatives over all classes d at once, each
@@ -198,8 +211,7 @@ def separable_weights(count: Tensor, *, multiclass: str, reduction: str) -> tupl
         reduction: ``"mean"`` or ``"sum"``.
 
     Returns:
-        a (K,), and the weight of one negative pixel, b over the size of its class (K,); zero for classes
-        without a pixel.
+        The weights; zero for classes without a pixel.
     """
     present = (count > 0).to(count)
     if multiclass == "ova":
@@ -210,7 +222,7 @@ def separable_weights(count: Tensor, *, multiclass: str, reduction: str) -> tupl
     else:
         a, pixel = present, present / count.clamp(min=1)
         number = present.sum() * (present.sum() - 1)
-    return a / number.clamp(min=1) if reduction == "mean" else a, pixel
+    return SeparableWeights(a / number.clamp(min=1) if reduction == "mean" else a, pixel)
 
 
 def channels_of(sums: ClassSums, weights: Tensor) -> ChannelSums:
@@ -228,9 +240,7 @@ def channels_of(sums: ClassSums, weights: Tensor) -> ChannelSums:
     return ChannelSums(sums.own, rest, sums.cross_entropy)
 
 
-def separable_risk(
-    sums: ChannelSums, count: Tensor, form: BilinearForm, weights: tuple[Tensor, Tensor]
-) -> Tensor:
+def separable_risk(sums: ChannelSums, count: Tensor, form: BilinearForm, weights: SeparableWeights) -> Tensor:
     r"""The loss from channel sums: what ``reduce_pairs`` makes of the table, without the table.
 
     .. math::
@@ -240,7 +250,7 @@ def separable_risk(
           \psi_k(s_{n,c})
 
     Args:
-        sums: what ``class_sums`` returns for the second of the weights.
+        sums: what ``class_sums`` returns for ``weights.pixel``.
         count: (K,), pixels of each class.
         form: the surrogate.
         weights: what ``separable_weights`` returns.

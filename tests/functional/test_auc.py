@@ -84,7 +84,7 @@ def test_k_numbers_do_what_the_table_does(k, void, multiclass, reduction, surrog
     options = {"multiclass": multiclass, "reduction": reduction}
     expected = reduce_pairs(pair_table(sums, form), sums.count, **options)
     weights = separable_weights(sums.count, **options)
-    few = class_sums(logits.flatten(2), rows, request, weights[1])
+    few = class_sums(logits.flatten(2), rows, request, weights.pixel)
     torch.testing.assert_close(separable_risk(few, sums.count, form, weights), expected)
 
 
