@@ -1,11 +1,4 @@
-"""The objectives of a run by name: a new one is a file in this folder, its import and its line here.
-
-===============================  ======================================================================
-``base.py``                      what an objective and its configuration are
-``auc.py``                       the AUC loss and a cross entropy beside it
-``cross_entropy.py``             cross entropy of all labelled pixels or of the hard ones
-===============================  ======================================================================
-"""
+"""The objectives of a run by name: a new one is a file in this folder, its import and its line here."""
 
 from __future__ import annotations
 
