@@ -5,10 +5,12 @@ from __future__ import annotations
 from aucseg.training.objectives.auc import AUCConfig, QueueConfig
 from aucseg.training.objectives.base import Objective, ObjectiveConfig
 from aucseg.training.objectives.cross_entropy import CrossEntropyConfig
+from aucseg.training.objectives.weighted_cross_entropy import WeightedCrossEntropyConfig
 
 OBJECTIVES: dict[str, type[ObjectiveConfig]] = {
     "auc": AUCConfig,
     "cross_entropy": CrossEntropyConfig,
+    "weighted_cross_entropy": WeightedCrossEntropyConfig,
 }
 """Sections of the key ``loss`` by their ``name``."""
 
