@@ -36,7 +36,7 @@ _CHOICES = {
 
 
 def _published(resize: tuple[int, int], crop: int, batch_size: int, steps: int, name: str) -> dict[str, Any]:
-    """AUCSeg F.2, with what its released configurations add: scales, colours, class cap, decoder's rate."""
+    """AUCSeg F.2, with what its released configurations add: scales, colours, class cap, decoder's rate, norms."""
     chosen = dict(_CHOICES[name])
     data = {
         "name": name,
@@ -58,7 +58,7 @@ def _published(resize: tuple[int, int], crop: int, batch_size: int, steps: int, 
         "model": model,
         "loss": {"ce_weight": chosen.pop("ce_weight")},
         "bank": chosen,
-        "optim": optim | {"decoder_factor": 10.0},
+        "optim": optim | {"decoder_factor": 10.0, "decay_norm": False},
     }
 
 

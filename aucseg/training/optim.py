@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,6 +11,11 @@ from pydantic import Field, model_validator
 from torch import nn
 
 from aucseg.training.section import Section
+
+
+# A normalisation layer by the name of its class or a base, as PyTorch, timm and others call theirs: LayerNorm,
+# BatchNormAct2d, EvoNorm2dB0; but not NormFreeBlock, which holds none.
+_NORM = re.compile(r"Norm(\d|d|Act|Tlu|Exp|Fp32|[A-Z]\d[a-z]?)*$")
 
 
 class OptimConfig(Section):
@@ -120,7 +126,7 @@ def _undecayed(*modules: nn.Module) -> Iterator[nn.Parameter]:
     """Parameters of normalisation layers, whoever wrote them, and position embeddings."""
     for root in modules:
         for module in root.modules():
-            norm = any("Norm" in kind.__name__ for kind in type(module).__mro__)
+            norm = any(_NORM.search(kind.__name__) for kind in type(module).__mro__)
             for name, parameter in module.named_parameters(recurse=False):
                 if norm or name.startswith("pos_"):
                     yield parameter

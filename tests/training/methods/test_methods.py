@@ -1,0 +1,160 @@
+"""The dictionary of training methods, and all that one of somebody's own may want."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any, Literal
+
+import pytest
+import torch
+from lightning.pytorch.callbacks import Callback
+from torch import Tensor, nn
+
+from aucseg.experiments import make_config
+from aucseg.training import (
+    METHODS,
+    ConfigError,
+    Method,
+    MethodConfig,
+    RunConfig,
+    SegmentationDataModule,
+    SegmentationModule,
+    SupervisedConfig,
+    checkpoint_path,
+    evaluate,
+    load_module,
+    train,
+)
+
+
+class Agreement(Method):
+    """Supervised on half a batch, and on other images agreement with a moving average of the network."""
+
+    def __init__(self, model: nn.Module, momentum: float) -> None:
+        super().__init__()
+        self.teacher = copy.deepcopy(model).requires_grad_(False)
+        self.momentum = momentum
+        self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
+
+    def step(self, module: SegmentationModule, batch: Any) -> dict[str, Tensor]:
+        parts = module.losses(*batch["labelled"])
+        images, _ = batch["more"]
+        with torch.no_grad():
+            aim = self.teacher(images).softmax(1)
+        agreement = (module(images).softmax(1) - aim).square().mean()
+        return parts | {"loss": parts["loss"] + agreement, "agreement": agreement}
+
+    def after_step(self, module: SegmentationModule) -> None:
+        self.steps += 1
+        for mean, weight in zip(self.teacher.parameters(), module.model.parameters(), strict=True):
+            mean.lerp_(weight.detach(), 1 - self.momentum)
+
+    def evaluated(self, model: nn.Module) -> nn.Module:
+        return self.teacher
+
+
+class AgreementConfig(MethodConfig):
+    name: Literal["agreement"] = "agreement"
+    momentum: float = 0.9
+
+    def loaders(self, data: SegmentationDataModule) -> Any:
+        return {"labelled": data.training_loader(), "more": data.training_loader("val", 6, batch_size=2)}
+
+    def build(self, model: nn.Module) -> Method:
+        return Agreement(model, self.momentum)
+
+
+@pytest.fixture
+def config(monkeypatch) -> RunConfig:
+    """A method that is not the package's: one entry, and a configuration can name it."""
+    monkeypatch.setitem(METHODS, "agreement", AgreementConfig)
+    config = make_config("streets", "smoke", method={"name": "agreement", "momentum": 0.5}, bank=None)
+    return config.with_(device="cpu", optim__steps=5, checkpoint_every=2)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_section_is_found_by_its_name(name):
+    assert METHODS[name]().name == name
+    config = RunConfig.from_dict(make_config("streets", "smoke").model_dump() | {"method": {"name": name}})
+    assert type(config.method) is METHODS[name]
+    assert RunConfig.from_dict(config.model_dump(mode="json")) == config
+
+
+def test_supervised_is_the_default_and_no_part_of_an_identity():
+    config = make_config("streets", "smoke")
+    assert config.method == SupervisedConfig()
+    assert config.identity == "eb59f53805d76cb3"  # of the version before there were methods
+    spelled = RunConfig.from_dict(config.model_dump() | {"method": {"name": "supervised"}})
+    assert spelled.identity == config.identity
+
+
+@pytest.mark.parametrize(
+    ("method", "words"),
+    [
+        ({"name": "supervise"}, r"method\.name.*did you mean 'supervised'"),
+        ({"momentum": 0.9}, r"unknown key 'method\.momentum'"),
+        ("supervised", "method: give a mapping"),
+    ],
+)
+def test_what_is_wrong_is_named_by_its_key(method, words):
+    with pytest.raises(ConfigError, match=words):
+        RunConfig.from_dict(make_config("streets", "smoke").model_dump() | {"method": method})
+
+
+def test_a_method_of_ones_own_is_configured_by_name(config):
+    assert config.method == AgreementConfig(momentum=0.5)
+    others = [config.with_(method__momentum=0.9), config.with_(method__name="supervised")]
+    assert len({config.identity, *(other.identity for other in others)}) == 3
+    assert others[1].method == SupervisedConfig()
+
+
+def test_batches_of_each_loader_arrive_side_by_side(config):
+    data = SegmentationDataModule(config)
+    loaders = data.train_dataloader()
+    assert {name: len(loader) for name, loader in loaders.items()} == {"labelled": 5, "more": 5}
+    labelled, more = (next(iter(loaders[name])) for name in ("labelled", "more"))
+    assert (len(labelled[0]), len(more[0])) == (4, 2)
+    own, other = (list(loaders[name].batch_sampler) for name in ("labelled", "more"))
+    assert own == list(data.sampler())
+    seeds = [{seed for batch in batches for _, seed in batch} for batches in (own, other)]
+    assert not seeds[0] & seeds[1]  # no draw is shared
+    batch = data.on_after_batch_transfer({"labelled": labelled, "more": more}, 0)
+    assert batch["more"][0].dtype == torch.float32
+    assert batch["labelled"][1].dtype == torch.int64
+
+
+class StopAt(Callback):
+    def on_train_batch_end(self, trainer, *args) -> None:
+        if trainer.global_step == 3:
+            raise ConnectionError("the power went out")
+
+
+def test_its_state_is_trained_kept_and_resumed(config, tmp_path):
+    record = train(config, tmp_path / "whole", progress=False)
+    assert {"loss", "auc", "agreement"} <= set(record.history)
+    module = load_module(checkpoint_path(config, tmp_path / "whole"))
+    assert module.method.steps == 5
+    pairs = list(zip(module.method.teacher.parameters(), module.model.parameters(), strict=True))
+    assert not all(torch.equal(mean, weight) for mean, weight in pairs)
+    with pytest.raises(ConnectionError):
+        train(config, tmp_path / "part", progress=False, callbacks=(StopAt(),))
+    left = torch.load(checkpoint_path(config, tmp_path / "part"), weights_only=True)
+    assert left["state_dict"]["method.steps"] == left["global_step"] == 2  # what a checkpoint holds is of its step
+    assert train(config, tmp_path / "part", progress=False).same_result(record)
+
+
+def test_it_says_which_network_is_evaluated(config, tmp_path):
+    record = train(config, tmp_path, progress=False)
+    path = checkpoint_path(config, tmp_path)
+    assert evaluate(path, progress=False) == record.metrics
+    module = load_module(path)
+    images = torch.randn(1, 3, 64, 96, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        assert torch.equal(module.predict_scores(images)[2], module.method.teacher(images).softmax(1))
+
+
+def test_the_optimiser_leaves_its_weights_alone(config):
+    module = SegmentationModule(config, SegmentationDataModule(config).classes)
+    optimizer = module.configure_optimizers()["optimizer"]
+    moved = {id(p) for group in optimizer.param_groups for p in group["params"]}
+    assert not moved & set(map(id, module.method.parameters()))
