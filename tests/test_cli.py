@@ -9,7 +9,7 @@ from PIL import Image
 
 import aucseg
 from aucseg.data import load_spec
-from aucseg.experiments import make_config
+from aucseg.experiments import EXPERIMENTS, RecordStore, make_config
 from aucseg.training import Record, RunConfig, checkpoint_path
 
 
@@ -65,6 +65,40 @@ def test_config_train_evaluate_predict(run, home):
         assert blend.size == (90, 50)
 
 
+@pytest.mark.parametrize("profile", ["smoke", "laptop"])
+def test_a_printed_arm_is_the_run_that_a_sweep_trains(run, monkeypatch, profile):
+    """Of every experiment and every arm, its network, steps and batch included."""
+    wanted = []
+    monkeypatch.setattr(RecordStore, "ensure", lambda self, configs, **_: wanted.extend(configs))
+    for experiment in EXPERIMENTS.values():
+        wanted.clear()
+        code, _, err = run("sweep", experiment.name, "--profile", profile, "--seed", 3)
+        assert code == 0, err
+        assert len(wanted) == len(experiment.arms)
+        for arm, config in zip(experiment.arms, wanted, strict=True):
+            words = ("--experiment", experiment.name, "--arm", arm.name, "--profile", profile, "--seed", 3)
+            code, text, err = run("config", *words)
+            assert code == 0, err
+            printed = RunConfig.from_dict(yaml.safe_load(text))
+            assert printed == config, (experiment.name, arm.name)
+            assert printed.identity == config.identity
+
+
+def test_a_printed_arm_takes_the_weights_of_a_sweep(run):
+    words = ("--experiment", "networks", "--arm", "ocrnet", "--profile", "smoke")
+    code, text, err = run("config", *words, "--encoder-weights", "x.pth")
+    assert code == 0, err
+    printed = RunConfig.from_dict(yaml.safe_load(text))
+    (wanted,) = (
+        planned.config
+        for planned in EXPERIMENTS["networks"].runs("streets", "smoke", [0], encoder_weights="x.pth")
+        if planned.arm.name == "ocrnet"
+    )
+    assert printed == wanted
+    code, text, _ = run("config", "--profile", "smoke", "--encoder-weights", "x.pth")
+    assert yaml.safe_load(text)["model"]["encoder_weights"] == "x.pth"
+
+
 def test_sweep_reports_each_run(run, monkeypatch):
     monkeypatch.setattr("aucseg.experiments.store.train", lambda *a, **k: pytest.fail("must not train"))
     code, out, _ = run(
@@ -112,7 +146,7 @@ def test_bad_input_is_one_line_without_a_traceback(run, arguments, words):
         ("data stats FOLDER --images x --masks y", "a pattern is a relative path"),
         ("data verify FOLDER --as camvit", "did you mean 'camvid'"),
         ("data prepare folder FOLDER --size 0 8 --dest out", "both positive"),
-        ("data prepare folder FOLDER --dest latin.csv/out", "cannot be made (Not a directory)"),
+        ("data prepare folder FOLDER --dest latin.csv/out", "cannot be written (Not a directory)"),
         ("bound cityscapes --lipschitz -1", "lipschitz is -1"),
         ("bound cityscapes --cover 1 1e-9 1e-9", "larger cover_b or cover_c"),
         ("bound FOLDER --crop 999 999", "smaller than the crop"),

@@ -7,18 +7,14 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
 import torch
 import typer
-from PIL import Image, UnidentifiedImageError
 from rich.console import Console
 from rich.table import Table
 
-from aucseg.data import normalize
-from aucseg.errors import DataError, file_errors
 from aucseg.experiments import RecordStore, get_experiment, make_config
-from aucseg.plots import GROUP_SUFFIXES, overlay
-from aucseg.training import RunConfig, checkpoint_path, load_module
+from aucseg.plots import GROUP_SUFFIXES
+from aucseg.training import RunConfig, checkpoint_path, load_module, predict_files
 from aucseg.training import evaluate as evaluate_checkpoint
 from aucseg.training import train as train_run
 
@@ -54,6 +50,10 @@ class ComputeMode(StrEnum):
 DatasetOption = Annotated[DatasetName, typer.Option(help="Data set.")]
 ProfileOption = Annotated[Profile, typer.Option(help="Size of the experiment.")]
 RootOption = Annotated[str | None, typer.Option(help="Folder of the data set.")]
+WeightsOption = Annotated[
+    str | None,
+    typer.Option(help="First weights of the encoders: a file, or 'imagenet'. Random if not given."),
+]
 SeedsOption = Annotated[list[int] | None, typer.Option("--seed", help="A seed; repeat for several.")]
 
 
@@ -64,21 +64,20 @@ def config(
     arm: Annotated[str | None, typer.Option(help="Arm of the experiment.")] = None,
     seed: Annotated[int, typer.Option(min=0)] = 0,
     root: RootOption = None,
+    encoder_weights: WeightsOption = None,
 ) -> None:
     """Print a complete configuration as YAML, ready for `aucseg train`."""
-    if (experiment is None) != (arm is None):
+    if experiment is not None and arm is not None:
+        made = get_experiment(experiment).config(
+            arm, dataset.value, profile.value, seed=seed, root=root, encoder_weights=encoder_weights
+        )
+    elif experiment is None and arm is None:
+        made = make_config(dataset.value, profile.value, seed=seed, root=root)
+        if encoder_weights is not None:
+            made = made.with_(model__encoder_weights=encoder_weights)
+    else:
         raise typer.BadParameter("give both --experiment and --arm, or neither")
-    changes = {}
-    if experiment is not None:
-        arms = {a.name: a for a in get_experiment(experiment).arms}
-        if arm not in arms:
-            raise typer.BadParameter(f"{experiment!r} has no arm {arm!r}; known: {', '.join(arms)}")
-        changes = arms[arm].changes
-    name = f"{experiment}/{arm}" if experiment else "run"
-    typer.echo(
-        make_config(dataset.value, profile.value, seed=seed, name=name, root=root, **changes).to_yaml(),
-        nl=False,
-    )
+    typer.echo(made.to_yaml(), nl=False)
 
 
 def train(
@@ -124,28 +123,9 @@ def predict(
     Images are resized to the size the network was trained at and looked at as the configuration evaluates;
     masks have the images' own size.
     """
-    module = load_module(checkpoint)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    module.to(device)
-    data = module.config.data
-    _check_images(images)
-    with file_errors(output, "cannot be made"):
-        output.mkdir(parents=True, exist_ok=True)
-    for path in images:
-        picture = _open_image(path)
-        size = picture.size if data.resize else data.size[::-1]
-        pixels = np.asarray(picture.resize(size, Image.Resampling.BILINEAR))
-        batch = torch.from_numpy(pixels.transpose(2, 0, 1).copy())[None].to(device)
-        with torch.inference_mode():
-            ids = module.predict_scores(normalize(batch))[0][0].to(torch.uint8).cpu().numpy()
-        mask = Image.fromarray(ids).resize(picture.size, Image.Resampling.NEAREST)
-        mask.putpalette(module.spec.palette.flatten().tolist())
-        with file_errors(output, "cannot be written to"):
-            mask.save(output / f"{path.stem}.png")
-            if with_overlay:
-                blend = overlay(np.asarray(picture), np.asarray(mask), module.spec)
-                Image.fromarray(blend).save(output / f"{path.stem}_overlay.png")
-        typer.echo(str(output / f"{path.stem}.png"))
+    module = load_module(checkpoint).to("cuda" if torch.cuda.is_available() else "cpu")
+    for path in predict_files(module, images, output, with_overlay=with_overlay):
+        typer.echo(str(path))
 
 
 def sweep(
@@ -155,10 +135,7 @@ def sweep(
     seeds: SeedsOption = None,
     compute: Annotated[ComputeMode, typer.Option(help="Which runs to train.")] = ComputeMode.missing,
     root: RootOption = None,
-    encoder_weights: Annotated[
-        str | None,
-        typer.Option(help="First weights of the encoders: a file, or 'imagenet'. Random if not given."),
-    ] = None,
+    encoder_weights: WeightsOption = None,
     evaluate_again: Annotated[
         bool, typer.Option("--evaluate-again", help="Evaluate finished runs anew, from their checkpoints.")
     ] = False,
@@ -177,30 +154,6 @@ def sweep(
             typer.echo(f"{config.name} seed {config.seed} ({config.identity}): {state}")
         return
     store.ensure(configs, compute=compute.value, progress=not quiet, report=typer.echo)
-
-
-def _check_images(images: list[Path]) -> None:
-    """A bad file must not end a half-done job, and no mask may overwrite another."""
-    stems: dict[str, Path] = {}
-    for path in images:
-        _open_image(path)  # opened again later: kept, a long list would not fit in the memory
-        if path.stem in stems:
-            raise DataError(
-                f"has the same name as {stems[path.stem]}, so their masks would too",
-                file=path,
-                remedy="rename one of them, or predict them into two folders",
-            )
-        stems[path.stem] = path
-
-
-def _open_image(path: Path) -> Image.Image:
-    try:
-        with Image.open(path) as picture:
-            return picture.convert("RGB")
-    except FileNotFoundError as error:
-        raise DataError("no such image", file=path, remedy="correct the path") from error
-    except (UnidentifiedImageError, OSError) as error:
-        raise DataError(f"not a readable image ({error})", file=path, remedy="replace the file") from error
 
 
 def _print_metrics(metrics: dict[str, object]) -> None:

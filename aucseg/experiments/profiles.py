@@ -36,7 +36,7 @@ _CHOICES = {
 
 
 def _published(resize: tuple[int, int], crop: int, batch_size: int, steps: int, name: str) -> dict[str, Any]:
-    """AUCSeg F.2, with what its released configurations add: scales, colours, class cap, decoder's rate, norms."""
+    """AUCSeg F.2, with what its released configurations add: crops, colours, rate, and norms not decayed."""
     chosen = dict(_CHOICES[name])
     data = {
         "name": name,

@@ -22,7 +22,7 @@ with extra("train"):
         presence_plot,
         share_bars,
     )
-    from aucseg.plots.masks import class_legend, colorize, image_grid, overlay, to_rgb
+    from aucseg.plots.masks import class_legend, colorize, image_grid, to_rgb
     from aucseg.plots.networks import network_alt_text, network_diagram
     from aucseg.plots.results import (
         class_bars,
@@ -75,7 +75,6 @@ __all__ = [
     "network_alt_text",
     "network_diagram",
     "outlined",
-    "overlay",
     "pair_heatmaps",
     "parameter_curves",
     "presence_grid",

@@ -1,4 +1,4 @@
-"""Masks as pictures: palette colours, overlays, grids and legends."""
+"""Masks as pictures: palette colours, grids and legends."""
 
 from __future__ import annotations
 
@@ -28,27 +28,6 @@ def colorize(mask: Any, spec: ClassSpec) -> np.ndarray:
         spec: classes of the mask.
     """
     return spec.palette[np.asarray(mask).astype(np.uint8)]
-
-
-def overlay(image: Any, mask: Any, spec: ClassSpec, alpha: float = 0.5) -> np.ndarray:
-    """A mask laid over its image, (H,W,3) uint8; void shows the image alone.
-
-    Args:
-        image: (3,H,W) or (H,W,3) uint8.
-        mask: (H,W) train ids.
-        spec: classes of the mask.
-        alpha: weight of the mask's colour, in [0, 1].
-
-    Raises:
-        ValueError: if ``alpha`` is outside [0, 1] or the sizes differ.
-    """
-    if not 0 <= alpha <= 1:
-        raise ValueError(f"alpha must be in [0, 1], got {alpha}")
-    rgb, ids = to_rgb(image).astype(float), np.asarray(mask)
-    if rgb.shape[:2] != ids.shape:
-        raise ValueError(f"image is {rgb.shape[:2]}, mask is {ids.shape}; resize one of them")
-    weight = np.where(ids == spec.ignore_index, 0.0, alpha)[..., None]
-    return ((1 - weight) * rgb + weight * colorize(ids, spec)).round().astype(np.uint8)
 
 
 def image_grid(

@@ -20,6 +20,7 @@ with extra("train"):
         QueueConfig,
     )
     from aucseg.training.optim import OptimConfig, learning_rate
+    from aucseg.training.predict import overlay, predict_files, predict_image
     from aucseg.training.record import Record, RecordError
     from aucseg.training.run import checkpoint_path, evaluate, run_folder, train
     from aucseg.training.section import ConfigError
@@ -55,6 +56,9 @@ __all__ = [
     "evaluate",
     "learning_rate",
     "load_module",
+    "overlay",
+    "predict_files",
+    "predict_image",
     "read_checkpoint",
     "run_folder",
     "train",

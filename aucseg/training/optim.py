@@ -12,9 +12,8 @@ from torch import nn
 
 from aucseg.training.section import Section
 
-
-# A normalisation layer by the name of its class or a base, as PyTorch, timm and others call theirs: LayerNorm,
-# BatchNormAct2d, EvoNorm2dB0; but not NormFreeBlock, which holds none.
+# A normalisation layer by the name of its class or of a base, as PyTorch, timm and others call theirs:
+# LayerNorm, BatchNormAct2d, EvoNorm2dB0; but not NormFreeBlock, which holds none.
 _NORM = re.compile(r"Norm(\d|d|Act|Tlu|Exp|Fp32|[A-Z]\d[a-z]?)*$")
 
 

@@ -80,6 +80,7 @@ def test_weights_and_ratios_are_those_released_for_the_data_set(dataset, choice)
         assert config.loss.name == "auc"
         assert (config.loss.ce_weight, config.bank.sample_ratio, config.bank.resize_ratio) == choice
         assert config.optim.decoder_factor == 10
+        assert not config.optim.decay_norm
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import matplotlib.pyplot as plt
 import numpy as np
-import pytest
 import torch
 
 from aucseg import plots
@@ -15,20 +14,6 @@ def test_colorize_is_the_colour_of_each_class():
     mask = torch.tensor([[0, 13], [255, 200]], dtype=torch.uint8)
     expected = [[SPEC.colors[0], SPEC.colors[13]], [(0, 0, 0), (0, 0, 0)]]
     assert plots.colorize(mask, SPEC).tolist() == np.array(expected).tolist()
-
-
-def test_overlay_leaves_void_alone_and_mixes_the_rest():
-    image = np.full((3, 1, 2), 100, np.uint8)
-    blend = plots.overlay(image, np.array([[0, 255]]), SPEC, alpha=0.25)
-    assert blend[0, 1].tolist() == [100, 100, 100]
-    assert blend[0, 0].tolist() == [round(0.75 * 100 + 0.25 * c) for c in SPEC.colors[0]]
-
-
-def test_overlay_bad_input():
-    with pytest.raises(ValueError, match=r"alpha.*2"):
-        plots.overlay(np.zeros((4, 4, 3)), np.zeros((4, 4)), SPEC, alpha=2)
-    with pytest.raises(ValueError, match="resize"):
-        plots.overlay(np.zeros((4, 4, 3)), np.zeros((4, 5)), SPEC)
 
 
 def test_to_rgb_takes_both_orders():

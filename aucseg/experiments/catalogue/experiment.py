@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
+from aucseg.errors import did_you_mean
 from aucseg.experiments.profiles import make_config, network_changes
-from aucseg.training import RunConfig
+from aucseg.training import ConfigError, RunConfig
 
 
 @dataclass(frozen=True)
@@ -90,18 +91,48 @@ class Experiment:
             encoder_weights: first weights of every encoder, as for :func:`aucseg.models.create_model`;
                 random by default.
         """
-        planned = (
-            Run(arm, self._config(arm, dataset, profile, seed, root)) for seed in seeds for arm in self.arms
-        )
-        if encoder_weights is None:
-            return tuple(planned)
         return tuple(
-            replace(run, config=run.config.with_(model__encoder_weights=encoder_weights)) for run in planned
+            Run(
+                arm,
+                self.config(
+                    arm.name, dataset, profile, seed=seed, root=root, encoder_weights=encoder_weights
+                ),
+            )
+            for seed in seeds
+            for arm in self.arms
         )
 
-    def _config(self, arm: Arm, dataset: str, profile: str, seed: int, root: str | None) -> RunConfig:
-        name = f"{self.name}/{arm.name}"
-        changes = network_changes(profile, arm.network) if arm.network else {}
-        config = make_config(dataset, profile, seed=seed, name=name, root=root, **changes | arm.changes)
-        steps = max(config.optim.warmup_steps + 1, round(arm.steps * config.optim.steps))
-        return config.with_(optim__steps=steps, data__batch_size=round(arm.batch * config.data.batch_size))
+    def config(
+        self,
+        arm: str,
+        dataset: str,
+        profile: str,
+        *,
+        seed: int = 0,
+        root: str | None = None,
+        encoder_weights: str | None = None,
+    ) -> RunConfig:
+        """The configuration of one cell.
+
+        Args:
+            arm: name of the arm.
+            dataset: as for :func:`aucseg.experiments.make_config`.
+            profile: as for :func:`aucseg.experiments.make_config`.
+            seed: seed of the run.
+            root: folder of the data set.
+            encoder_weights: as for :meth:`runs`.
+
+        Raises:
+            ConfigError: if the experiment has no such arm, or the data set no such profile.
+        """
+        arms = {known.name: known for known in self.arms}
+        if arm not in arms:
+            raise ConfigError(f"experiment {self.name!r} has no arm {arm!r}; {did_you_mean(arm, arms)}")
+        wanted = arms[arm]
+        changes = network_changes(profile, wanted.network) if wanted.network else {}
+        changes |= wanted.changes
+        config = make_config(dataset, profile, seed=seed, name=f"{self.name}/{arm}", root=root, **changes)
+        steps = max(config.optim.warmup_steps + 1, round(wanted.steps * config.optim.steps))
+        batch_size = round(wanted.batch * config.data.batch_size)
+        config = config.with_(optim__steps=steps, data__batch_size=batch_size)
+        return config if encoder_weights is None else config.with_(model__encoder_weights=encoder_weights)

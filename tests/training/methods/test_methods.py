@@ -139,7 +139,9 @@ def test_its_state_is_trained_kept_and_resumed(config, tmp_path):
     with pytest.raises(ConnectionError):
         train(config, tmp_path / "part", progress=False, callbacks=(StopAt(),))
     left = torch.load(checkpoint_path(config, tmp_path / "part"), weights_only=True)
-    assert left["state_dict"]["method.steps"] == left["global_step"] == 2  # what a checkpoint holds is of its step
+    assert (
+        left["state_dict"]["method.steps"] == left["global_step"] == 2
+    )  # what a checkpoint holds is of its step
     assert train(config, tmp_path / "part", progress=False).same_result(record)
 
 
