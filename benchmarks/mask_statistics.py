@@ -34,8 +34,7 @@ from PIL import Image
 from timing import quartiles, turns
 
 from aucseg.data.camvid import find_root
-from aucseg.data.gray_png import decode_gray_png
-from aucseg.data.reading import read_ids
+from aucseg.data.reading import decode_gray_png, read_ids
 from aucseg.data.spec import ClassSpec
 from aucseg.data.threads import default_workers
 from aucseg.errors import DataError

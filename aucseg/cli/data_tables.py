@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from aucseg.data.report import VerifyReport
+from aucseg.data.verify import VerifyReport
 
 _SHOWN = 50
 

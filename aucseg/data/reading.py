@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import struct
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 from PIL import Image
 
 from aucseg.data.classes import NOT_A_LABEL, ClassTable
-from aucseg.data.gray_png import decode_gray_png
 from aucseg.errors import DataError, OptionError
 
 # What Pillow raises for damaged files, over its formats.
 _BROKEN = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, Image.DecompressionBombError)
+_PNG = b"\x89PNG\r\n\x1a\n"
+_IHDR = _PNG + b"\x00\x00\x00\rIHDR"
+_EIGHT_BITS_GRAY = b"\x08\x00"
 
 
 def read_image(path: Path) -> np.ndarray:
@@ -170,10 +177,84 @@ def open_picture(path: Path, kind: str) -> Image.Image:
     Raises:
         DataError: if it is missing, damaged or cut off, or may not be read.
     """
-    try:
+    with _broken_files(path, kind), Image.open(path) as image:
+        image.load()
+        return image
+
+
+def check_bytes(path: Path, kind: str) -> None:
+    """Check what decoding does not notice: the checksums inside a PNG file.
+
+    Decoders skip those of the pixel data, so that a flipped bit can pass as another class.
+
+    Args:
+        path: the file; one of another format passes, since only PNG has checksums.
+        kind: ``"image"`` or ``"mask"``, for the message.
+
+    Raises:
+        DataError: if a chunk is damaged or the file ends early.
+    """
+    with _broken_files(path, kind):
+        if _head(path, len(_PNG)) != _PNG:
+            return
         with Image.open(path) as image:
-            image.load()
-            return image
+            image.verify()
+
+
+def is_wide(path: Path) -> bool:
+    """Whether a PNG file has 16 bits a channel, by its header."""
+    head = _head(path, 25)
+    return head.startswith(_PNG) and head[24:] == b"\x10"
+
+
+def decode_gray_png(path: Path) -> np.ndarray | None:
+    """Pixels of an 8-bit gray PNG file, (H, W) uint8, the very ones that Pillow gives, a sixth sooner.
+
+    Args:
+        path: the file.
+
+    Returns:
+        None for any other file, a damaged one, and without OpenCV: Pillow decodes it, or says why not.
+    """
+    cv2 = opencv()
+    if cv2 is None:
+        return None
+    try:
+        content = np.fromfile(path, np.uint8)  # by a path, OpenCV finds no file with an accent on Windows
+    except OSError:
+        return None
+    head = content[:26].tobytes()
+    if len(head) < 26 or not head.startswith(_IHDR) or head[24:] != _EIGHT_BITS_GRAY:
+        return None
+    width, height = struct.unpack(">II", head[16:24])
+    if width * height > (Image.MAX_IMAGE_PIXELS or 0):  # what would fill the memory is for Pillow to refuse
+        return None
+    try:
+        pixels: np.ndarray | None = cv2.imdecode(content, cv2.IMREAD_UNCHANGED)
+    except cv2.error:
+        return None
+    return None if pixels is None or pixels.ndim != 2 else pixels
+
+
+@lru_cache(maxsize=1)
+def opencv() -> ModuleType | None:
+    """OpenCV, which decodes the commonest kind of mask faster; None where it is not installed."""
+    try:
+        return import_module("cv2")
+    except ImportError:  # an extra, and broken where the machine lacks a library of the system
+        return None
+
+
+def _head(path: Path, size: int) -> bytes:
+    with path.open("rb") as file:
+        return file.read(size)
+
+
+@contextmanager
+def _broken_files(path: Path, kind: str) -> Iterator[None]:
+    """Tell what Pillow raises for a damaged file as an error for the user."""
+    try:
+        yield
     except _BROKEN as error:
         if isinstance(error, FileNotFoundError) and not path.is_symlink():  # a link has lost its file
             remedy = "add it or take its name out of the split's list"

@@ -1,4 +1,4 @@
-"""OpenCV gives the pixels that Pillow gives, or leaves the file to Pillow."""
+"""Decoding: OpenCV gives the pixels that Pillow gives, and damage inside PNG files is found."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image
 
-from aucseg.data import gray_png
-from aucseg.data.gray_png import decode_gray_png
-from aucseg.data.reading import read_gray_ids, read_ids, read_luminance
+from aucseg.data import reading
+from aucseg.data.reading import check_bytes, decode_gray_png, read_gray_ids, read_ids, read_luminance
 from aucseg.errors import DataError
+from tests.data.layouts.writers import label, stripes
 
-pytest.importorskip("cv2", reason="OpenCV is an extra: pip install aucseg[fast]")
+needs_opencv = pytest.mark.skipif(reading.opencv() is None, reason="needs OpenCV: pip install aucseg[fast]")
 READERS = (lambda path: read_ids(path, None), read_gray_ids, read_luminance)
 KEEP = [HealthCheck.function_scoped_fixture]
 
@@ -28,9 +28,9 @@ KEEP = [HealthCheck.function_scoped_fixture]
 @pytest.fixture
 def without_opencv(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setitem(sys.modules, "cv2", None)
-    gray_png._opencv.cache_clear()
+    reading.opencv.cache_clear()
     yield
-    gray_png._opencv.cache_clear()
+    reading.opencv.cache_clear()
 
 
 def write(path: Path, seed: int = 0, size: tuple[int, int] = (24, 31)) -> np.ndarray:
@@ -43,6 +43,7 @@ def write(path: Path, seed: int = 0, size: tuple[int, int] = (24, 31)) -> np.nda
     return ids
 
 
+@needs_opencv
 @settings(deadline=None, max_examples=25, suppress_health_check=KEEP)
 @given(
     ids=arrays(np.uint8, st.tuples(st.integers(1, 9), st.integers(1, 17)), elements=st.integers(0, 255)),
@@ -84,6 +85,7 @@ def test_without_opencv(tmp_path: Path) -> None:
         np.testing.assert_array_equal(read(path), ids, strict=True)
 
 
+@needs_opencv
 @pytest.mark.parametrize("seed", range(60))
 def test_damaged_files(tmp_path: Path, seed: int) -> None:
     """Cut off, a bit flipped, some bytes lost: what Pillow refuses is refused, what it reads is the same."""
@@ -101,7 +103,7 @@ def test_damaged_files(tmp_path: Path, seed: int) -> None:
     path.write_bytes(content)
     found = [_pixels(path)]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(gray_png, "_opencv", lambda: None)
+        patch.setattr(reading, "opencv", lambda: None)
         found.append(_pixels(path))
     assert found[0] == found[1]
 
@@ -125,3 +127,25 @@ def test_a_header_that_promises_too_much(tmp_path: Path) -> None:
     assert decode_gray_png(path) is None
     with pytest.raises(DataError, match="unreadable mask"):
         read_ids(path, None)
+
+
+@pytest.mark.parametrize("keep", [7, 20, 40, 60, -6, -12])
+def test_png_that_ends_early(tmp_path: Path, keep: int) -> None:
+    path = label(tmp_path / "x.png", stripes(0, 1))
+    check_bytes(path, "mask")
+    path.write_bytes(path.read_bytes()[:keep])
+    if keep == 7:  # not even a PNG; the decoder's concern
+        check_bytes(path, "mask")
+        return
+    with pytest.raises(DataError, match=r"unreadable mask \("):
+        check_bytes(path, "mask")
+
+
+def test_every_flipped_byte_of_a_png_is_found(tmp_path: Path) -> None:
+    path = label(tmp_path / "x.png", stripes(0, 1))
+    content = path.read_bytes()
+    # The last chunk says that the file ends here: its name matters, its length and checksum guard nothing.
+    for at in [*range(8, len(content) - 12), *range(len(content) - 8, len(content) - 4)]:
+        path.write_bytes(content[:at] + bytes([content[at] ^ 16]) + content[at + 1 :])
+        with pytest.raises(DataError):
+            check_bytes(path, "mask")
