@@ -25,6 +25,7 @@ PUBLIC = (
     "training",
     "experiments",
     "plots",
+    "plots.anatomy",
 )
 
 

@@ -1,7 +1,6 @@
 """Networks by name: those of segmentation-models-pytorch, and those of AUCSeg's Table 1 that it lacks.
 
-And how they look at images: whole, window by window, at several scales and mirrored; and what they are made
-of, read off what they do to one.
+And how they look at images: whole, window by window, at several scales and mirrored.
 """
 
 from aucseg.errors import extra
@@ -14,19 +13,13 @@ with extra("train"):
     from aucseg.models.networks.base import Network
     from aucseg.models.registry import list_models, small_options, standard_encoder
     from aucseg.models.saved import from_pretrained
-    from aucseg.models.structure.blocks import Block, Edge, Output, Structure
-    from aucseg.models.structure.reading import network_structure
     from aucseg.models.views import multi_scale, view_logits
     from aucseg.models.weights import load_encoder_weights
     from aucseg.models.windows import sliding_window
 
 __all__ = [
     "AuxiliaryTerm",
-    "Block",
-    "Edge",
     "Network",
-    "Output",
-    "Structure",
     "TrainingOutput",
     "classifier",
     "create_model",
@@ -35,7 +28,6 @@ __all__ = [
     "list_models",
     "load_encoder_weights",
     "multi_scale",
-    "network_structure",
     "padded_logits",
     "predict",
     "sliding_window",

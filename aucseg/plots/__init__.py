@@ -23,7 +23,6 @@ with extra("train"):
         share_bars,
     )
     from aucseg.plots.masks import class_legend, colorize, image_grid, to_rgb
-    from aucseg.plots.networks import network_alt_text, network_diagram
     from aucseg.plots.results import (
         class_bars,
         effect_plot,
@@ -72,8 +71,6 @@ __all__ = [
     "learning_curves",
     "lorenz_figure",
     "measured_table",
-    "network_alt_text",
-    "network_diagram",
     "outlined",
     "pair_heatmaps",
     "parameter_curves",

@@ -1,1 +1,0 @@
-"""What a network is made of, read off its calls: see :func:`aucseg.models.network_structure`."""

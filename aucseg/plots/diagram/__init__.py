@@ -1,1 +1,0 @@
-"""Boxes and arrows of :func:`aucseg.plots.network_diagram`: where they stand, and what is in them."""
