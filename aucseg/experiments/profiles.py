@@ -62,7 +62,7 @@ def _published(resize: tuple[int, int], crop: int, batch_size: int, steps: int, 
     }
 
 
-_BASE: dict[tuple[str, str], dict[str, Any]] = {
+BASE: dict[tuple[str, str], dict[str, Any]] = {
     ("streets", "smoke"): {
         "data": {"name": "streets", "size": (64, 128), "train_images": 8, "eval_images": 4, "batch_size": 4},
         "model": _SMALL_UNET,
@@ -170,8 +170,8 @@ def default_seeds(dataset: str, profile: str) -> tuple[int, ...]:
 
 
 def _check(dataset: str, profile: str) -> None:
-    if (dataset, profile) not in _BASE:
-        known = ", ".join(f"{d}/{p}" for d, p in _BASE)
+    if (dataset, profile) not in BASE:
+        known = ", ".join(f"{d}/{p}" for d, p in BASE)
         raise ConfigError(f"no profile {profile!r} for data set {dataset!r}; there are {known}")
 
 
@@ -189,7 +189,7 @@ def base_config(dataset: str, profile: str, *, root: str | None = None) -> dict[
         ConfigError: if the data set has no such profile, with those that exist.
     """
     _check(dataset, profile)
-    content = {key: dict(value) for key, value in _BASE[dataset, profile].items()}
+    content = {key: dict(value) for key, value in BASE[dataset, profile].items()}
     if root is not None:
         content["data"]["root"] = root
     return content | {"profile": profile}

@@ -13,8 +13,8 @@ from aucseg import paths
 from aucseg.data.spec import ClassSpec
 from aucseg.longtail import Tally, count
 
-_KEPT_FROM = 1_000  # images: the counts of fewer are made again sooner than they are worth a file
-_tallies: dict[str, Tally] = {}
+KEPT_FROM = 1_000  # images: the counts of fewer are made again sooner than they are worth a file
+TALLIES: dict[str, Tally] = {}
 
 
 def count_split(dataset: Any) -> Tally:
@@ -30,10 +30,10 @@ def count_split(dataset: Any) -> Tally:
         DataError: for masks that are missing or wrong.
     """
     key = hashlib.sha256(f"{dataset.fingerprint()}-{dataset.size}".encode()).hexdigest()
-    if key not in _tallies:
-        file = paths.runs() / "counts" / f"{key[:16]}.npz" if len(dataset) >= _KEPT_FROM else None
-        _tallies[key] = count(dataset, file=file)
-    return _tallies[key]
+    if key not in TALLIES:
+        file = paths.runs() / "counts" / f"{key[:16]}.npz" if len(dataset) >= KEPT_FROM else None
+        TALLIES[key] = count(dataset, file=file)
+    return TALLIES[key]
 
 
 class ClassInfo:

@@ -33,7 +33,7 @@ from aucseg.training.section import ConfigError
 
 # Images and masks (4 bytes for each pixel) are kept in memory up to this size, and read anew for each epoch
 # beyond it: CamVid at half size is 0.1 GB, Cityscapes at full size 25 GB.
-_CACHE_BYTES = 4 * 2**30
+CACHE_BYTES = 4 * 2**30
 
 
 def build_dataset(data: DataConfig, split: str, num_images: int | None) -> Any:
@@ -67,7 +67,7 @@ def build_dataset(data: DataConfig, split: str, num_images: int | None) -> Any:
         raise ConfigError(f"data: {error}") from error
     if num_images is not None and num_images > len(dataset):
         raise ConfigError(f"split {split!r} holds {len(dataset)} images, {num_images} were asked for")
-    if data.resize is None and 4 * len(dataset) * data.size[0] * data.size[1] <= _CACHE_BYTES:
+    if data.resize is None and 4 * len(dataset) * data.size[0] * data.size[1] <= CACHE_BYTES:
         dataset.load()  # every file is opened now
     return dataset if num_images is None else CachedDataset(dataset, num_images=num_images, keep=False)
 

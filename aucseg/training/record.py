@@ -6,7 +6,6 @@ import os
 import platform
 import subprocess
 import sys
-import tempfile
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from aucseg import paths
+from aucseg.data.files import write_file
 from aucseg.errors import UserError
 from aucseg.training.config import RunConfig
 
@@ -78,18 +78,19 @@ class Record(BaseModel):
         )
 
     def write(self, path: str | Path) -> Path:
-        """Write the record so that a reader sees either the whole of it or nothing."""
-        path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(
-            "w", encoding="utf-8", dir=path.parent, prefix=".", suffix=".tmp", delete=False
-        ) as file:
-            file.write(self.model_dump_json(indent=1) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        Path(file.name).chmod(0o644)  # a temporary file is private, a record is not
-        Path(file.name).replace(path)
-        return path
+        """Write the record so that a reader sees either the whole of it or nothing.
+
+        Raises:
+            DataError: if the system refuses.
+        """
+
+        def write(part: Path) -> None:
+            with part.open("w", encoding="utf-8", newline="") as file:
+                file.write(self.model_dump_json(indent=1) + "\n")
+                file.flush()
+                os.fsync(file.fileno())  # hours of a machine are in it
+
+        return write_file(path, write)
 
     @classmethod
     def read(cls, path: str | Path) -> Record:

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aucseg.experiments import base_config, make_config
-from aucseg.experiments.profiles import _BASE
+from aucseg.experiments.profiles import BASE
 from aucseg.training import ConfigError, DataConfig, RunConfig
 
 
@@ -123,7 +123,7 @@ def test_frozen(config):
         config.seed = 3
 
 
-@pytest.mark.parametrize(("dataset", "profile"), list(_BASE))
+@pytest.mark.parametrize(("dataset", "profile"), list(BASE))
 def test_every_profile_is_valid(dataset, profile):
     root = "somewhere" if dataset == "folder" else None
     assert make_config(dataset, profile, root=root).profile == profile
@@ -137,3 +137,36 @@ def test_base_config_is_a_copy():
 def test_unknown_profile_lists_those_that_exist():
     with pytest.raises(ConfigError, match="streets/laptop"):
         base_config("streets", "huge")
+
+
+def test_defaults_do_not_change_an_identity() -> None:
+    """The identity that this configuration had before these keys existed."""
+    bare: dict = {"data": {"train_images": 8, "eval_images": 4, "photometric": True}}
+    spelled = {
+        "data": bare["data"] | {"resize": None, "max_class_share": 1.0},
+        "evaluation": {"ratios": [1.0]},
+    }
+    assert RunConfig.from_dict(bare).identity == RunConfig.from_dict(spelled).identity == IDENTITY
+
+
+IDENTITY = "1d43a331e1c6c21c"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({"data": {"resize": [8, 4]}}, r"resize is \(short, long\) side in pixels, got \[8, 4\]"),
+        ({"data": {"resize": [4, 8]}}, "needs crop_size"),
+        ({"data": {"max_class_share": 0}}, "max_class_share"),
+        ({"data": {"photometric": "strong"}}, "photometric"),
+        ({"evaluation": {"window": [0, 4]}}, r"window must be positive, got \[0, 4\]"),
+        ({"evaluation": {"stride": [4, 4]}}, "give window too"),
+        ({"evaluation": {"window": [4, 4], "stride": [4, 5]}}, r"from 1 to the window's size, got \[4, 5\]"),
+        ({"evaluation": {"ratios": []}}, r"at least one, got \[\]"),
+        ({"evaluation": {"ratios": [1.0, -1.0]}}, r"got \[1.0, -1.0\]"),
+    ],
+)
+def test_bad_options(content: dict, message: str) -> None:
+    content = {**content, "data": {"train_images": 8, "eval_images": 4} | content.get("data", {})}
+    with pytest.raises(ConfigError, match=message):
+        RunConfig.from_dict(content)

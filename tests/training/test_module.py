@@ -1,8 +1,9 @@
-"""Networks with auxiliary outputs in the training step."""
+"""Networks with auxiliary outputs in the training step, and the views of an evaluation."""
 
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Any
 
 import pytest
@@ -11,7 +12,14 @@ from torch import Tensor, nn
 
 from aucseg.experiments import make_config
 from aucseg.losses import cross_entropy
-from aucseg.models import AuxiliaryTerm, Network, create_model, small_options
+from aucseg.models import (
+    AuxiliaryTerm,
+    Network,
+    create_model,
+    multi_scale,
+    padded_logits,
+    small_options,
+)
 from aucseg.models.networks.auxiliary import Classifier, FCNHead, resized_cross_entropy
 from aucseg.models.networks.base import build_encoder
 from aucseg.models.registry import NETWORKS
@@ -104,3 +112,58 @@ def test_each_network_trains_by_name_with_auc_and_bank(name, tmp_path):
     terms = {key for key in record.history if key.startswith("auxiliary/")}
     network = create_model(name, config.model.encoder, num_classes=2, **config.model.options)
     assert terms == {f"auxiliary/{term}" for term in network.auxiliary}
+
+
+@pytest.fixture(scope="module")
+def module() -> SegmentationModule:
+    config = make_config("streets", "smoke")
+    return SegmentationModule(config, SegmentationDataModule(config).classes).eval()
+
+
+def with_evaluation(module: SegmentationModule, **changes) -> SegmentationModule:
+    config = module.config.with_(**{f"evaluation__{key}": value for key, value in changes.items()})
+    other = SegmentationModule(config, module.classes).eval()
+    other.load_state_dict(module.state_dict())
+    return other
+
+
+def test_one_view_is_what_the_network_says(module):
+    images = torch.randn(2, 3, 40, 72, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        logits = module(images)
+        ids, sigmoid, softmax = module.predict_scores(images)
+    assert torch.equal(ids, logits.argmax(1))
+    assert torch.equal(sigmoid, logits.sigmoid())
+    assert torch.equal(softmax, logits.softmax(1))
+
+
+def test_views_are_averaged(module):
+    images = torch.randn(1, 3, 64, 96, generator=torch.Generator().manual_seed(0))
+    several = with_evaluation(module, ratios=(0.5, 1.0), flip=True)
+    with torch.no_grad():
+        ids, sigmoid, softmax = several.predict_scores(images)
+        expected = multi_scale(partial(padded_logits, module.model), images, ratios=(0.5, 1.0))
+    torch.testing.assert_close(softmax, expected)
+    assert torch.equal(ids, expected.argmax(1))
+    assert sigmoid.min() > 0
+    assert sigmoid.max() < 1
+
+
+def test_a_window_of_the_image_is_the_image(module):
+    images = torch.randn(1, 3, 64, 96, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        whole = module.predict_scores(images)[2]
+        torch.testing.assert_close(with_evaluation(module, window=(64, 96)).predict_scores(images)[2], whole)
+        assert not torch.allclose(with_evaluation(module, window=(32, 32)).predict_scores(images)[2], whole)
+
+
+def test_module_leaves_the_global_generator_alone():
+    config = make_config("streets", "smoke")
+    data = SegmentationDataModule(config)
+    torch.manual_seed(3)
+    expected = torch.rand(1)
+    torch.manual_seed(3)
+    a = SegmentationModule(config, data.classes)
+    assert torch.rand(1) == expected
+    b = SegmentationModule(config, data.classes)
+    assert all(torch.equal(x, y) for x, y in zip(a.parameters(), b.parameters(), strict=True))

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from aucseg.errors import DataError
 from aucseg.experiments import RecordStore, make_config
 from aucseg.training import Record, RecordError
 
@@ -37,9 +38,10 @@ def test_round_trip(tmp_path):
 def test_a_failed_write_leaves_the_old_record(tmp_path, monkeypatch):
     path = make_record(miou=0.1).write(tmp_path / "r.json")
     monkeypatch.setattr("os.fsync", lambda _: (_ for _ in ()).throw(OSError("disk full")))
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(DataError, match="disk full"):
         make_record(miou=0.9).write(path)
     assert Record.read(path).metrics["mIoU"] == 0.1
+    assert [p.name for p in tmp_path.iterdir()] == ["r.json"]
 
 
 @pytest.mark.parametrize(

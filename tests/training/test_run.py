@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -17,8 +18,6 @@ from aucseg.training import (
     ConfigError,
     Record,
     RunConfig,
-    SegmentationDataModule,
-    SegmentationModule,
     TrainingDiverged,
     checkpoint_path,
     evaluate,
@@ -190,16 +189,29 @@ def test_camvid_trains(tmp_path, tiny_camvid):
     assert record.identity == record.run_config.identity
 
 
-def test_module_leaves_the_global_generator_alone():
-    config = smoke()
-    data = SegmentationDataModule(config)
-    torch.manual_seed(3)
-    expected = torch.rand(1)
-    torch.manual_seed(3)
-    a = SegmentationModule(config, data.classes)
-    assert torch.rand(1) == expected
-    b = SegmentationModule(config, data.classes)
-    assert all(torch.equal(x, y) for x, y in zip(a.parameters(), b.parameters(), strict=True))
+def test_a_run_on_files_with_the_full_pipeline(tiny_camvid: Path, tmp_path: Path) -> None:
+    config = RunConfig.from_dict(
+        {
+            "data": {
+                "name": "folder",
+                "root": str(tiny_camvid),
+                "crop_size": [32, 64],
+                "resize": [48, 96],
+                "scale": [0.5, 2.0],
+                "photometric": "mmseg",
+                "max_class_share": 0.75,
+                "batch_size": 2,
+            },
+            "model": smoke().model.model_dump(),
+            "bank": None,
+            "optim": {"steps": 2, "warmup_steps": 1},
+            "evaluation": {"window": [32, 64], "ratios": [0.5, 1.0], "flip": True},
+            "device": "cpu",
+        }
+    )
+    record = train(config, tmp_path, progress=False)
+    assert 0 <= record.metrics["mIoU"] <= 1
+    assert RunConfig.from_dict(record.config | {"data": config.data.model_dump()}).identity == config.identity
 
 
 def test_any_image_size(finished):
