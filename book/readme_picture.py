@@ -13,7 +13,7 @@ import torch
 
 from aucseg import plots
 from aucseg.data import normalize
-from aucseg.experiments import RecordStore, get_experiment
+from aucseg.experiments import RecordStore, Results
 from aucseg.models import predict
 from aucseg.training import build_dataset
 
@@ -24,14 +24,13 @@ IMAGES = 3
 def main() -> None:
     """Train the two networks if they are not there, and draw."""
     plots.use_style()
-    experiment = get_experiment("ablation_components")
-    runs = {run.arm.name: run for run in experiment.runs("streets", "laptop", [0])}
+    results = Results("ablation_components", "streets", "laptop", [0], "never")
     networks = {}
     for name in ARMS:
-        found = RecordStore().network(runs[name].config)
+        found = RecordStore().network(results.config(name))
         if found is not None:
             networks[name] = found[0]
-    data = runs["both"].config.data
+    data = results.config("both").data
     streets = build_dataset(data, data.eval_split, data.eval_images)
     tail = torch.tensor(streets.spec.tail)
     amount = torch.tensor([torch.isin(streets[i][1], tail).sum() for i in range(len(streets))])
@@ -47,7 +46,7 @@ def main() -> None:
             ]
             for row, i in enumerate(chosen)
         ],
-        titles=["image", "truth", *(runs[name].arm.label for name in predictions)],
+        titles=["image", "truth", *(results.labels[name] for name in predictions)],
     )
     figure.savefig(Path(__file__).parent / "_static" / "readme.png", dpi=80)
 
