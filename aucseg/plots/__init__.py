@@ -12,10 +12,10 @@ with extra("train"):
         roc_figure,
     )
     from aucseg.plots.bank import bank_overview, cutout, filmstrip, outlined, presence_grid, shelf
-    from aucseg.plots.batch_size import batch_size_curves
     from aucseg.plots.benchmarks import bank_memory_bars, batch_memory_curve, cost_curves, ratio_plot
     from aucseg.plots.class_change import change_bars, frequency_accuracy_plot, published_change_plot
     from aucseg.plots.longtail import (
+        batch_size_curves,
         co_occurrence_heatmap,
         frequency_bars,
         lorenz_figure,

@@ -1,4 +1,4 @@
-"""What a long tail looks like: sorted bars, Lorenz curve, presence against share, co-occurrence."""
+"""What a long tail looks like, and what it asks of a batch: bars, Lorenz curve, presence, co-occurrence."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ from matplotlib.ticker import FuncFormatter, NullFormatter, PercentFormatter
 from matplotlib.transforms import Bbox
 from numpy.typing import ArrayLike
 
-from aucseg.longtail import gini, lorenz_curve
+from aucseg.longtail import Tally, gini, lorenz_curve
 from aucseg.plots.style import ARM_COLORS, GROUP_COLORS
+from aucseg.theory import batch_sizes, proposition1
 
 # Where the name of a point may stand: beside it, then farther and farther above or below, with a line to it.
 _SIDES = [((5.0, 0.0), "left"), ((-5.0, 0.0), "right")]
@@ -233,3 +234,25 @@ def _name_points(figure: Figure, ax: Axes, rows: pd.DataFrame) -> None:
                 taken.append(box)
                 break
             text.remove()
+
+
+def batch_size_curves(sets: Mapping[str, Tally], delta: float) -> Figure:
+    """Proposition 1 over the presence of the rarest class, with a point for each training set as it is.
+
+    Args:
+        sets: tallies of training sets, by the label of each.
+        delta: accepted probability that a class is missing, in (0, 1).
+    """
+    figure, ax = plt.subplots(figsize=(7.2, 3.6))
+    presence = np.geomspace(5e-4, 0.5, 200)
+    for (label, known), color in zip(sets.items(), ARM_COLORS[1:], strict=False):
+        sizes = batch_sizes(known.image_share, delta)
+        ax.plot(100 * presence, proposition1(known.num_classes, delta, presence), color=color, linewidth=1.2)
+        name = f"{label}, K = {known.num_classes}: {sizes.sufficient:,}"
+        ax.plot(100 * sizes.min_probability, sizes.sufficient, "o", color=color, label=name)
+    alone = proposition1(1, delta, presence)
+    ax.plot(100 * presence, alone, color="black", linestyle=":", label="needed for one class alone")
+    ax.set(xscale="log", yscale="log")
+    ax.set(xlabel="images that hold the rarest class (%)", ylabel="images in a batch")
+    ax.legend(fontsize=9)
+    return figure

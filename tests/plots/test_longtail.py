@@ -12,6 +12,7 @@ from aucseg.longtail import class_table, gini
 from aucseg.longtail.statistics import load_statistics
 from aucseg.plots import (
     GROUP_COLORS,
+    batch_size_curves,
     change_bars,
     co_occurrence_heatmap,
     frequency_accuracy_plot,
@@ -21,6 +22,7 @@ from aucseg.plots import (
     published_change_plot,
     share_bars,
 )
+from aucseg.theory import minimum_batch_size
 
 CITY = load_statistics("cityscapes")
 
@@ -113,3 +115,18 @@ def test_published_change() -> None:
     assert len(top.patches) == 19
     drawn = np.concatenate([line.get_ydata() for line in bottom.lines[:3]])
     assert sorted(drawn) == pytest.approx(sorted(table["change"]))
+
+
+def test_points_lie_on_their_curves() -> None:
+    city = load_statistics("cityscapes")
+    (ax,) = batch_size_curves({"Cityscapes": city}, 0.01).axes
+    curve, point, alone = ax.lines
+    size = minimum_batch_size(19, 0.01, float(city.image_share.min()))
+    assert point.get_xydata().tolist() == [[pytest.approx(100 * city.image_share.min()), size]]
+    x, y = curve.get_data()
+    assert size - 1 < np.interp(point.get_xdata(), x, y)[0] < size + 1
+    assert (alone.get_ydata() < y).all()
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == [
+        f"Cityscapes, K = 19: {size}",
+        "needed for one class alone",
+    ]
