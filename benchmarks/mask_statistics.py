@@ -33,13 +33,12 @@ from peak_memory import extra_peak_bytes, in_fresh_process, measurable
 from PIL import Image
 from timing import quartiles, turns
 
-from aucseg.data.camvid import find_root
+from aucseg.catalog import resolve
 from aucseg.data.reading import decode_gray_png, read_ids
 from aucseg.data.spec import ClassSpec
 from aucseg.data.threads import default_workers
 from aucseg.errors import DataError
 from aucseg.longtail import MaskFiles, count
-from aucseg.longtail.counter import folder_masks
 
 SIZE = (256, 256)
 SHAPES = 40
@@ -82,7 +81,7 @@ def throughput(repetitions: int, number: int) -> Iterator[Row]:
     workers = default_workers()
     with tempfile.TemporaryDirectory() as folder:
         try:
-            source, images = folder_masks(find_root("camvid"), "train"), "camvid"
+            source, images = resolve("camvid").masks("train"), "camvid"
         except DataError:
             source, images = write_masks(Path(folder) / "masks", number, 19, SIZE), "generated"
 

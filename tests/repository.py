@@ -21,6 +21,7 @@ PUBLIC = (
     "data",
     "streets",
     "longtail",
+    "catalog",
     "models",
     "training",
     "experiments",

@@ -22,9 +22,10 @@ ALLOWED: dict[str, set[str]] = {
     "losses": {"functional", "errors"},
     "memory": {"functional", "errors"},
     "metrics": {"functional", "errors"},
-    "data": {"paths", "errors", "longtail"},
+    "data": {"paths", "errors"},
     "streets": {"data", "errors"},
     "longtail": {"data", "theory", "paths", "errors"},  # the odds of a batch are formulas of Proposition 1
+    "catalog": {"data", "streets", "longtail", "paths", "errors"},
     "models": {"losses", "errors"},
     "training": {
         "functional",
@@ -33,6 +34,7 @@ ALLOWED: dict[str, set[str]] = {
         "metrics",
         "data",
         "streets",
+        "catalog",
         "longtail",
         "models",
         "paths",
@@ -44,6 +46,7 @@ ALLOWED: dict[str, set[str]] = {
         "metrics",
         "data",
         "streets",
+        "catalog",
         "longtail",
         "models",
         "training",

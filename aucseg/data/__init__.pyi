@@ -1,11 +1,6 @@
 # The names of this room: type checkers read them here, and lazy_loader learns where to import them from.
-from .camvid import CamVid as CamVid
-from .camvid import find_root as find_root
 from .dataset import CachedDataset as CachedDataset
 from .dataset import ImageMaskDataset as ImageMaskDataset
-from .folder import FolderDataset as FolderDataset
-from .layouts import list_datasets as list_datasets
-from .layouts import open_dataset as open_dataset
 from .sampling import CoveringBatchSampler as CoveringBatchSampler
 from .sampling import Repeats as Repeats
 from .sampling import SeededDataset as SeededDataset

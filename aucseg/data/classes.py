@@ -76,6 +76,18 @@ class ClassTable:
                 )
         return groups
 
+    def spec(self, name: str) -> ClassSpec:
+        """The classes as a label set, in the order of the file; all are middle if there are no groups.
+
+        Args:
+            name: name of the label set.
+
+        Raises:
+            DataError: as :meth:`groups`.
+        """
+        names, colors = zip(*((r.name, r.color) for r in self.classes), strict=True)
+        return ClassSpec(name, names, colors, self.groups() or ("middle",) * len(names))
+
     def check_names(self, spec: ClassSpec) -> None:
         """Raise `DataError` unless the classes are the ones of ``spec``, in any order."""
         found = tuple(r.name for r in self.classes)

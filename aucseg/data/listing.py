@@ -55,7 +55,7 @@ class Listing:
 
 
 def list_folder(root: Path, split: str) -> Listing:
-    """The items of a split in the layout of `FolderDataset`, by its list.
+    """The items of a split in the package's own layout, by its list.
 
     Raises:
         DataError: if the list is missing or empty.

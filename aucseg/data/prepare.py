@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -14,17 +14,13 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from aucseg.data.class_stats import write_stats
-from aucseg.data.classes import read_classes
 from aucseg.data.files import write_file, write_rows, write_text
-from aucseg.data.layout import list_splits
-from aucseg.data.layouts import Layout
+from aucseg.data.layouts.base import Layout
 from aucseg.data.listing import Item, unreadable
 from aucseg.data.reading import check_same_size, check_size, read_image, to_train_ids
-from aucseg.data.spec import ClassSpec, groups_by_pixel_share
+from aucseg.data.spec import ClassSpec
 from aucseg.data.threads import bounded_map
 from aucseg.errors import DataError
-from aucseg.longtail.counter import count, folder_masks
 
 NOTE = "prepared.json"
 _JPEG_QUALITY = 95
@@ -77,10 +73,10 @@ def prepare(
     workers: int | None = None,
     progress: Step | None = None,
 ) -> PrepareReport:
-    """Write a data set into ``target`` in the layout of `FolderDataset`.
+    """Write a data set into ``target`` in the package's own layout.
 
     Masks become 8-bit palette PNG files of train ids, void 255. Images are copied as they are, or resized as
-    `FolderDataset` would and stored in their own format, JPEG at quality 95. Each file appears when it is
+    a data set would and stored in their own format, JPEG at quality 95. Each file appears when it is
     complete and a split's list when all its items are, so that an interrupted call goes on and a half-made
     folder cannot be trained on. Nothing is written outside ``target``.
 
@@ -106,7 +102,7 @@ def prepare(
     place, out = layout.locate(Path(root)), Path(target)
     spec = layout.spec
     _claim(out, place, {"layout": layout.name, "classes": list(spec.names), "size": size})
-    _write_classes(out, spec, spec.groups if layout.grouped else None)
+    write_classes(out, spec, spec.groups if layout.grouped else None)
     report = PrepareReport(out)
     for split in layout.splits(place) if splits is None else splits:
         listing = layout.listing(place, split)
@@ -125,16 +121,75 @@ def prepare(
         good = [p.name for p, r in zip(items, done, strict=True) if not isinstance(r, DataError)]
         if good and (skip_bad or not (bad or listing.problems)):
             write_text(out / "splits" / f"{split}.txt", "\n".join(good) + "\n", inside=out)
-    _count(out, layout, workers)
     return report
 
 
-def _claim(out: Path, source: Path, arguments: dict[str, Any]) -> None:
+def prepare_drawn(
+    drawn: Mapping[str, Any],
+    spec: ClassSpec,
+    target: str | os.PathLike[str],
+    note: Mapping[str, Any],
+    *,
+    workers: int | None = None,
+    progress: Step | None = None,
+) -> PrepareReport:
+    """Write data sets that lie in no files into ``target``, as :func:`prepare` does those that do.
+
+    Args:
+        drawn: the data set of each split, with ``names``.
+        spec: their label set.
+        target: the folder to make.
+        note: what is drawn, in plain values, by which a later call knows the folder again.
+        workers: threads; the processor count up to 8 if None.
+        progress: called with the split, the items done and all its items.
+
+    Returns:
+        What was written.
+
+    Raises:
+        DataError: if ``target`` holds anything but an earlier attempt with the same arguments.
+    """
+    out = Path(target)
+    _claim(out, None, {"layout": spec.name, "classes": list(spec.names), **note})
+    write_classes(out, spec, spec.groups)
+    report = PrepareReport(out)
+    for split, dataset in drawn.items():
+        names = dataset.names
+        done = []
+        for result in bounded_map(
+            partial(_write_drawn, dataset, spec, out, split), range(len(names)), workers=workers
+        ):
+            done.append(result)
+            if progress is not None:
+                progress(split, len(done), len(names))
+        report.written[split], report.kept[split] = sum(done), len(done) - sum(done)
+        write_text(out / "splits" / f"{split}.txt", "\n".join(names) + "\n", inside=out)
+    return report
+
+
+def _write_drawn(dataset: Any, spec: ClassSpec, out: Path, split: str, index: int) -> bool:
+    """Write one drawn item: True if it was, False if it was there."""
+    name = f"{dataset.names[index]}.png"
+    image_path, mask_path = out / "images" / split / name, out / "annotations" / split / name
+    if image_path.is_file() and mask_path.is_file():
+        return False
+    image, mask = dataset[index]
+    picture = Image.fromarray(image.permute(1, 2, 0).contiguous().numpy())
+    write_file(image_path, lambda part: picture.save(part, format="PNG"), inside=out)
+    _write_mask(mask_path, mask.numpy(), spec, out)
+    return True
+
+
+def _write_mask(path: Path, labels: np.ndarray, spec: ClassSpec, out: Path) -> None:
+    picture = Image.fromarray(labels)
+    picture.putpalette(spec.palette.tobytes())
+    write_file(path, lambda part: picture.save(part, format="PNG"), inside=out)
+
+
+def _claim(out: Path, source: Path | None, arguments: dict[str, Any]) -> None:
     """Make the folder ours, or see that it is from an earlier call with the same arguments."""
-    real_out, real_source = os.path.realpath(out), os.path.realpath(source)
-    if (real_out + os.sep).startswith(real_source + os.sep) or (real_source + os.sep).startswith(
-        real_out + os.sep
-    ):
+    ends = [os.path.realpath(place) + os.sep for place in (out, source) if place is not None]
+    if len(ends) == 2 and (ends[0].startswith(ends[1]) or ends[1].startswith(ends[0])):
         raise DataError(
             "the folder to make and the data set lie inside each other", file=out, remedy="choose another"
         )
@@ -179,9 +234,7 @@ def _prepare_item(
                 {"format": "PNG"} if kept_suffix == ".png" else {"format": "JPEG", "quality": _JPEG_QUALITY}
             )
             write_file(image_path, lambda part: Image.fromarray(pixels).save(part, **kind), inside=out)
-        picture = Image.fromarray(labels)
-        picture.putpalette(spec.palette.tobytes())
-        write_file(mask_path, lambda part: picture.save(part, format="PNG"), inside=out)
+        _write_mask(mask_path, labels, spec, out)
     except DataError as error:
         return error
     except OSError as error:
@@ -199,24 +252,17 @@ def _resize(pixels: np.ndarray, labels: np.ndarray, size: tuple[int, int]) -> tu
     return image.permute(1, 2, 0).contiguous().numpy(), mask.numpy()
 
 
-def _write_classes(out: Path, spec: ClassSpec, groups: Sequence[str] | None) -> None:
+def write_classes(out: Path, spec: ClassSpec, groups: Sequence[str] | None) -> None:
+    """Write ``classes.csv`` of a folder whose masks hold train ids.
+
+    Args:
+        out: the folder.
+        spec: names and colours of the classes.
+        groups: the column ``group``; None for no such column.
+    """
     rows = [
         [k, name, *color, 0, *([groups[k]] if groups else [])]
         for k, (name, color) in enumerate(zip(spec.names, spec.colors, strict=True))
     ]
     columns = ["id", "name", "r", "g", "b", "ignore", *(["group"] if groups else [])]
     write_rows(out / "classes.csv", columns, rows, inside=out)
-
-
-def _count(out: Path, layout: Layout, workers: int | None) -> None:
-    """``class_stats.csv`` of the complete splits; and the groups by it, if none are published."""
-    splits = list_splits(out)
-    if not splits:
-        return
-    table = read_classes(out)
-    counts = {split: count(folder_masks(out, split), workers=workers) for split in splits}
-    if not layout.grouped:
-        share = counts["train" if "train" in counts else splits[0]].pixel_share
-        _write_classes(out, layout.spec, groups_by_pixel_share([float(s) for s in share]))
-    if "train" in counts:
-        write_stats(out, table, counts)

@@ -16,7 +16,7 @@ import numpy as np
 from aucseg.data.class_stats import read_pixel_share
 from aucseg.data.classes import NOT_A_LABEL, VOID, ClassTable, read_classes
 from aucseg.data.layout import list_splits
-from aucseg.data.layouts import Layout, detect
+from aucseg.data.layouts.base import Layout
 from aucseg.data.listing import Item, Listing, list_folder, unreadable
 from aucseg.data.reading import check_bytes, check_same_size, is_wide, read_ids, read_image, to_train_ids
 from aucseg.data.spec import ClassSpec
@@ -98,13 +98,13 @@ def verify(
     layout: Layout | None = None,
     workers: int | None = None,
 ) -> VerifyReport:
-    """Open every file of a data set, in the layout of `FolderDataset` or a published one.
+    """Open every file of a data set, in the package's own layout or a published one.
 
     Args:
         root: the folder.
         splits: names of the splits; all that are there if None.
         spec: the label set that the class table must have, if any.
-        layout: the layout of the folder; found by its files if None.
+        layout: the published layout of the folder; the package's own if None.
         workers: threads; the processor count up to 8 if None.
 
     Returns:
@@ -117,7 +117,6 @@ def verify(
     if not folder.is_dir():
         raise DataError("no such folder", file=folder, remedy="check the path of the data set")
     report = VerifyReport(folder)
-    layout = layout or detect(folder)
     subject = _own(folder, spec, report) if layout is None else _published(folder, layout, report)
     report.layout = subject.layout
     seen: dict[str, list[tuple[str, Item]]] = defaultdict(list)

@@ -7,7 +7,7 @@
 - `measures`: imbalance factors, r_m of AUCSeg Eq. 43, Lorenz curve and Gini index, correlation
 - `tables`: AUCSeg Tables 5 to 11 and 17, Figure 5 of Region Rebalance, as tidy frames
 - `partitions`: which classes are the tail, and why
-- `odds`, `bank_size`: what a batch misses (Proposition 1), and what a bank takes
+- `odds`, `bank_size`, `bounds`: what a batch misses, what a bank takes, what the theorems say of a data set
 """
 
 from aucseg.errors import extra

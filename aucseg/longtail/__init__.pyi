@@ -2,10 +2,12 @@
 from .bank_size import BankSize as BankSize
 from .bank_size import ClassStore as ClassStore
 from .bank_size import recommend_bank as recommend_bank
+from .bounds import bound_report as bound_report
 from .counter import CountError as CountError
 from .counter import HasMasks as HasMasks
 from .counter import MaskFiles as MaskFiles
 from .counter import count as count
+from .counter import train_id_maps as train_id_maps
 from .measures import gini as gini
 from .measures import group_members as group_members
 from .measures import head_to_rest_ratio as head_to_rest_ratio
@@ -17,10 +19,14 @@ from .odds import BankModel as BankModel
 from .odds import BatchOdds as BatchOdds
 from .odds import Chance as Chance
 from .odds import batch_odds as batch_odds
+from .odds import odds_of_batches as odds_of_batches
 from .odds import stored_after as stored_after
 from .partitions import Partition as Partition
 from .partitions import auto_partition as auto_partition
 from .partitions import auto_thresholds as auto_thresholds
+from .partitions import choose_tail as choose_tail
+from .partitions import grouped_by_count as grouped_by_count
+from .partitions import list_tails as list_tails
 from .partitions import partition as partition
 from .partitions import threshold_ranges as threshold_ranges
 from .statistics import list_statistics as list_statistics
@@ -31,7 +37,6 @@ from .tables import group_table as group_table
 from .tables import image_table as image_table
 from .tables import imbalance_table as imbalance_table
 from .tables import share_table as share_table
-from .tail_choice import choose_tail as choose_tail
-from .tail_choice import list_tails as list_tails
+from .tables import summary as summary
 from .tally import Tally as Tally
 from .tally import join as join

@@ -8,8 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from aucseg.errors import OptionError
-from aucseg.longtail.odds.exact import count_distribution
-from aucseg.longtail.odds.model import BankModel
+from aucseg.longtail.odds import BankModel, missing_beside
 from aucseg.longtail.tally import Tally
 
 PAPER_MEMORY_SIZE = 5
@@ -165,7 +164,7 @@ def _pastes(tally: Tally, c: int, tail: Sequence[int], bank: BankModel, batch_si
     missing = 1 - tally.image_share
     if bank.scope == "batch":
         missing = missing**batch_size
-    beside = count_distribution([float(missing[t]) for t in tail if t != c])
+    beside = missing_beside([float(missing[t]) for t in tail if t != c])
     drawn = 1 - float(beside @ [bank.passed_over(m) for m in range(1, len(tail) + 1)])
     return float(missing[c]) * drawn * (batch_size if bank.scope == "image" else 1)
 

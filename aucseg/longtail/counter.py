@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -20,11 +20,9 @@ from typing import Any, Protocol
 import numpy as np
 from scipy.sparse import csr_array
 
-from aucseg.data.classes import NOT_A_LABEL, VOID, read_classes
-from aucseg.data.layout import read_split
-from aucseg.data.layouts.base import Layout
-from aucseg.data.layouts.patterns import table_spec
-from aucseg.data.reading import read_ids, to_train_ids
+from aucseg.data.classes import NOT_A_LABEL, VOID
+from aucseg.data.layouts.base import train_id_table
+from aucseg.data.reading import to_train_ids
 from aucseg.data.spec import ClassSpec
 from aucseg.data.threads import bounded_map, default_workers
 from aucseg.errors import DataError, file_errors
@@ -118,41 +116,19 @@ class MaskFiles:
         return len(self.places)
 
 
-def folder_masks(root: str | os.PathLike[str], split: str, spec: ClassSpec | None = None) -> MaskFiles:
-    """The masks of a folder in the layout of `FolderDataset`; images are not looked at.
+def train_id_maps(masks: HasMasks | MaskFiles) -> Iterator[np.ndarray]:
+    """The masks one after the other, (H, W) uint8 of train ids, void = 255.
 
     Args:
-        root: the folder.
-        split: name of a file in ``splits/``.
-        spec: the label set, whose order the train ids take; that of ``classes.csv`` if None.
+        masks: a data set, or mask files.
 
     Raises:
-        DataError: if the folder, its class table or the split is missing or wrong. A mask that is not there
-            is a matter of the count, which reports all of them.
+        DataError: for the first mask that is missing, unreadable or has labels outside the classes.
     """
-    folder = Path(root)
-    table = read_classes(folder)
-    if spec is None:
-        spec = table_spec(table, folder.resolve().name)
-    table.check_names(spec)
-    items = read_split(folder, split)
-    places = [folder / "annotations" / split / f"{name}.png" for name in items]
-    return MaskFiles(spec, items, places, partial(read_ids, table=table), table.lookup(spec.names))
-
-
-def layout_masks(layout: Layout, root: str | os.PathLike[str], split: str) -> MaskFiles:
-    """The masks of a folder in a published layout; images are not looked at, and PyTorch is not imported.
-
-    Args:
-        layout: the layout.
-        root: the folder, or the one that it lies in.
-        split: name of the split.
-
-    Raises:
-        DataError: if the folder is not in the layout, has no such split, or a file is missing.
-    """
-    names, files = layout.items(layout.locate(Path(root)), split)
-    return MaskFiles(layout.spec, names, [mask for _, mask in files], layout.read_ids, layout.lookup)
+    source = masks if isinstance(masks, MaskFiles) else _of_dataset(masks)
+    lookup = _lookup(source)
+    for name, place in zip(source.names, source.places, strict=True):
+        yield to_train_ids(source.read(place), lookup, _file(name, place))
 
 
 def count(
@@ -280,13 +256,12 @@ def _cut(source: MaskFiles, size: int, regions: bool) -> list[Chunk]:
 
 
 def _lookup(source: MaskFiles) -> np.ndarray:
-    if source.lookup is not None:
-        return source.lookup
-    k = source.spec.num_classes
-    lookup = np.full(256, NOT_A_LABEL, np.int16)
-    lookup[:k] = np.arange(k)
-    lookup[VOID] = VOID
-    return lookup
+    return train_id_table(source.spec.num_classes) if source.lookup is None else source.lookup
+
+
+def _file(name: str, place: Any) -> Path:
+    """What a message calls a mask: its file, or the name of an item that has none."""
+    return Path(name if isinstance(place, int) else place)
 
 
 def _key(source: MaskFiles, names: Sequence[str], places: Sequence[Any], regions: bool) -> str:
@@ -298,7 +273,7 @@ def _key(source: MaskFiles, names: Sequence[str], places: Sequence[Any], regions
         _lookup(source).tolist(),
         regions,
         f"{function.__module__}.{function.__qualname__}",
-        [[name, str(place), source.state(place)] for name, place in zip(names, places, strict=True)],
+        [[name, source.state(place)] for name, place in zip(names, places, strict=True)],
     ]
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
@@ -318,8 +293,7 @@ def count_chunk(chunk: Chunk) -> ChunkResult:
             ids = chunk.read(place)
             histogram = value_histogram(ids)
             if histogram[neither].any():
-                file = Path(name if isinstance(place, int) else place)
-                to_train_ids(ids, chunk.lookup, file)  # raises, with every wrong value
+                to_train_ids(ids, chunk.lookup, _file(name, place))  # raises, with every wrong value
         except DataError as error:
             failures.append(str(error))
             continue

@@ -1,15 +1,21 @@
-"""Which classes are the tail, and why: the paper's three partitions, and a rule for any other label set."""
+"""Which classes are the tail, and why: published partitions, a rule for other label sets, one's own."""
 
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
 
-from aucseg.data.spec import GROUPS, classes_of_group, groups_by_pixel_share
+from aucseg.data.files import read_rows
+from aucseg.data.spec import GROUPS, ClassSpec, classes_of_group, groups_by_pixel_share
 from aucseg.errors import OptionError, did_you_mean
 from aucseg.longtail.statistics import list_statistics, load_statistics
 from aucseg.longtail.tally import Tally
+
+_TAILS = Path(__file__).parent / "presets" / "tails.csv"
 
 
 @dataclass(frozen=True)
@@ -145,6 +151,20 @@ def partition(name: str) -> Partition:
     return Partition(f"AUCSeg, Table {table}", known.names, known.groups, reasons)
 
 
+def grouped_by_count(tally: Tally) -> ClassSpec:
+    """The label set of a tally with the groups and shares that follow from its counts.
+
+    Head is a class with at least 10 % of the labelled pixels, tail one below 2 %, as
+    `aucseg.data.groups_by_pixel_share` has it: the groups of a label set for which nobody has published any.
+
+    Args:
+        tally: of the training masks.
+    """
+    shares, images = ([float(s) for s in column] for column in (tally.pixel_share, tally.image_share))
+    groups = groups_by_pixel_share(shares)
+    return replace(tally.spec, groups=groups, pixel_share=tuple(shares), image_share=tuple(images))
+
+
 def threshold_ranges(tally: Tally) -> dict[str, tuple[float, float]]:
     """Which thresholds on the pixel share reproduce the groups of a data set.
 
@@ -161,6 +181,105 @@ def threshold_ranges(tally: Tally) -> dict[str, tuple[float, float]]:
         "head": (max(middle + below, default=0.0), min(above, default=1.0)),
         "tail": (max(below, default=0.0), min(middle + above, default=1.0)),
     }
+
+
+def choose_tail(choice: str | Sequence[int | str], spec: ClassSpec) -> Partition:
+    """Resolve ``tail_classes`` as a user may write it.
+
+    Args:
+        choice: ``"auto"`` for :func:`auto_partition` of the label set's pixel shares; ``"spec"`` for its own
+            groups; ``"cityscapes"``, ``"ade20k"`` or ``"coco_stuff"`` for the paper's; one of
+            :func:`list_tails`, as ``"cityscapes_blv"``; or the tail classes themselves, by train id or name.
+            In the last two cases all others keep their group or become middle.
+        spec: the label set.
+
+    Returns:
+        The partition; its ``tail`` goes into the bank, its ``reasons`` say why.
+
+    Raises:
+        ValueError: for an unknown choice, a label set without pixel shares, a preset of other classes, or
+            tail classes that are empty, repeated or outside the classes.
+    """
+    if choice == "auto":
+        if not spec.pixel_share:
+            raise OptionError(
+                f"tail_classes='auto' needs the pixel shares of {spec.name!r}; count them with "
+                "`aucseg data stats FOLDER --write`, or name the tail classes"
+            )
+        return auto_partition(spec.pixel_share, spec.names)
+    if choice == "spec":
+        reasons = tuple(f"{n}: {g} in the label set" for n, g in zip(spec.names, spec.groups, strict=True))
+        return Partition(f"label set {spec.name}", spec.names, spec.groups, reasons)
+    if isinstance(choice, str):
+        if choice in _tails():
+            return _published(choice, spec)
+        if choice not in list_statistics():
+            known = ("auto", "spec", *list_statistics(), *list_tails())
+            raise OptionError(f"unknown tail_classes {choice!r}; {did_you_mean(choice, known)}")
+        return _ordered(partition(choice), spec)
+    return _named(choice, spec)
+
+
+def list_tails() -> tuple[str, ...]:
+    """Names of the tail lists that papers print without a head and a middle; `choose_tail` takes them.
+
+    ``"cityscapes_blv"``: the nine classes over which Balancing Logit Variation averages (Section 4.1).
+    """
+    return tuple(_tails())
+
+
+@lru_cache(maxsize=1)
+def _tails() -> dict[str, tuple[str, tuple[str, ...]]]:
+    """Source and classes of each published tail list."""
+    found: dict[str, tuple[str, tuple[str, ...]]] = {}
+    for row in read_rows(_TAILS, ("preset", "source", "class")):
+        source, names = found.get(row["preset"], (row["source"], ()))
+        found[row["preset"]] = (source, (*names, row["class"]))
+    return found
+
+
+def _published(choice: str, spec: ClassSpec) -> Partition:
+    source, names = _tails()[choice]
+    for name in names:
+        if name not in spec.names:
+            raise OptionError(
+                f"{spec.name!r} has no class {name!r} of the tail in {source}; use 'auto', or name your own"
+            )
+    named = _named(names, spec)
+    reasons = tuple(r.replace("named as tail", f"tail in {source}") for r in named.reasons)
+    return Partition(source, named.names, named.groups, reasons)
+
+
+def _ordered(preset: Partition, spec: ClassSpec) -> Partition:
+    """A published partition in the order of a label set, joined by the names of the classes."""
+    if set(preset.names) != set(spec.names):
+        other = [n for n in spec.names if n not in preset.names] or [
+            n for n in preset.names if n not in spec.names
+        ]
+        raise OptionError(
+            f"{spec.name!r} does not have the classes of {preset.source}: {other[0]!r} is in one of them "
+            "only; use 'auto', or name the tail classes"
+        )
+    order = [preset.names.index(name) for name in spec.names]
+    groups, reasons = (tuple(field[i] for i in order) for field in (preset.groups, preset.reasons))
+    return Partition(preset.source, spec.names, groups, reasons)
+
+
+def _named(choice: Sequence[int | str], spec: ClassSpec) -> Partition:
+    ids = [spec.index(c) if isinstance(c, str) else operator.index(c) for c in choice]
+    if not ids:
+        raise OptionError("tail_classes is empty; use 'auto', or leave the bank out")
+    for i in ids:
+        if not 0 <= i < spec.num_classes:
+            raise OptionError(f"tail_classes holds {i}; the classes are 0 to {spec.num_classes - 1}")
+        if ids.count(i) > 1:
+            raise OptionError(f"tail_classes holds {i} ({spec.names[i]!r}) twice")
+    groups = tuple("tail" if i in ids else "middle" if g == "tail" else g for i, g in enumerate(spec.groups))
+    reasons = tuple(
+        f"{n}: {'named as tail' if g == 'tail' else f'{g}, not named as tail'}"
+        for n, g in zip(spec.names, groups, strict=True)
+    )
+    return Partition("named by the user", spec.names, groups, reasons)
 
 
 def _percent(share: float) -> str:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -166,3 +169,37 @@ def co_occurrence_table(tally: Tally) -> pd.DataFrame:
     held = both.diagonal()[:, None]
     share = np.divide(both, held, out=np.full(both.shape, np.nan), where=held > 0)
     return pd.DataFrame(share, index=list(tally.names), columns=list(tally.names))
+
+
+def summary(tally: Tally) -> dict[str, Any]:
+    """The long tail of a data set in plain values, for JSON; classes in the order of their train ids.
+
+    Args:
+        tally: what was counted.
+
+    Returns:
+        ``images``, ``void_pixels``, ``imbalance`` (the factor of the pixels), ``classes``, ``groups`` and
+        ``imbalance_factors``: the rows of :func:`class_table`, :func:`group_table` and
+        :func:`imbalance_table`, with None for what is not finite.
+    """
+    classes = class_table(tally).sort_values("id").drop(columns="id")
+    imbalance = imbalance_table(tally)
+    return {
+        "images": tally.num_images,
+        "void_pixels": tally.void,
+        "imbalance": _cell(imbalance["imbalance_factor"][0]),
+        "classes": _plain(classes.rename(columns={"class": "name"})),
+        "groups": _plain(group_table(tally)),
+        "imbalance_factors": _plain(imbalance),
+    }
+
+
+def _plain(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Rows in plain types; what is not finite becomes None, which JSON has a word for."""
+    rows = table.to_dict("records")
+    return [{str(key): _cell(value) for key, value in row.items()} for row in rows]
+
+
+def _cell(value: Any) -> Any:
+    value = value.item() if hasattr(value, "item") else value
+    return None if isinstance(value, float) and not math.isfinite(value) else value

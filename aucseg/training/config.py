@@ -11,9 +11,8 @@ from typing import Any, Literal
 import yaml
 from pydantic import Field, SerializeAsAny, ValidationError, ValidationInfo, field_validator, model_validator
 
-from aucseg.data import list_datasets
+from aucseg.catalog import DATASETS
 from aucseg.errors import did_you_mean
-from aucseg.streets import GENERATOR_VERSION
 from aucseg.training.bank import BankConfig
 from aucseg.training.methods import METHODS, MethodConfig, SupervisedConfig
 from aucseg.training.objectives import OBJECTIVES, AUCConfig, ObjectiveConfig
@@ -41,8 +40,8 @@ class DataConfig(Section):
     """Which images, how large, how augmented.
 
     Attributes:
-        name: ``"streets"`` (drawn, nothing to download), or one of :func:`aucseg.data.list_datasets`, among
-            them ``"camvid"`` and ``"folder"`` (images and masks of your own with a ``classes.csv``).
+        name: one of :func:`aucseg.catalog.list_datasets`: ``"streets"`` is drawn and nothing to download,
+            ``"folder"`` is images and masks of your own with a ``classes.csv``.
         root: folder of the data set; not needed for streets, searched for if it is left out.
         images, masks: file-name patterns of a folder in another layout than the package's own, for example
             ``"imgs/{name}.jpg"``.
@@ -94,9 +93,9 @@ class DataConfig(Section):
 
     @model_validator(mode="after")
     def _check(self) -> DataConfig:
-        known = ("streets", *list_datasets())
-        if self.name not in known:
-            raise ValueError(f"unknown data set {self.name!r}; {did_you_mean(self.name, known)}")
+        if self.name not in DATASETS:
+            raise ValueError(f"unknown data set {self.name!r}; {did_you_mean(self.name, DATASETS)}")
+        entry = DATASETS[self.name]
         for key in ("size", "crop_size"):
             value = getattr(self, key)
             if value is not None and min(value) < 1:
@@ -106,12 +105,14 @@ class DataConfig(Section):
         if self.resize is not None:
             if not 1 <= self.resize[0] <= self.resize[1]:
                 raise ValueError(f"resize is (short, long) side in pixels, got {list(self.resize)}")
-            if self.crop_size is None or self.name == "streets":
+            if self.crop_size is None or entry.drawn:
                 raise ValueError("resize needs crop_size, and images on disk: streets are drawn at size")
-        if self.name == "streets" and (self.train_images is None or self.eval_images is None):
-            raise ValueError("streets are drawn: say how many with train_images and eval_images")
-        if self.name == "folder" and self.root is None:
-            raise ValueError("data set 'folder' needs root: the folder that holds images/ and annotations/")
+        if entry.drawn and (self.train_images is None or self.eval_images is None):
+            raise ValueError(f"{self.name} are drawn: say how many with train_images and eval_images")
+        if entry.needs_root and self.root is None:
+            raise ValueError(
+                f"data set {self.name!r} needs root: the folder that holds images/ and annotations/"
+            )
         return self
 
 
@@ -212,8 +213,9 @@ class RunConfig(Section):
         for key, choice in self.choices.items():
             if (name := getattr(self, key).name) != choice.default:
                 content[key]["name"] = name  # to its own section every name is the default
-        if self.data.name == "streets":
-            content["streets"] = GENERATOR_VERSION  # other pictures are other data
+        version = DATASETS[self.data.name].version
+        if version is not None:
+            content[self.data.name] = version  # other pictures are other data
         text = json.dumps([IDENTITY_VERSION, content], sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 

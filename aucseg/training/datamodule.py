@@ -11,6 +11,7 @@ import torch
 from lightning import LightningDataModule
 from torch.utils.data import DataLoader, Dataset, Subset
 
+from aucseg.catalog import DATASETS, resolve
 from aucseg.data import (
     CachedDataset,
     CoveringBatchSampler,
@@ -20,13 +21,11 @@ from aucseg.data import (
     count_repeats,
     mix_seed,
     normalize,
-    open_dataset,
     train_transform,
 )
 from aucseg.data.spec import ClassSpec
 from aucseg.errors import OptionError
 from aucseg.longtail import choose_tail
-from aucseg.streets import WORLDS, SyntheticStreets
 from aucseg.training.classes import ClassInfo, count_split
 from aucseg.training.config import DataConfig, RunConfig
 from aucseg.training.section import ConfigError
@@ -45,24 +44,14 @@ def build_dataset(data: DataConfig, split: str, num_images: int | None) -> Any:
         num_images: how many images; ``None`` for all of a split on disk.
 
     Raises:
-        ConfigError: if streets have no such split or cannot be drawn so small, or the split holds fewer
-            images.
+        ConfigError: if there is no such split to draw, or not so small, or the split holds fewer images.
         DataError: if files are missing or wrong.
     """
-    if data.name == "streets":
-        if split not in WORLDS:
-            raise ConfigError(f"streets have no split {split!r}; use one of {', '.join(WORLDS)}")
-        if num_images is None:
-            raise ConfigError("streets are drawn: say how many images")
-        try:
-            return _streets(num_images, data.size, WORLDS[split])
-        except OptionError as error:
-            raise ConfigError(f"data: {error}") from error
-    if data.name == "folder" and data.root is None:
-        raise ConfigError("data set 'folder' needs root")
-    size = None if data.resize else data.size
     try:
-        dataset = open_dataset(data.name, data.root, split, size=size, images=data.images, masks=data.masks)
+        if DATASETS[data.name].drawn:
+            return _drawn(data.name, split, data.size, num_images)
+        located = resolve(data.name, data.root, images=data.images, masks=data.masks)
+        dataset = located.open(split, size=None if data.resize else data.size)
     except OptionError as error:
         raise ConfigError(f"data: {error}") from error
     if num_images is not None and num_images > len(dataset):
@@ -73,9 +62,9 @@ def build_dataset(data: DataConfig, split: str, num_images: int | None) -> Any:
 
 
 @lru_cache(maxsize=4)
-def _streets(num_images: int, size: tuple[int, int], world: int) -> CachedDataset:
-    """The runs of a table share their streets: drawing them takes a good part of a short run."""
-    return CachedDataset(SyntheticStreets(num_images, size=size, seed=world))
+def _drawn(name: str, split: str, size: tuple[int, int], num_images: int | None) -> CachedDataset:
+    """The runs of a table share their drawn images: drawing them takes a good part of a short run."""
+    return CachedDataset(resolve(name).open(split, size=size, num_images=num_images))
 
 
 class SegmentationDataModule(LightningDataModule):

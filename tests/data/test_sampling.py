@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.utils.data import DataLoader
 
-from aucseg.data.folder import FolderDataset
+from aucseg.catalog import open_dataset
 from aucseg.data.sampling import (
     CoveringBatchSampler,
     SeededDataset,
@@ -89,7 +89,9 @@ def test_bad_sampler_options(options: dict, message: str) -> None:
 
 
 def test_workers_do_not_change_the_batches(tiny_camvid: Path) -> None:
-    data = SeededDataset(FolderDataset(tiny_camvid, "train"), train_transform((32, 32), photometric=True))
+    data = SeededDataset(
+        open_dataset("folder", tiny_camvid, "train"), train_transform((32, 32), photometric=True)
+    )
     assert len(data) == 4
 
     def batches(workers: int, start: int = 0) -> list:
@@ -106,7 +108,7 @@ def test_workers_do_not_change_the_batches(tiny_camvid: Path) -> None:
 
 
 def test_item_draws_leave_the_global_generator_alone(tiny_camvid: Path) -> None:
-    data = SeededDataset(FolderDataset(tiny_camvid, "train"), train_transform((32, 32)))
+    data = SeededDataset(open_dataset("folder", tiny_camvid, "train"), train_transform((32, 32)))
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)
@@ -118,7 +120,7 @@ def test_item_draws_leave_the_global_generator_alone(tiny_camvid: Path) -> None:
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_item_draws_leave_the_gpu_generator_alone(tiny_camvid: Path) -> None:
-    data = SeededDataset(FolderDataset(tiny_camvid, "train"), train_transform((32, 32)))
+    data = SeededDataset(open_dataset("folder", tiny_camvid, "train"), train_transform((32, 32)))
     torch.cuda.manual_seed(5)
     expected = torch.rand(3, device="cuda")
     torch.cuda.manual_seed(5)

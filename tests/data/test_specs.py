@@ -11,8 +11,8 @@ from torchvision.datasets import Cityscapes
 
 from aucseg.data import list_specs, load_spec
 from aucseg.data.layouts.palette import interleaved_palette
-from aucseg.data.layouts.registry import LAYOUTS
 from aucseg.longtail import auto_partition, choose_tail, list_tails, load_statistics
+from tests.data.layouts.writers import LAYOUTS
 from tests.repository import ROOT
 
 

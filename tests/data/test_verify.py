@@ -12,16 +12,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aucseg.data.camvid import CamVid
-from aucseg.data.layouts import open_dataset
+from aucseg.catalog import open_dataset, resolve
 from aucseg.data.spec import load_spec
-from aucseg.data.verify import verify
 from aucseg.errors import DataError
 from tests.data.layouts.writers import WRITERS, label, picture, stripes
 
 
 def test_clean_folder(tiny_camvid: Path) -> None:
-    report = verify(tiny_camvid, workers=2)
+    report = resolve(tiny_camvid).verify(workers=2)
     assert report.ok
     assert report.splits == {"train": 4, "val": 2, "test": 2}
     assert report.sizes == {(64, 96): 8}
@@ -61,7 +59,7 @@ def damage(root: Path) -> dict[str, str]:
 
 def test_every_problem_is_reported(tiny_camvid: Path) -> None:
     expected = damage(tiny_camvid)
-    report = verify(tiny_camvid)
+    report = resolve(tiny_camvid).verify()
     assert not report.ok
     found = {Path(p.file).name: p for p in report.problems}
     assert sorted(found) == sorted(expected)
@@ -76,14 +74,15 @@ def test_every_problem_is_reported(tiny_camvid: Path) -> None:
 def test_a_bad_class_table_does_not_stop_the_rest(tiny_camvid: Path) -> None:
     (tiny_camvid / "classes.csv").unlink()
     (tiny_camvid / "images/val/val_000.jpg").unlink()
-    assert [Path(p.file).name for p in verify(tiny_camvid).problems] == ["classes.csv", "val_000.jpg"]
+    problems = resolve(tiny_camvid).verify().problems
+    assert [Path(p.file).name for p in problems] == ["classes.csv", "val_000.jpg"]
 
 
 def test_groups_stats_and_spec_are_checked(tiny_camvid: Path) -> None:
     path = tiny_camvid / "classes.csv"
     path.write_text(path.read_text().replace("9,Pedestrian", "9,Person"))
     (tiny_camvid / "class_stats.csv").write_text("name,train_pct_labelled\nSky,much\n")
-    problems = [p.what for p in verify(tiny_camvid, spec=load_spec("camvid")).problems]
+    problems = [p.what for p in resolve(tiny_camvid, spec=load_spec("camvid")).verify().problems]
     assert problems == ["no train_pct_labelled for class 'Sky'", "unknown class name 'Person' for 'camvid'"]
 
 
@@ -95,7 +94,7 @@ def test_duplicates_unlisted_files_and_absent_classes(tiny_camvid: Path) -> None
         mask = np.array(Image.open(path))
         mask[mask == 10] = 11
         Image.fromarray(mask).save(path)
-    report = verify(tiny_camvid)
+    report = resolve(tiny_camvid).verify()
     assert report.ok
     # the same pixels in another format
     assert report.duplicates == [("train/train_001", "test/test_000")]
@@ -106,15 +105,15 @@ def test_duplicates_unlisted_files_and_absent_classes(tiny_camvid: Path) -> None
 
 def test_missing_folder_and_splits(tmp_path: Path, tiny_camvid: Path) -> None:
     with pytest.raises(DataError, match="gone: no such folder"):
-        verify(tmp_path / "gone")
+        resolve(str(tmp_path / "gone")).verify()
     with pytest.raises(DataError, match="no split files"):
-        verify(tmp_path)
-    assert verify(tiny_camvid, ["val"]).splits == {"val": 2}
-    assert "splits found: train, val, test" in verify(tiny_camvid, ["vla"]).problems[0].remedy
+        resolve(tmp_path).verify()
+    assert resolve(tiny_camvid).verify(["val"]).splits == {"val": 2}
+    assert "splits found: train, val, test" in resolve(tiny_camvid).verify(["vla"]).problems[0].remedy
 
 
 def test_shared_pack_is_clean(camvid_pack: Path) -> None:
-    report = verify(camvid_pack, ["val"], spec=CamVid(camvid_pack).spec)
+    report = resolve("camvid", camvid_pack).verify(["val"])
     assert report.ok
     assert report.splits == {"val": 101}
     assert report.sizes == {(360, 480): 101}
@@ -125,7 +124,7 @@ def test_shared_pack_is_clean(camvid_pack: Path) -> None:
 def test_a_bad_name_in_a_list_hides_no_other_item(tiny_camvid: Path) -> None:
     (tiny_camvid / "splits/train.txt").write_text("train_000\n../../secret\ntrain_001\ntrain_000\n/abs\n")
     (tiny_camvid / "annotations/train/train_001.png").write_bytes(b"x")
-    report = verify(tiny_camvid, ["train"])
+    report = resolve(tiny_camvid).verify(["train"])
     assert report.splits == {"train": 2}
     assert [p.what.partition(" (")[0] for p in report.problems] == [
         "'train_000' stands there 2 times",
@@ -192,7 +191,7 @@ def test_one_defect(tmp_path: Path, where: str, damage: Callable[[Path], object]
     base = ade(tmp_path, 3)
     bad = base / where.format(1)
     damage(bad)
-    problems = verify(base, workers=1).problems
+    problems = resolve(base).verify(workers=1).problems
     assert len(problems) == 1
     assert message in problems[0].what
     assert Path(problems[0].file).stem == bad.stem
@@ -203,7 +202,7 @@ def test_all_defects_at_once(tmp_path: Path) -> None:
     base = ade(tmp_path, len(DEFECTS) + 1)
     for i, (where, damage, _) in enumerate(DEFECTS):
         damage(base / where.format(i))
-    report = verify(base)
+    report = resolve(base).verify()
     assert report.splits == {"train": len(DEFECTS) + 1}
     found = {Path(p.file).stem: p.what for p in report.problems}
     for i, (_, _, message) in enumerate(DEFECTS):
@@ -219,18 +218,18 @@ def test_names_that_differ_in_case(tmp_path: Path) -> None:
     base = ade(tmp_path, 2)
     wrong = base / "annotations/training/ade_TRAIN_1.png"
     (base / MASK.format(1)).rename(wrong)
-    report = verify(base)
+    report = resolve(base).verify()
     assert {Path(p.file).name for p in report.problems} == {"ADE_train_1.jpg", "ade_TRAIN_1.png"}
     assert all("differs in the case of its letters" in p.what for p in report.problems)
     shutil.copy(base / IMAGE.format(0), base / IMAGE.format(0).replace("ADE", "Ade"))
     if len(list((base / "images/training").iterdir())) == 3:  # a file system that tells cases apart
-        assert any("in the case of its letters only" in p.what for p in verify(base).problems)
+        assert any("in the case of its letters only" in p.what for p in resolve(base).verify().problems)
 
 
 def test_case_of_a_folders_own_names(tiny_camvid: Path) -> None:
     (tiny_camvid / "images/val/val_000.jpg").rename(tiny_camvid / "images/val/Val_000.JPG")
     (tiny_camvid / "annotations/val/val_001.png").rename(tiny_camvid / "annotations/val/val_001.PNG")
-    problems = verify(tiny_camvid, ["val"]).problems
+    problems = resolve(tiny_camvid).verify(["val"]).problems
     assert [Path(p.file).name for p in problems] == ["val_000.jpg", "val_001.png"]
     assert "Val_000.JPG differs in the case of its letters" in problems[0].what
     assert "val_001.PNG differs in the case of its letters" in problems[1].what
@@ -239,7 +238,7 @@ def test_case_of_a_folders_own_names(tiny_camvid: Path) -> None:
 def test_upper_case_endings_are_fine_in_published_layouts(tmp_path: Path) -> None:
     base = ade(tmp_path, 1)
     (base / IMAGE.format(0)).rename((base / IMAGE.format(0)).with_suffix(".JPG"))
-    assert verify(base).ok
+    assert resolve(base).verify().ok
     assert len(open_dataset("ade20k", base)) == 1
 
 
@@ -247,7 +246,7 @@ def test_a_name_twice_in_a_list(tmp_path: Path) -> None:
     root = WRITERS["voc"](tmp_path)
     lists = root / "VOCdevkit/VOC2012/ImageSets/Segmentation"
     (lists / "train.txt").write_text("2007_000032\n2007_000032\n2007_000099\n")
-    problems = {p.what: p.file for p in verify(root, ["train"]).problems}
+    problems = {p.what: p.file for p in resolve(root).verify(["train"]).problems}
     assert "'2007_000032' stands there 2 times" in problems
     assert "missing image of '2007_000099'" in problems
     assert "missing mask of '2007_000099'" in problems
@@ -259,7 +258,7 @@ def test_an_empty_or_unreadable_list_does_not_hide_the_others(tmp_path: Path) ->
     lists = root / "VOCdevkit/VOC2012/ImageSets/Segmentation"
     (lists / "train.txt").write_bytes(b"\xff\xfe\x00bad")
     (lists / "val.txt").write_text("\n")
-    report = verify(root)
+    report = resolve(root).verify()
     assert {Path(p.file).name for p in report.problems} == {"train.txt", "val.txt"}
     assert report.splits == {"train": 0, "trainval": 3, "val": 0}
 
@@ -267,7 +266,7 @@ def test_an_empty_or_unreadable_list_does_not_hide_the_others(tmp_path: Path) ->
 def test_sixteen_bits_that_fit_are_a_warning(tiny_camvid: Path) -> None:
     path = tiny_camvid / "annotations/val/val_000.png"
     Image.fromarray(np.array(Image.open(path)).astype(np.uint16)).save(path)
-    report = verify(tiny_camvid, ["val"])
+    report = resolve(tiny_camvid).verify(["val"])
     assert report.ok
     assert [w for w in report.warnings if "16 bits" in w and str(path) in w]
 
@@ -277,7 +276,7 @@ def test_duplicates_by_content(tmp_path: Path) -> None:
     train = next((root / "leftImg8bit/train/ulm").iterdir())
     val = next((root / "leftImg8bit/val/ulm").iterdir())
     shutil.copy(train, val)
-    duplicates = verify(root).duplicates
+    duplicates = resolve(root).verify().duplicates
     assert len(duplicates) == 1
     assert {d.split("/")[0] for d in duplicates[0]} == {"train", "val"}
 
@@ -289,7 +288,7 @@ def test_links_within_the_folder_and_to_it_are_fine(tmp_path: Path) -> None:
     (base / "images/training/loop").symlink_to(base / "images", target_is_directory=True)
     entry = tmp_path / "entry"
     entry.symlink_to(base, target_is_directory=True)
-    assert verify(entry).ok
+    assert resolve(entry).verify().ok
     assert len(open_dataset("ade20k", entry)) == 2
 
 
@@ -297,7 +296,7 @@ def test_a_dangling_link(tmp_path: Path) -> None:
     base = ade(tmp_path, 2)
     (base / IMAGE.format(1)).unlink()
     (base / IMAGE.format(1)).symlink_to(base / "gone.jpg")
-    problems = verify(base).problems
+    problems = resolve(base).verify().problems
     assert [(Path(p.file).name, p.what[:16]) for p in problems] == [("ADE_train_1.jpg", "unreadable image")]
 
 
@@ -310,7 +309,7 @@ def test_unreadable_permissions(tmp_path: Path) -> None:
     closed.mkdir()
     closed.chmod(0)
     try:
-        found = {Path(p.file).name: p.what for p in verify(base).problems}
+        found = {Path(p.file).name: p.what for p in resolve(base).verify().problems}
     finally:
         closed.chmod(0o700)
     assert set(found) == {"ADE_train_0.jpg", "ADE_train_1.png", "closed"}
@@ -330,7 +329,7 @@ def test_a_folder_that_cannot_be_listed(tmp_path: Path, monkeypatch: pytest.Monk
         return real(path)  # type: ignore[call-overload]
 
     monkeypatch.setattr(os, "scandir", scandir)
-    problems = verify(base).problems
+    problems = resolve(base).verify().problems
     assert [(Path(p.file).name, p.what) for p in problems] == [
         ("closed", "cannot be read (Permission denied)")
     ]
@@ -347,6 +346,6 @@ def test_a_file_that_cannot_be_opened(tmp_path: Path, monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(Image, "open", opened)
     monkeypatch.setattr("aucseg.data.reading.decode_gray_png", lambda path: None)  # opens files its own way
-    problems = verify(base, workers=1).problems
+    problems = resolve(base).verify(workers=1).problems
     assert [Path(p.file).name for p in problems] == ["ADE_train_1.png"]
     assert "Permission denied" in problems[0].what

@@ -16,14 +16,14 @@ from hypothesis.extra.numpy import arrays
 from PIL import Image
 from scipy import ndimage
 
+from aucseg.catalog import open_dataset, resolve
 from aucseg.data.classes import read_classes
 from aucseg.data.dataset import CachedDataset
-from aucseg.data.layouts import open_dataset
 from aucseg.data.reading import read_ids
 from aucseg.data.spec import ClassSpec
 from aucseg.errors import DataError
 from aucseg.longtail import CountError, MaskFiles, Tally, count
-from aucseg.longtail.counter import Chunk, count_chunk, folder_masks
+from aucseg.longtail.counter import Chunk, count_chunk
 from aucseg.longtail.runs import encode_runs, region_classes, value_histogram
 from aucseg.streets import SyntheticStreets
 from tests.longtail.tallies import label_set
@@ -211,14 +211,14 @@ def brute(root: Path, split: str) -> np.ndarray:
 
 def test_folder_masks_are_brute_force(tiny_camvid: Path) -> None:
     expected = brute(tiny_camvid, "train")
-    tally = count(folder_masks(tiny_camvid, "train"))
+    tally = count(resolve(tiny_camvid).masks("train"))
     assert tally.pixels.tolist() == expected.sum(0)[:11].tolist()
     assert tally.presence.tolist() == (expected[:, :11] > 0).tolist()
     assert tally.void == expected.sum(0)[11]
     assert (tally.image_size, tally.max_image_pixels) == ((64, 96), 64 * 96)
     names = tuple(row.name for row in read_classes(tiny_camvid).classes)[::-1]
     spec = ClassSpec("turned", names, ((0, 0, 0),) * 11, ("head",) * 5 + ("tail",) * 6)
-    turned = count(folder_masks(tiny_camvid, "train", spec))
+    turned = count(resolve(tiny_camvid, spec=spec).masks("train"))
     assert turned.pixels.tolist() == tally.pixels.tolist()[::-1]
     assert turned.num_images == 4
     assert tally.with_spec(spec).same(turned)
@@ -312,7 +312,7 @@ def test_files_that_do_not_fit(files: MaskFiles) -> None:
 
 def test_what_a_task_leaves_holds_nothing_else(tiny_camvid: Path) -> None:
     """A view into the table of a task would keep 2 KiB a mask: 200 MiB for the masks of COCO-Stuff."""
-    masks = folder_masks(tiny_camvid, "train")
+    masks = resolve(tiny_camvid).masks("train")
     assert masks.lookup is not None
     chunk = Chunk(masks.spec, tuple(masks.names), tuple(masks.places), masks.read, masks.lookup, True)
     tally = count_chunk(chunk).tally

@@ -12,10 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aucseg.longtail import Tally, load_statistics
-from aucseg.longtail.odds import BankModel, batch_odds, stored_after
-from aucseg.longtail.odds.exact import count_distribution, mean_product
-from aucseg.longtail.odds.model import wilson
-from aucseg.longtail.odds.simulate import simulate_missing
+from aucseg.longtail.odds import (
+    BankModel,
+    batch_odds,
+    mean_product,
+    missing_beside,
+    simulate_missing,
+    stored_after,
+    wilson,
+)
 from aucseg.theory import miss_probability, missing_distribution
 from tests.longtail.tallies import sums as make_sums
 
@@ -187,7 +192,7 @@ def test_cityscapes_with_its_co_occurrence() -> None:
 def test_parts() -> None:
     assert miss_probability(np.array([0, 3, 5]), 5, 3) == pytest.approx([1, 0, 0])
     assert miss_probability(np.array([1]), 5, 3) == pytest.approx(math.comb(4, 3) / math.comb(5, 3))
-    assert count_distribution([0.5, 0.5, 0.5]) == pytest.approx(np.array([1, 3, 3, 1]) / 8)
+    assert missing_beside([0.5, 0.5, 0.5]) == pytest.approx(np.array([1, 3, 3, 1]) / 8)
     weights = np.random.default_rng(0).random((6, 2))
     wanted = np.mean([weights[list(s)].prod(0) for s in itertools.combinations(range(6), 4)], axis=0)
     assert mean_product(weights, 4) == pytest.approx(wanted)

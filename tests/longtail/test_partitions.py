@@ -11,9 +11,14 @@ import pytest
 
 from aucseg.data.spec import groups_by_pixel_share, load_spec
 from aucseg.longtail.counter import count
-from aucseg.longtail.partitions import auto_partition, auto_thresholds, partition, threshold_ranges
+from aucseg.longtail.partitions import (
+    auto_partition,
+    auto_thresholds,
+    choose_tail,
+    partition,
+    threshold_ranges,
+)
 from aucseg.longtail.statistics import list_statistics, load_statistics
-from aucseg.longtail.tail_choice import choose_tail
 from aucseg.longtail.tally import Tally
 from aucseg.streets import SyntheticStreets
 from tests.repository import ROOT

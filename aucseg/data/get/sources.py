@@ -129,6 +129,7 @@ def get(
     url: str | None = None,
     sources: Mapping[str, Source] | None = None,
     progress: Progress | None = None,
+    complete: Callable[[Path], object] | None = None,
 ) -> Path:
     """Fetch a data set to ``dest``; complete and checked, or not at all.
 
@@ -141,6 +142,7 @@ def get(
         url: another address of the archive: http, https, ``file:`` or a path.
         sources: table of sources; the package's own if None.
         progress: called with the bytes so far and the total.
+        complete: called with a converted and checked folder before it goes to its place.
 
     Returns:
         ``dest``.
@@ -171,6 +173,8 @@ def get(
             source.convert(made, work / "done")
             made = work / "done"
         _raise_first(source.check(made), archive)
+        if complete is not None and source.convert is not None:
+            complete(made)
         return made
 
     install(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -117,6 +117,28 @@ class Layout:
             )
         return [item.name for item in listing.items], files
 
+    def masks(self, root: Path, split: str) -> tuple[Sequence[str], list[Path]]:
+        """Names of the items of a split, and the mask of each; no file is opened.
+
+        Args:
+            root: the folder that `locate` found.
+            split: its name.
+
+        Raises:
+            DataError: as `items`.
+        """
+        names, files = self.items(root, split)
+        return names, [mask for _, mask in files]
+
+
+def train_id_table(num_classes: int) -> np.ndarray:
+    """The table of masks that hold train ids already: themselves, 255 void, all else an error.
+
+    Args:
+        num_classes: number of classes K.
+    """
+    return value_table({VOID: VOID, **{k: k for k in range(num_classes)}})
+
 
 def value_table(train_ids: dict[int, int]) -> np.ndarray:
     """Table (256,) int16 from a mask's value to its train id, -1 where a value has no meaning.
@@ -150,4 +172,4 @@ def holding(*needed: str, inside: tuple[str, ...] = ("",)) -> Callable[[Path], P
     return find
 
 
-__all__ = ["VOID", "Access", "Layout", "first_folder", "holding", "value_table"]
+__all__ = ["VOID", "Access", "Layout", "first_folder", "holding", "train_id_table", "value_table"]

@@ -6,12 +6,11 @@ import re
 from functools import partial
 from pathlib import Path, PurePosixPath
 
-from aucseg.data.classes import ClassTable, read_classes
+from aucseg.data.classes import read_classes
 from aucseg.data.layout import list_splits, read_split
 from aucseg.data.layouts.base import Access, Layout
-from aucseg.data.listing import Listing, find_files, list_folder, match_keys, match_names
+from aucseg.data.listing import Listing, find_files, match_keys, match_names
 from aucseg.data.reading import read_ids
-from aucseg.data.spec import ClassSpec
 from aucseg.errors import DataError, OptionError
 
 _FIELDS = re.compile(r"\{(\w*)\}")
@@ -39,7 +38,7 @@ def pattern_layout(root: Path, images: str, masks: str) -> Layout:
     return Layout(
         name="folder",
         title="folder of images and masks",
-        load_spec=partial(table_spec, table, root.resolve().name),
+        load_spec=partial(table.spec, root.resolve().name),
         access=Access("", (), (), (images, masks, "classes.csv")),
         find=lambda place: place,
         splits=lambda place: _splits(place, images),
@@ -48,41 +47,6 @@ def pattern_layout(root: Path, images: str, masks: str) -> Layout:
         lookup=table.lookup(),
         grouped=table.groups() is not None,
     )
-
-
-def own_layout(root: Path) -> Layout:
-    """The layout of `FolderDataset` as one of these, for `aucseg.data.prepare.prepare`.
-
-    Args:
-        root: the folder.
-
-    Raises:
-        DataError: if the class table is missing or wrong.
-    """
-    table = read_classes(root)
-    return Layout(
-        name="folder",
-        title="folder of images and masks",
-        load_spec=partial(table_spec, table, root.resolve().name),
-        access=Access("", (), (), ("images/<split>", "annotations/<split>", "splits", "classes.csv")),
-        find=lambda place: place,
-        splits=list_splits,
-        list_split=list_folder,
-        read_ids=partial(read_ids, table=table),
-        lookup=table.lookup(),
-        grouped=table.groups() is not None,
-    )
-
-
-def table_spec(table: ClassTable, name: str) -> ClassSpec:
-    """The label set of a class table; all classes are middle if it has no groups.
-
-    Args:
-        table: the class table.
-        name: name of the label set.
-    """
-    names, colors = zip(*((r.name, r.color) for r in table.classes), strict=True)
-    return ClassSpec(name, names, colors, table.groups() or ("middle",) * len(names))
 
 
 def _check(pattern: str) -> None:

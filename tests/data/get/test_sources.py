@@ -16,15 +16,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aucseg.data import open_dataset
-from aucseg.data.camvid import CamVid
+from aucseg.catalog import DATASETS, complete, open_dataset
 from aucseg.data.get import SOURCES, Source, get, instructions
 from aucseg.data.get.fetch import fetch
 from aucseg.data.layout import read_split
-from aucseg.data.layouts.registry import LAYOUTS
 from aucseg.errors import DataError
 from tests.data.get.server import SPLITS, Server, left_behind, pack, png, published_files, tar_member
-from tests.data.layouts.writers import WRITERS
+from tests.data.layouts.writers import LAYOUTS, WRITERS
 
 Change = Callable[[dict[str, bytes]], None]
 
@@ -32,11 +30,17 @@ Change = Callable[[dict[str, bytes]], None]
 def test_get_gives_a_data_set_that_can_be_read(source: Source, tiny_camvid: Path, tmp_path: Path) -> None:
     seen: list[tuple[int, int | None]] = []
     dest = tmp_path / "new" / "camvid"
-    place = get("camvid", dest, sources={"camvid": source}, progress=lambda a, b: seen.append((a, b)))
+    place = get(
+        "camvid",
+        dest,
+        sources={"camvid": source},
+        progress=lambda a, b: seen.append((a, b)),
+        complete=complete,
+    )
     assert place == dest
-    ours, original = CamVid(dest, "train"), CamVid(tiny_camvid, "train")
+    ours, original = open_dataset("camvid", dest, "train"), open_dataset("camvid", tiny_camvid, "train")
     assert ours.names == original.names
-    assert len(CamVid(dest, "test")) == 2
+    assert len(open_dataset("camvid", dest, "test")) == 2
     for (a, am), (b, bm) in zip(ours, original, strict=True):
         assert (a == b).all()
         assert (am == bm).all()
@@ -216,7 +220,7 @@ def test_something_else_in_the_way(source: Source, tmp_path: Path) -> None:
     assert (dest / "precious.txt").read_text() == "mine"
     empty = tmp_path / "empty"
     empty.mkdir()
-    assert len(CamVid(get("camvid", empty, sources={"camvid": source}))) == 4
+    assert len(open_dataset("camvid", get("camvid", empty, sources={"camvid": source}))) == 4
 
 
 def test_unknown_name_and_scheme(tmp_path: Path) -> None:
@@ -240,8 +244,8 @@ def test_get_with_the_shipped_checksums(camvid_pack: Path, tmp_path: Path) -> No
             info = tarfile.TarInfo(f"SegNet-x/CamVid/{split}.txt")
             info.size = len("".join(lines))
             tar.addfile(info, io.BytesIO("".join(lines).encode()))
-    place = get("camvid", tmp_path / "camvid", url=str(archive))
-    assert [len(CamVid(place, s)) for s in SPLITS] == [367, 101, 233]
+    place = DATASETS["camvid"].get(tmp_path / "camvid", url=str(archive))
+    assert [len(open_dataset("camvid", place, s)) for s in SPLITS] == [367, 101, 233]
     ours = (place / "class_stats.csv").read_text().splitlines()
     theirs = (camvid_pack / "class_stats.csv").read_text().splitlines()
     assert ours == theirs[:12]

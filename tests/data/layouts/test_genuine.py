@@ -9,12 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aucseg.data import load_spec, open_dataset
-from aucseg.data.layouts import detect, find_layout
-from aucseg.data.verify import verify
+from aucseg.catalog import DATASETS, detect, open_dataset, resolve
+from aucseg.data.spec import load_spec
 from aucseg.longtail import count
 from tests.data.layouts.test_layouts import PATTERNS
-from tests.data.layouts.writers import classes
+from tests.data.layouts.writers import LAYOUTS, classes
 
 
 @pytest.fixture
@@ -46,7 +45,7 @@ def test_cityscapes(fixtures: Path) -> None:
     converted = np.array(Image.open(str(data.files[0][1]).replace("labelIds", "labelTrainIds")))
     # The two files of the frame were scaled down each by itself: about 80 pixels at borders differ.
     assert (np.asarray(mask) != converted).sum() < 100
-    lookup = find_layout("cityscapes").lookup
+    lookup = LAYOUTS["cityscapes"].lookup
     for row in rows(root / "labels.csv"):
         if int(row["id"]) >= 0:
             assert lookup[int(row["id"])] == int(row["trainId"])
@@ -54,12 +53,12 @@ def test_cityscapes(fixtures: Path) -> None:
                 train_id = int(row["trainId"])
                 assert load_spec("cityscapes").names[train_id] == row["name"]
                 assert load_spec("cityscapes").colors[train_id] == tuple(int(row[c]) for c in "rgb")
-    assert verify(root).ok
+    assert resolve(root).verify().ok
 
 
 def test_coco_stuff(fixtures: Path) -> None:
     root = fixtures / "cocostuff"
-    lookup, spec = find_layout("coco_stuff").lookup, load_spec("coco_stuff")
+    lookup, spec = LAYOUTS["coco_stuff"].lookup, load_spec("coco_stuff")
     for row in rows(root / "labels.csv"):
         value, train_id = int(row["png_value"]), row["train_id"]
         if train_id in ("", "255", "-1"):
@@ -73,7 +72,7 @@ def test_coco_stuff(fixtures: Path) -> None:
         for index, (_, path) in enumerate(data.files):
             converted = np.array(Image.open(path.with_name(f"{path.stem}_labelTrainIds.png")))
             np.testing.assert_array_equal(data.mask(index), converted)
-    assert verify(root).ok
+    assert resolve(root).verify().ok
 
 
 def test_ade20k(fixtures: Path) -> None:
@@ -85,7 +84,7 @@ def test_ade20k(fixtures: Path) -> None:
         np.testing.assert_array_equal(data.mask(index), np.where(raw == 0, 255, raw - 1))
     counts = count(data)
     assert (counts.pixels > 0).sum() == 87
-    report = verify(root)
+    report = resolve(root).verify()
     assert report.ok
     assert report.pixels["val"].tolist() == counts.pixels.tolist()
     names = [r["Name"].split(";")[0].strip() for r in rows(root / "ADEChallengeData2016/objectInfo150.csv")]
@@ -117,7 +116,7 @@ def test_clothing(shared_pack: Path) -> None:
     root = pack(shared_pack, "ccp")
     assert [len(open_dataset("ccp", root, s)) for s in ("train", "val", "test")] == [704, 100, 200]
     table = rows(root / "classes.csv")
-    lookup, spec = find_layout("ccp").lookup, load_spec("ccp")
+    lookup, spec = LAYOUTS["ccp"].lookup, load_spec("ccp")
     assert [int(r["train_id"]) for r in table] == lookup[:59].tolist()
     assert spec.names == tuple(r["name"] for r in table if r["present"] == "1")
     kept = [r for r in rows(root / "class_stats.csv") if lookup[int(r["id"])] != 255]
@@ -132,7 +131,7 @@ def test_clothing(shared_pack: Path) -> None:
 
 def test_salient(shared_pack: Path) -> None:
     root = pack(shared_pack, "ecssd")
-    assert detect(root) is find_layout("ecssd")
+    assert detect(root) is DATASETS["ecssd"]
     data = open_dataset("ecssd", root, "test200_seed0")
     known = {r["name"]: float(r["salient_fraction"]) for r in rows(root / "image_stats.csv")}
     for index in range(0, 200, 20):

@@ -10,6 +10,14 @@ import numpy as np
 from PIL import Image
 from scipy.io import savemat
 
+from aucseg.data.layouts.ade20k import ADE20K
+from aucseg.data.layouts.base import Layout
+from aucseg.data.layouts.ccp import CCP
+from aucseg.data.layouts.cityscapes import CITYSCAPES
+from aucseg.data.layouts.coco_stuff import COCO_STUFF, COCO_STUFF_10K
+from aucseg.data.layouts.salient import ECSSD, HKU_IS, PASCAL_S
+from aucseg.data.layouts.voc import VOC
+
 HEIGHT, WIDTH = 12, 16
 
 
@@ -129,6 +137,10 @@ def classes(root: Path, rows: list[tuple[int, str, tuple[int, int, int], int]]) 
 
 WRITERS: dict[str, Callable[[Path], Path]] = {
     w.__name__: w for w in (cityscapes, ade20k, coco_stuff, coco_stuff_10k, voc, ccp, ecssd, hku_is, pascal_s)
+}
+LAYOUTS: dict[str, Layout] = {
+    layout.name: layout
+    for layout in (CITYSCAPES, ADE20K, COCO_STUFF, COCO_STUFF_10K, VOC, CCP, ECSSD, HKU_IS, PASCAL_S)
 }
 # name: a split, its number of items, and the train ids of the columns of each mask
 EXPECTED: dict[str, tuple[str, int, tuple[int, ...]]] = {

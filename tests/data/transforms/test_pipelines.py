@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch.utils.data import DataLoader
 from torchvision import tv_tensors
 
-from aucseg.data.folder import FolderDataset
+from aucseg.catalog import open_dataset
 from aucseg.data.sampling import SeededDataset, StepBatchSampler
 from aucseg.data.transforms import (
     NEUTRAL,
@@ -202,7 +202,7 @@ def test_bad_pipeline(options: dict, message: str) -> None:
 
 
 def test_workers_do_not_change_the_batches_of_the_full_pipeline(tiny_camvid: Path) -> None:
-    data = SeededDataset(FolderDataset(tiny_camvid, "train"), train_transform((32, 40), **FULL))
+    data = SeededDataset(open_dataset("folder", tiny_camvid, "train"), train_transform((32, 40), **FULL))
 
     def batches(workers: int, start: int = 0) -> list:
         sampler = StepBatchSampler(len(data), 3, seed=5, steps=4, start_step=start)

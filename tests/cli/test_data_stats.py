@@ -9,11 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aucseg.cli import data_stats
-from aucseg.data.layouts import find_layout, open_dataset
-from aucseg.data.resolve import resolve_spec
+from aucseg.catalog import located, open_dataset, resolve
 from aucseg.longtail import Tally, count
-from aucseg.longtail.counter import folder_masks, layout_masks
 from tests.command import Result, aucseg
 from tests.data.layouts.writers import EXPECTED, HEIGHT, WIDTH, WRITERS
 
@@ -29,7 +26,7 @@ def run(*words: object) -> Result:
 
 
 def test_regions_and_factors(tiny_camvid: Path) -> None:
-    counts = count(folder_masks(tiny_camvid, "train"), regions=True)
+    counts = count(resolve(tiny_camvid).masks("train"), regions=True)
     found = json.loads(run(tiny_camvid, "--regions", "--json").stdout)
     assert [c["regions"] for c in found["classes"]] == counts.regions.tolist()
     assert [c["images"] for c in found["classes"]] == counts.images.tolist()
@@ -43,16 +40,16 @@ def test_regions_and_factors(tiny_camvid: Path) -> None:
 
 
 def test_all_splits_at_once(tiny_camvid: Path) -> None:
-    parts = [count(folder_masks(tiny_camvid, split)) for split in ("train", "val", "test")]
+    parts = [count(resolve(tiny_camvid).masks(split)) for split in ("train", "val", "test")]
     found = json.loads(run(tiny_camvid, "--split", "all", "--json").stdout)
     assert found["images"] == 8
     assert [c["pixels"] for c in found["classes"]] == sum(p.pixels for p in parts).tolist()
     # the groups are still those of the training masks
-    assert tuple(c["group"] for c in found["classes"]) == resolve_spec(tiny_camvid, None)[1].groups
+    assert tuple(c["group"] for c in found["classes"]) == resolve(tiny_camvid).spec.groups
 
 
 def test_groups_are_those_of_a_training(tiny_camvid: Path) -> None:
-    expected = resolve_spec(tiny_camvid, None)[1].groups
+    expected = resolve(tiny_camvid).spec.groups
     for split in ("train", "val"):
         found = json.loads(run(tiny_camvid, "--split", split, "--json").stdout)
         assert tuple(c["group"] for c in found["classes"]) == expected
@@ -73,13 +70,13 @@ def test_written_counts_come_back(tiny_camvid: Path) -> None:
     result = run(tiny_camvid, "--write")
     assert result.exit_code == 0, result.output
     assert result.stderr.count("wrote") == 4
-    expected = count(folder_masks(tiny_camvid, "val"))
+    expected = count(resolve(tiny_camvid).masks("val"))
     assert Tally.load(tiny_camvid / "mask_counts_val.npz", expected.spec).same(expected)
 
 
 def test_partial_results_of_many_masks(tiny_camvid: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AUCSEG_HOME", str(tiny_camvid))
-    monkeypatch.setattr(data_stats, "_LONG", 4)
+    monkeypatch.setattr(located, "MANY_MASKS", 4)
     (tiny_camvid / "annotations/train/train_001.png").write_bytes(b"x")
     assert run(tiny_camvid).exit_code == 1
     assert (tiny_camvid / "runs/scans").is_dir()
@@ -120,7 +117,7 @@ def test_published_layouts(tmp_path: Path, name: str) -> None:
     split, images, columns = EXPECTED[name]
     dataset = open_dataset(name, root, split)
     counts = count(dataset)
-    assert counts.same(count(layout_masks(find_layout(name), root, split)))
+    assert counts.same(resolve(name, root).count(split))
     # by its path, where the folder's own name tells sets apart that look alike
     found = json.loads(run(root, "--split", split, "--json").stdout)
     assert [c["name"] for c in found["classes"]] == list(dataset.spec.names)

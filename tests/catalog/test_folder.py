@@ -13,8 +13,8 @@ from PIL import Image
 from torch._utils import ExceptionWrapper
 from torchvision import tv_tensors
 
-from aucseg.data.camvid import CamVid
-from aucseg.data.folder import FolderDataset, resize_item
+from aucseg.catalog import open_dataset
+from aucseg.data.dataset import resize_item
 from aucseg.data.layout import read_split
 from aucseg.data.spec import ClassSpec, load_spec
 from aucseg.errors import DataError
@@ -35,7 +35,7 @@ def replace_text(path: Path, old: str, new: str) -> None:
 
 
 def test_items_are_tv_tensors_with_void_255(tiny_camvid: Path) -> None:
-    data = FolderDataset(tiny_camvid, "train")
+    data = open_dataset("folder", tiny_camvid, "train")
     image, mask = data[0]
     assert len(data) == 4
     assert isinstance(image, tv_tensors.Image)
@@ -54,7 +54,7 @@ def test_items_are_tv_tensors_with_void_255(tiny_camvid: Path) -> None:
 
 
 def test_spec_from_the_folder_counts_the_training_masks(tiny_camvid: Path) -> None:
-    spec = FolderDataset(tiny_camvid, "val").spec
+    spec = open_dataset("folder", tiny_camvid, "val").spec
     assert spec.names == load_spec("camvid").names
     pixels = np.bincount(
         np.concatenate([read_mask(tiny_camvid, n).ravel() for n in read_split(tiny_camvid, "train")]),
@@ -70,24 +70,24 @@ def test_groups_from_class_stats_or_the_column(tiny_camvid: Path) -> None:
     names = load_spec("camvid").names
     rows = [f"{n},{20 if i < 4 else 1}" for i, n in enumerate(names)]
     (tiny_camvid / "class_stats.csv").write_text("name,train_pct_labelled\n" + "\n".join(rows) + "\n")
-    assert FolderDataset(tiny_camvid, "train").spec.groups == ("head",) * 4 + ("tail",) * 7
+    assert open_dataset("folder", tiny_camvid, "train").spec.groups == ("head",) * 4 + ("tail",) * 7
     lines = (tiny_camvid / "classes.csv").read_text().splitlines()
     (tiny_camvid / "classes.csv").write_text(
         "\n".join([lines[0] + ",group", *(line + ",middle" for line in lines[1:])])
     )
-    assert FolderDataset(tiny_camvid, "train").spec.groups == ("middle",) * 11
+    assert open_dataset("folder", tiny_camvid, "train").spec.groups == ("middle",) * 11
     replace_text(tiny_camvid / "classes.csv", "Sky,128,128,128,0,middle", "Sky,128,128,128,0,big")
     with pytest.raises(DataError, match="'Sky' has the group 'big'; use one of head, middle, tail"):
-        FolderDataset(tiny_camvid, "train")
+        open_dataset("folder", tiny_camvid, "train")
 
 
 def test_groups_that_cannot_be_known(tiny_camvid: Path) -> None:
     (tiny_camvid / "splits" / "train.txt").unlink()
     with pytest.raises(DataError, match="add the column group"):
-        FolderDataset(tiny_camvid, "val")
+        open_dataset("folder", tiny_camvid, "val")
     (tiny_camvid / "class_stats.csv").write_text("name,train_pct_labelled\nSky,10\n")
     with pytest.raises(DataError, match=r"no train_pct_labelled for class 'Building'; .*--write"):
-        FolderDataset(tiny_camvid, "val")
+        open_dataset("folder", tiny_camvid, "val")
 
 
 def test_file_ids_map_to_train_ids_by_name(tiny_camvid: Path) -> None:
@@ -99,16 +99,20 @@ def test_file_ids_map_to_train_ids_by_name(tiny_camvid: Path) -> None:
     Image.fromarray(np.zeros((3, 2, 3), np.uint8)).save(tiny_camvid / "images/train/train_000.jpg")
     for name in read_split(tiny_camvid, "train"):
         write_mask(tiny_camvid, ids, name)
-    assert FolderDataset(tiny_camvid, "train")[0][1].tolist() == [[255, 0], [1, 2], [255, 0]]
+    assert open_dataset("folder", tiny_camvid, "train")[0][1].tolist() == [[255, 0], [1, 2], [255, 0]]
     spec = ClassSpec("mine", ("tree", "car", "road"), ((0, 0, 0),) * 3, ("head",) * 3)
-    assert FolderDataset(tiny_camvid, "train", spec)[0][1].tolist() == [[255, 1], [2, 0], [255, 1]]
+    assert open_dataset("folder", tiny_camvid, "train", spec=spec)[0][1].tolist() == [
+        [255, 1],
+        [2, 0],
+        [255, 1],
+    ]
 
 
 def test_without_class_table_a_spec_is_enough(tiny_camvid: Path) -> None:
     (tiny_camvid / "classes.csv").unlink()
     with pytest.raises(DataError, match=r"classes\.csv: no such file; .*or pass a spec"):
-        FolderDataset(tiny_camvid, "train")
-    data = FolderDataset(tiny_camvid, "train", load_spec("camvid"))
+        open_dataset("folder", tiny_camvid, "train")
+    data = open_dataset("folder", tiny_camvid, "train", spec=load_spec("camvid"))
     with pytest.raises(DataError, match=r"train_000\.png: label outside the classes: 11 .* 0 to 10, 255"):
         data[0]
 
@@ -118,16 +122,16 @@ def test_image_suffixes_and_modes(tiny_camvid: Path, suffix: str) -> None:
     old = tiny_camvid / "images/train/train_000.jpg"
     Image.open(old).convert("L").save(old.with_suffix(suffix))
     with pytest.raises(DataError, match="is there too; keep one"):
-        FolderDataset(tiny_camvid, "train")
+        open_dataset("folder", tiny_camvid, "train")
     old.unlink()
-    image, _ = FolderDataset(tiny_camvid, "train")[0]
+    image, _ = open_dataset("folder", tiny_camvid, "train")[0]
     assert image.shape == (3, 64, 96)
     torch.testing.assert_close(image[0], image[2])
 
 
 @pytest.mark.parametrize("mode", ["P", "RGB", "RGBA", "I;16"])
 def test_other_mask_modes_give_the_same_labels(tiny_camvid: Path, mode: str) -> None:
-    expected = FolderDataset(tiny_camvid, "train")[0][1]
+    expected = open_dataset("folder", tiny_camvid, "train")[0][1]
     ids = read_mask(tiny_camvid)
     palette = np.array([*load_spec("camvid").colors, (0, 0, 0)], np.uint8)
     path = tiny_camvid / "annotations/train/train_000.png"
@@ -141,13 +145,13 @@ def test_other_mask_modes_give_the_same_labels(tiny_camvid: Path, mode: str) -> 
         Image.fromarray(palette[ids]).convert(mode).save(path)
     with Image.open(path) as saved:
         assert saved.mode == mode
-    torch.testing.assert_close(FolderDataset(tiny_camvid, "train")[0][1], expected)
+    torch.testing.assert_close(open_dataset("folder", tiny_camvid, "train")[0][1], expected)
 
 
 def test_resize_against_pixel_centres(tiny_camvid: Path) -> None:
     """Oracle: the mask pixel that holds each new centre, found by index arithmetic."""
-    full = FolderDataset(tiny_camvid, "train")[1]
-    image, mask = FolderDataset(tiny_camvid, "train", size=(24, 40))[1]
+    full = open_dataset("folder", tiny_camvid, "train")[1]
+    image, mask = open_dataset("folder", tiny_camvid, "train", size=(24, 40))[1]
     assert image.shape == (3, 24, 40)
     assert isinstance(image, tv_tensors.Image)
     rows = ((np.arange(24) + 0.5) * 64 / 24).astype(int)
@@ -155,7 +159,7 @@ def test_resize_against_pixel_centres(tiny_camvid: Path) -> None:
     np.testing.assert_array_equal(mask.numpy(), full[1].numpy()[np.ix_(rows, columns)])
     assert abs(float(image.float().mean()) - float(full[0].float().mean())) < 2
     with pytest.raises(ValueError, match=r"\(height, width\).*got \(0, 4\)"):
-        FolderDataset(tiny_camvid, "train", size=(0, 4))
+        open_dataset("folder", tiny_camvid, "train", size=(0, 4))
 
 
 def test_resize_keeps_a_constant_image() -> None:
@@ -165,8 +169,8 @@ def test_resize_keeps_a_constant_image() -> None:
 
 
 def test_cache_gives_equal_items_that_are_copies(tiny_camvid: Path) -> None:
-    plain = FolderDataset(tiny_camvid, "train", size=(32, 48))
-    cached = FolderDataset(tiny_camvid, "train", size=(32, 48), cache=True)
+    plain = open_dataset("folder", tiny_camvid, "train", size=(32, 48))
+    cached = open_dataset("folder", tiny_camvid, "train", size=(32, 48), cache=True)
     first = [plain[i] for i in range(4)]
     shutil.rmtree(tiny_camvid / "images")
     for i in range(4):
@@ -183,31 +187,31 @@ def test_cache_finds_a_bad_file_at_once(tiny_camvid: Path) -> None:
     path = tiny_camvid / "images/train/train_002.jpg"
     path.write_bytes(b"no image")
     with pytest.raises(DataError, match=r"train_002\.jpg: unreadable image"):
-        FolderDataset(tiny_camvid, "train", cache=True)
+        open_dataset("folder", tiny_camvid, "train", cache=True)
 
 
 def test_fingerprint_follows_content_only(tiny_camvid: Path, tmp_path: Path) -> None:
-    first = FolderDataset(tiny_camvid, "train").fingerprint()
+    first = open_dataset("folder", tiny_camvid, "train").fingerprint()
     assert len(first) == 64
     int(first, 16)
     moved = tmp_path / "elsewhere"
     shutil.copytree(tiny_camvid, moved)
-    assert FolderDataset(moved, "train", size=(8, 8), cache=True).fingerprint() == first
-    assert FolderDataset(moved, "val").fingerprint() != first
+    assert open_dataset("folder", moved, "train", size=(8, 8), cache=True).fingerprint() == first
+    assert open_dataset("folder", moved, "val").fingerprint() != first
 
     names = (moved / "splits/train.txt").read_text()
     (moved / "splits/train.txt").write_text("\n".join(reversed(names.split())))
-    assert FolderDataset(moved, "train").fingerprint() != first
+    assert open_dataset("folder", moved, "train").fingerprint() != first
     (moved / "splits/train.txt").write_text(names)
-    assert FolderDataset(moved, "train").fingerprint() == first
+    assert open_dataset("folder", moved, "train").fingerprint() == first
 
     mask = read_mask(moved)
     mask[0, 0] = 0
     write_mask(moved, mask)
-    assert FolderDataset(moved, "train").fingerprint() != first
+    assert open_dataset("folder", moved, "train").fingerprint() != first
     shutil.copy(tiny_camvid / "annotations/train/train_000.png", moved / "annotations/train/train_000.png")
     replace_text(moved / "classes.csv", "10,Bicyclist,0,128,192,0", "10,Bicyclist,0,128,192,1")
-    assert FolderDataset(moved, "train").fingerprint() != first
+    assert open_dataset("folder", moved, "train").fingerprint() != first
 
 
 # ---- bad input -------------------------------------------------------------------------------------
@@ -215,12 +219,12 @@ def test_fingerprint_follows_content_only(tiny_camvid: Path, tmp_path: Path) -> 
 
 def test_missing_root_split_and_empty_split(tiny_camvid: Path) -> None:
     with pytest.raises(DataError, match="nowhere: no such folder; check the path"):
-        FolderDataset(tiny_camvid / "nowhere", "train")
+        open_dataset("folder", tiny_camvid / "nowhere", "train")
     with pytest.raises(DataError, match=r"trian\.txt: no such split file; splits found: train, val, test"):
-        FolderDataset(tiny_camvid, "trian")
+        open_dataset("folder", tiny_camvid, "trian")
     (tiny_camvid / "splits/train.txt").write_text("\n \n")
     with pytest.raises(DataError, match=r"train\.txt: the split is empty"):
-        FolderDataset(tiny_camvid, "train")
+        open_dataset("folder", tiny_camvid, "train")
 
 
 @pytest.mark.parametrize(
@@ -233,7 +237,7 @@ def test_missing_root_split_and_empty_split(tiny_camvid: Path) -> None:
 def test_bad_names_in_a_split(tiny_camvid: Path, text: str, message: str) -> None:
     (tiny_camvid / "splits/train.txt").write_text(text)
     with pytest.raises(DataError, match=message):
-        FolderDataset(tiny_camvid, "train")
+        open_dataset("folder", tiny_camvid, "train")
 
 
 def test_names_with_dots_and_folders(tiny_camvid: Path) -> None:
@@ -242,16 +246,16 @@ def test_names_with_dots_and_folders(tiny_camvid: Path) -> None:
         old = tiny_camvid / kind / f"train/train_000{suffix}"
         old.rename(tiny_camvid / kind / f"train/aachen/frame.0001{suffix}")
     replace_text(tiny_camvid / "splits/train.txt", "train_000", "aachen/frame.0001")
-    assert FolderDataset(tiny_camvid, "train")[0][0].shape == (3, 64, 96)
+    assert open_dataset("folder", tiny_camvid, "train")[0][0].shape == (3, 64, 96)
 
 
 def test_missing_image_and_mask(tiny_camvid: Path) -> None:
     (tiny_camvid / "images/train/train_001.jpg").unlink()
     with pytest.raises(DataError, match=r"train_001\.jpg: missing image .*take 'train_001' out of"):
-        FolderDataset(tiny_camvid, "train")
+        open_dataset("folder", tiny_camvid, "train")
     (tiny_camvid / "annotations/val/val_001.png").unlink()
     with pytest.raises(DataError, match=r"val_001\.png: missing mask; add it or take"):
-        FolderDataset(tiny_camvid, "val")
+        open_dataset("folder", tiny_camvid, "val")
 
 
 @pytest.mark.parametrize(
@@ -271,7 +275,7 @@ def test_unreadable_files(tiny_camvid: Path, kind: str, damage: str) -> None:
         "cut": data[:middle],
         "flipped": data[:middle] + bytes([data[middle] ^ 0xFF]) + data[middle + 1 :],
     }
-    dataset = FolderDataset(tiny_camvid, "train")
+    dataset = open_dataset("folder", tiny_camvid, "train")
     path.write_bytes(changed[damage])
     with pytest.raises(DataError, match=rf"{path.name}: unreadable (image|mask) .*; fetch or export"):
         dataset[0]
@@ -281,18 +285,18 @@ def test_image_with_16_bits(tiny_camvid: Path) -> None:
     Image.fromarray(np.full((64, 96), 40000, np.uint16)).save(tiny_camvid / "images/train/train_000.png")
     (tiny_camvid / "images/train/train_000.jpg").unlink()
     with pytest.raises(DataError, match=r"train_000\.png: image of mode 'I;16'; save it with 8 bits"):
-        FolderDataset(tiny_camvid, "train")[0]
+        open_dataset("folder", tiny_camvid, "train")[0]
 
 
 def test_mask_of_another_size(tiny_camvid: Path) -> None:
-    data = FolderDataset(tiny_camvid, "train")
+    data = open_dataset("folder", tiny_camvid, "train")
     write_mask(tiny_camvid, read_mask(tiny_camvid)[:50])
     with pytest.raises(DataError, match=r"train_000\.png: the mask is 96x50 but its image .* is 96x64"):
         data[0]
 
 
 def test_label_outside_the_classes(tiny_camvid: Path) -> None:
-    data = FolderDataset(tiny_camvid, "train")
+    data = open_dataset("folder", tiny_camvid, "train")
     mask = read_mask(tiny_camvid)
     mask[3, :2] = 12
     mask[5, 5] = 40
@@ -305,14 +309,14 @@ def test_label_outside_the_classes(tiny_camvid: Path) -> None:
 
 
 def test_wide_mask_values(tiny_camvid: Path) -> None:
-    data = FolderDataset(tiny_camvid, "train")
+    data = open_dataset("folder", tiny_camvid, "train")
     write_mask(tiny_camvid, np.full((64, 96), 11001, np.uint16))
     with pytest.raises(DataError, match=r"train_000\.png: value 11001 .*instance or panoptic ids"):
         data[0]
 
 
 def test_unknown_colour_of_a_colour_mask(tiny_camvid: Path) -> None:
-    data = FolderDataset(tiny_camvid, "train")
+    data = open_dataset("folder", tiny_camvid, "train")
     rgb = np.full((64, 96, 3), 128, np.uint8)
     rgb[2, 9] = (1, 2, 3)
     write_mask(tiny_camvid, rgb)
@@ -320,7 +324,7 @@ def test_unknown_colour_of_a_colour_mask(tiny_camvid: Path) -> None:
         data[0]
     replace_text(tiny_camvid / "classes.csv", "1,Building,128,0,0", "1,Building,128,128,128")
     with pytest.raises(DataError, match=r"classes\.csv: 'Sky' and 'Building' have the same colour"):
-        FolderDataset(tiny_camvid, "train", load_spec("camvid"))[0]
+        open_dataset("folder", tiny_camvid, "train", spec=load_spec("camvid"))[0]
 
 
 @pytest.mark.parametrize(
@@ -337,21 +341,21 @@ def test_unknown_colour_of_a_colour_mask(tiny_camvid: Path) -> None:
 def test_bad_class_table(tiny_camvid: Path, old: str, new: str, message: str) -> None:
     replace_text(tiny_camvid / "classes.csv", old, new)
     with pytest.raises(DataError, match=message):
-        FolderDataset(tiny_camvid, "train")
+        open_dataset("folder", tiny_camvid, "train")
 
 
 def test_class_table_with_too_few_or_too_many_classes(tiny_camvid: Path) -> None:
     head = "id,name,r,g,b,ignore\n"
     (tiny_camvid / "classes.csv").write_text(head + "0,Sky,1,1,1,0\n1,Void,0,0,0,1\n")
     with pytest.raises(DataError, match="1 rows with ignore=0; a label set needs at least 2"):
-        FolderDataset(tiny_camvid, "train")
+        open_dataset("folder", tiny_camvid, "train")
     (tiny_camvid / "classes.csv").write_text(head + "".join(f"{i},c{i},0,0,0,0\n" for i in range(256)))
     with pytest.raises(DataError, match="256 classes; 8-bit masks hold at most 255"):
-        FolderDataset(tiny_camvid, "train")
+        open_dataset("folder", tiny_camvid, "train")
 
 
 def test_an_error_survives_a_loader_worker(tiny_camvid: Path) -> None:
-    data = FolderDataset(tiny_camvid, "train")
+    data = open_dataset("folder", tiny_camvid, "train")
     (tiny_camvid / "images/train/train_003.jpg").write_bytes(b"")
     with pytest.raises(DataError) as caught:
         data[3]
@@ -365,6 +369,9 @@ def test_an_error_survives_a_loader_worker(tiny_camvid: Path) -> None:
 
 
 def test_camvid_pack_groups_agree_with_the_shipped_ones(camvid_pack: Path) -> None:
-    ours, shipped = FolderDataset(camvid_pack, "train").spec, CamVid(camvid_pack).spec
+    ours, shipped = (
+        open_dataset("folder", camvid_pack, "train").spec,
+        open_dataset("camvid", camvid_pack).spec,
+    )
     assert ours.groups == shipped.groups
     np.testing.assert_allclose(ours.pixel_share, shipped.pixel_share, atol=1e-6)

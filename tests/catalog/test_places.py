@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from aucseg.data.camvid import CamVid, find_root
+from aucseg.catalog import DATASETS, open_dataset
 from aucseg.data.spec import load_spec
 from aucseg.errors import DataError
 
@@ -23,7 +23,7 @@ def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_explicit_root(tiny_camvid: Path) -> None:
-    data = CamVid(tiny_camvid, "val", size=(32, 48), cache=True)
+    data = open_dataset("camvid", tiny_camvid, "val", size=(32, 48), cache=True)
     assert data.spec is not None
     assert data.spec == load_spec("camvid")
     assert data[0][0].shape == (3, 32, 48)
@@ -32,7 +32,7 @@ def test_explicit_root(tiny_camvid: Path) -> None:
 
 def test_search_order(nowhere: Path, tiny_camvid: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(DataError) as caught:
-        find_root("camvid")
+        DATASETS["camvid"].locate()
     message = str(caught.value)
     assert "aucseg data get camvid" in message
     assert "AUCSEG_CAMVID" in message
@@ -41,29 +41,29 @@ def test_search_order(nowhere: Path, tiny_camvid: Path, monkeypatch: pytest.Monk
 
     beside = nowhere.parent / "shared" / "data" / "camvid"
     (beside / "splits").mkdir(parents=True)
-    assert find_root("camvid") == beside
+    assert DATASETS["camvid"].locate() == beside
 
     shared = tiny_camvid.parent / "pack"
     (shared / "data" / "camvid" / "splits").mkdir(parents=True)
     monkeypatch.setenv("AUCSEG_SHARED", str(shared))
-    assert find_root("camvid") == shared / "data" / "camvid"
+    assert DATASETS["camvid"].locate() == shared / "data" / "camvid"
 
     (nowhere / "data" / "camvid" / "splits").mkdir(parents=True)
-    assert find_root("camvid") == nowhere / "data" / "camvid"
+    assert DATASETS["camvid"].locate() == nowhere / "data" / "camvid"
 
     monkeypatch.setenv("AUCSEG_CAMVID", str(tiny_camvid))
-    assert find_root("camvid") == tiny_camvid
-    assert len(CamVid(split="test")) == 2
-    assert find_root("camvid", nowhere) == nowhere
+    assert DATASETS["camvid"].locate() == tiny_camvid
+    assert len(open_dataset("camvid", split="test")) == 2
+    assert DATASETS["camvid"].locate(nowhere) == nowhere
 
 
 def test_a_named_place_must_exist(nowhere: Path, tiny_camvid: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (nowhere / "data" / "camvid" / "splits").mkdir(parents=True)
     with pytest.raises(DataError, match="missing: no such folder; correct the path"):
-        CamVid(tiny_camvid / "missing")
+        open_dataset("camvid", tiny_camvid / "missing")
     monkeypatch.setenv("AUCSEG_CAMVID", str(tiny_camvid / "typo"))
     with pytest.raises(DataError, match=r"typo: no such folder \(from AUCSEG_CAMVID\)"):
-        CamVid()
+        open_dataset("camvid")
 
 
 @pytest.mark.parametrize(
@@ -85,15 +85,15 @@ def test_other_classes_are_refused(tiny_camvid: Path, old: str, new: str, messag
     assert old in text
     path.write_text(text.replace(old, new))
     with pytest.raises(DataError, match=message):
-        CamVid(tiny_camvid)
+        open_dataset("camvid", tiny_camvid)
 
 
 def test_shared_pack(camvid_pack: Path) -> None:
-    assert [len(CamVid(camvid_pack, s)) for s in ("train", "val", "test")] == [367, 101, 233]
-    image, mask = CamVid(camvid_pack, "train")[0]
+    assert [len(open_dataset("camvid", camvid_pack, s)) for s in ("train", "val", "test")] == [367, 101, 233]
+    image, mask = open_dataset("camvid", camvid_pack, "train")[0]
     assert image.shape == (3, 360, 480)
     assert mask.shape == (360, 480)
     assert set(mask.unique().tolist()) <= {*range(11), 255}
-    small = CamVid(camvid_pack, "train", size=(90, 120))
-    assert small.fingerprint() == CamVid(camvid_pack, "train").fingerprint()
-    assert small.fingerprint() != CamVid(camvid_pack, "test").fingerprint()
+    small = open_dataset("camvid", camvid_pack, "train", size=(90, 120))
+    assert small.fingerprint() == open_dataset("camvid", camvid_pack, "train").fingerprint()
+    assert small.fingerprint() != open_dataset("camvid", camvid_pack, "test").fingerprint()

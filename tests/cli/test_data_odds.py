@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from aucseg.catalog import resolve
 from aucseg.longtail import count
-from aucseg.longtail.counter import folder_masks
 from tests.command import Result, aucseg
 
 
@@ -30,7 +30,7 @@ def test_odds_of_a_folder(tiny_camvid: Path) -> None:
     content = json.loads(result.stdout)
     assert content["images"] == 4
     everything = content["odds"][0]
-    presence = count(folder_masks(tiny_camvid, "train")).presence
+    presence = count(resolve(tiny_camvid).masks("train")).presence
     assert presence is not None
     pairs = [(i, j) for i in range(4) for j in range(i)]
     held = presence[:, presence.any(0)]
@@ -73,7 +73,7 @@ def test_tail(tiny_camvid: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["odds", "ade", "-b", "2"], "no data 'ade'; give a folder or one of cityscapes, ade20k"),
+        (["odds", "ade", "-b", "2"], "no data 'ade'; give a folder or one of streets, camvid, cityscapes, "),
         (["odds", "cityscapes", "-b", "3000"], "batch_size must be from 1 to the 2975 images, got 3000"),
         (["odds", "cityscapes", "-b", "2", "--sample-ratio", "1", "--scope", "x"], "scope must be one of"),
         (["odds", "streets", "-b", "2", "--table", "t.csv"], "no statistics of 'streets' come along"),

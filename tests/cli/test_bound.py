@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import json
+from dataclasses import fields
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from aucseg.cli.bound import _object_size, read_gaps
-from aucseg.cli.bound_tables import print_fits
-from aucseg.theory import exact_batch_size, fit_gaps, generalization_bound, imbalance
+from aucseg.cli.tables import print_fits
+from aucseg.data.files import read_rows
+from aucseg.longtail.bounds import square_object
+from aucseg.theory import (
+    GapDesign,
+    GapRow,
+    exact_batch_size,
+    fit_gaps,
+    generalization_bound,
+    imbalance,
+    measure_gaps,
+)
 
 
 @pytest.fixture
@@ -71,7 +81,7 @@ def test_named_statistics_as_tables(run) -> None:
 def test_object_of_the_crop_model_keeps_its_area(
     area: float, image: tuple[int, int], size: tuple[int, int]
 ) -> None:
-    assert _object_size(area, image) == size
+    assert square_object(area, image) == size
 
 
 def test_folder_of_masks(run, folder) -> None:
@@ -147,7 +157,13 @@ def test_gap_writes_its_record(run, tmp_path, capsys) -> None:
     )
     assert code == 0, err
     assert [fit["quantity"] for fit in json.loads(out)["fits"]] == ["sup_gap", "optimism"]
-    rows = read_gaps(path)
+    names = [field.name for field in fields(GapRow)]
+    numbers = [row.real(*names) for row in read_rows(path, names)]
+    rows = [GapRow(**dict(zip(names, each, strict=True))) for each in numbers]
+    design = GapDesign(sizes=(8, 16), test_images=1024)
+    for written, measured in zip(rows, measure_gaps(design, range(3)), strict=True):
+        assert vars(written) == pytest.approx(vars(measured), rel=1e-8)
     assert len(rows) == 5 * 2 * 3
+    assert [p.name for p in tmp_path.iterdir()] == ["gap.csv"]
     print_fits(rows, [fit_gaps(rows, "sup_gap")])
     assert "exponent of n" in capsys.readouterr().out

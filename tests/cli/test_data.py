@@ -90,8 +90,8 @@ def test_stats_writes_class_stats(tiny_camvid: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [
-        (["verify", "nowhere"], 1, "error: nowhere: no such folder; check the path"),
-        (["stats", "nowhere"], 1, "classes.csv: no such file"),
+        (["verify", "nowhere"], 1, "error: no data 'nowhere'; give a folder or one of streets, camvid"),
+        (["stats", "no/where"], 1, "error: no/where: no such folder; check the path"),
         (["get", "imagenet"], 1, "error: no data set 'imagenet' to get; known: camvid"),
         (["get", "camvid", "--dest", "d", "--url", "gone.tar.gz"], 1, "gone.tar.gz: no such archive"),
         (["verify"], 2, "Missing argument 'PATH'"),
@@ -204,7 +204,7 @@ def test_tail_and_odds_of_a_published_layout(tmp_path: Path, monkeypatch: pytest
         assert len(content["absent"]) == 18
         assert content["odds"][0]["group"] == "all"
     assert "see `aucseg data prepare`" in run("odds", root, "-b", 2, "--write").stderr
-    assert "give a folder or one of cityscapes" in run("odds", "nowhere", "-b", 2).stderr
+    assert "give a folder or one of streets, camvid, cityscapes" in run("odds", "nowhere", "-b", 2).stderr
 
 
 def test_odds_of_a_prepared_set_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,194 @@
+"""Every data set by name, and the one way from a name or a path to its items.
+
+``DATASETS`` is a plain dictionary. An entry knows where its data set lies and how it is fetched; at its place
+(`Located`) it is opened, counted, checked and prepared. :func:`resolve` takes whatever a user may write for a
+data set, the name of an entry or the path of a folder; the library, every command and every training go
+through it, and no name is special anywhere else. A new published data set is one file in
+``aucseg.data.layouts`` and one line here.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from aucseg.catalog.entries import Entry, FolderEntry, StreetsEntry
+from aucseg.catalog.located import Folder, Known, Located, Streets, complete
+from aucseg.data.get.camvid import CAMVID_TERMS
+from aucseg.data.layouts.ade20k import ADE20K
+from aucseg.data.layouts.ccp import CCP
+from aucseg.data.layouts.cityscapes import CITYSCAPES
+from aucseg.data.layouts.coco_stuff import COCO_STUFF, COCO_STUFF_10K
+from aucseg.data.layouts.own import is_prepared
+from aucseg.data.layouts.salient import ECSSD, HKU_IS, PASCAL_S
+from aucseg.data.layouts.voc import VOC
+from aucseg.data.spec import ClassSpec, load_spec
+from aucseg.errors import DataError, OptionError, did_you_mean
+
+__all__ = [
+    "DATASETS",
+    "Entry",
+    "Folder",
+    "FolderEntry",
+    "Known",
+    "Located",
+    "Streets",
+    "StreetsEntry",
+    "complete",
+    "detect",
+    "find_dataset",
+    "list_datasets",
+    "open_dataset",
+    "resolve",
+]
+
+
+DATASETS: dict[str, Entry] = {
+    "streets": StreetsEntry("streets", "Procedural streets, drawn by this package"),
+    "camvid": FolderEntry("camvid", "CamVid", CAMVID_TERMS, load=partial(load_spec, "camvid")),
+    # In this order a folder is taken for one of them: the more telling layouts first.
+    "cityscapes": FolderEntry.published(CITYSCAPES),
+    "ade20k": FolderEntry.published(ADE20K),
+    "coco_stuff": FolderEntry.published(COCO_STUFF),
+    "coco_stuff_10k": FolderEntry.published(COCO_STUFF_10K),
+    "voc": FolderEntry.published(VOC),
+    "ccp": FolderEntry.published(CCP),
+    "ecssd": FolderEntry.published(ECSSD),
+    "hku_is": FolderEntry.published(HKU_IS),
+    "pascal_s": FolderEntry.published(PASCAL_S),
+    "folder": FolderEntry("folder", "Images and masks of one's own"),
+}
+
+
+def list_datasets() -> tuple[str, ...]:
+    """Names of all data sets."""
+    return tuple(DATASETS)
+
+
+def find_dataset(name: str) -> Entry:
+    """A data set by name.
+
+    Args:
+        name: its name.
+
+    Raises:
+        OptionError: for an unknown name, with the nearest known one.
+    """
+    if name not in DATASETS:
+        raise OptionError(f"unknown data set {name!r}; {did_you_mean(name, DATASETS)}")
+    return DATASETS[name]
+
+
+def detect(folder: str | os.PathLike[str]) -> FolderEntry | None:
+    """The published data set whose layout a folder has; None for the package's own layout and for any other.
+
+    The three salient-object sets look alike where their folders are called ``images`` and ``masks``: the
+    folder's own name decides, else the first.
+
+    Args:
+        folder: the folder.
+    """
+    place = Path(folder)
+    if not place.is_dir() or is_prepared(place):
+        return None
+    fitting = [e for e in DATASETS.values() if isinstance(e, FolderEntry) and e.holds(place)]
+    wanted = place.resolve().name.lower().replace("-", "_")
+    return next((e for e in fitting if e.name == wanted), fitting[0] if fitting else None)
+
+
+def resolve(
+    target: str | os.PathLike[str],
+    root: str | os.PathLike[str] | None = None,
+    *,
+    images: str | None = None,
+    masks: str | None = None,
+    kind: str | None = None,
+    spec: ClassSpec | None = None,
+) -> Located:
+    """The data set that a user means, by name or by path.
+
+    A folder that exists goes before a name: it is taken for the published data set whose layout it has, for
+    one in the package's own layout otherwise.
+
+    Args:
+        target: a folder, or one of :func:`list_datasets`.
+        root: the folder of a data set that ``target`` names; searched for if None, see :meth:`Entry.locate`.
+        images: where images lie in a folder in another layout, for example ``"imgs/{name}_img.jpg"``, where
+            ``{split}`` may stand for the split.
+        masks: the same of masks.
+        kind: the data set that the folder ``target`` holds, if it is not to be found by its files.
+        spec: the label set to hold a folder to: its names are those of ``classes.csv``, and train ids have
+            its order.
+
+    Raises:
+        DataError: if there is neither such a folder nor such a name.
+        OptionError: for an unknown name or kind, or patterns that do not fit.
+
+    Example:
+        >>> resolve("streets").splits
+        ('train', 'val', 'test')
+    """
+    options: dict[str, Any] = {"images": images, "masks": masks, "spec": spec}
+    if root is not None:
+        return find_dataset(os.fspath(target)).at(root, **options)
+    if Path(target).exists() or target not in DATASETS:
+        place = Path(target)
+        if not place.exists() and kind is None and images is None and masks is None:
+            raise _nothing(os.fspath(target))
+    elif kind is not None or images is not None or masks is not None:
+        place = DATASETS[os.fspath(target)].locate()
+    else:
+        return DATASETS[os.fspath(target)].at(**options)
+    if kind is not None:
+        return find_dataset(kind).at(place, **options)
+    found = detect(place) if images is None and masks is None and spec is None else None
+    return (found or DATASETS["folder"]).at(place, **options)
+
+
+def open_dataset(
+    target: str | os.PathLike[str],
+    root: str | os.PathLike[str] | None = None,
+    split: str = "train",
+    *,
+    size: tuple[int, int] | None = None,
+    num_images: int | None = None,
+    cache: bool = False,
+    images: str | None = None,
+    masks: str | None = None,
+    spec: ClassSpec | None = None,
+) -> Any:
+    """The items of a split of any data set: :func:`resolve`, then :meth:`Located.open`.
+
+    Args:
+        target: a folder, or one of :func:`list_datasets`.
+        root: the folder of a data set that ``target`` names; searched for if None.
+        split: name of the split: ``"train"``, ``"val"``, ``"test"``, or ``"all"`` for sets without splits.
+        size: height and width in pixels at which items are drawn, or to which they are resized.
+        num_images: how many of the images; None for all. A drawn data set needs a number.
+        cache: make every item now and keep it in memory.
+        images: where images lie in a folder in another layout; see :func:`resolve`.
+        masks: the same of masks.
+        spec: the label set to hold a folder to.
+
+    Raises:
+        DataError: if the data set is not there, has no such split, or a file is missing.
+        OptionError: for an unknown name, or options that do not fit.
+
+    Example:
+        >>> data = open_dataset("cityscapes", split="val", size=(512, 1024))  # doctest: +SKIP
+        >>> mine = open_dataset("data/mine")  # doctest: +SKIP
+    """
+    located = resolve(target, root, images=images, masks=masks, spec=spec)
+    return located.open(split, size=size, num_images=num_images, cache=cache)
+
+
+def _nothing(target: str) -> DataError:
+    """What is said of a target that is neither a folder nor a name."""
+    if os.sep in target or target.startswith("."):
+        return DataError("no such folder", file=target, remedy="check the path of the data set")
+    named = [name for name, entry in DATASETS.items() if not entry.needs_root]
+    hint = did_you_mean(target, named)
+    near = f"; {hint}" if hint.startswith("did") else ""
+    return DataError(f"no data {target!r}", remedy=f"give a folder or one of {', '.join(named)}{near}")
