@@ -13,8 +13,10 @@ from aucseg.training import (
     RunConfig,
     SegmentationModule,
     checkpoint_path,
+    claim,
     evaluate,
     load_module,
+    run_folder,
     train,
 )
 
@@ -67,7 +69,8 @@ class RecordStore:
     ) -> dict[str, Record | None]:
         """Records of some configurations, trained where that is asked for.
 
-        Each finished run is written at once: whatever happens later, it is not lost.
+        Each finished run is written at once: whatever happens later, it is not lost. Where another process
+        trains a run at the moment, this one waits and takes its record.
 
         Args:
             configs: the runs wanted; one that occurs twice is trained once.
@@ -90,9 +93,12 @@ class RecordStore:
             label = f"[{number}/{len(wanted)}] {config.name} seed {config.seed} ({identity})"
             if record is None and compute != "never":
                 report(f"{label}: training {config.optim.steps} steps")
-                # A run that is wanted anew does not take up its old checkpoint.
-                record = train(config, resume=compute == "missing", progress=progress)
-                self.put(record)
+                with claim(run_folder(config), report=report):
+                    record = None if compute == "always" else self.get(config)  # who had it may have left one
+                    if record is None:
+                        # A run that is wanted anew does not take up its old checkpoint.
+                        record = train(config, resume=compute == "missing", progress=progress)
+                        self.put(record)
                 report(f"{label}: mIoU {100 * record.metrics['mIoU']:.2f}")
             else:
                 report(f"{label}: {'not run' if record is None else 'recorded'}")

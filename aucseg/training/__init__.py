@@ -5,6 +5,7 @@ from aucseg.errors import extra
 with extra("train"):
     from aucseg.training.bank import BankConfig
     from aucseg.training.checkpoint import CheckpointError, load_module, read_checkpoint
+    from aucseg.training.claim import claim
     from aucseg.training.classes import ClassInfo
     from aucseg.training.config import DataConfig, EvaluationConfig, ModelConfig, RunConfig
     from aucseg.training.curves import Curves, TrainingDiverged
@@ -53,6 +54,7 @@ __all__ = [
     "TrainingDiverged",
     "build_dataset",
     "checkpoint_path",
+    "claim",
     "evaluate",
     "learning_rate",
     "load_module",

@@ -17,6 +17,7 @@ from lightning.pytorch.callbacks import Callback, ModelCheckpoint, RichProgressB
 
 from aucseg import paths
 from aucseg.training.checkpoint import load_module, read_checkpoint
+from aucseg.training.claim import claim
 from aucseg.training.config import RunConfig
 from aucseg.training.curves import Curves
 from aucseg.training.datamodule import SegmentationDataModule
@@ -71,6 +72,8 @@ def train(
 ) -> Record:
     """Train and evaluate one configuration.
 
+    Where another process trains it at the moment, this one waits, and takes up what is there then.
+
     Args:
         config: the run.
         folder: where its checkpoint goes, ``runs/<identity>`` by default.
@@ -89,6 +92,13 @@ def train(
         TrainingDiverged: if the loss becomes infinite or NaN.
     """
     path = checkpoint_path(config, folder)
+    with claim(path.parent):
+        return _train(config, path, resume, progress, callbacks)
+
+
+def _train(
+    config: RunConfig, path: Path, resume: bool, progress: bool, callbacks: tuple[Callback, ...]
+) -> Record:
     if resume and path.exists():
         read_checkpoint(path, expect=config)
     data = SegmentationDataModule(config)

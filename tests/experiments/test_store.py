@@ -8,8 +8,9 @@ from tests.training.test_record import make_record
 
 
 @pytest.fixture
-def trained(monkeypatch):
+def trained(monkeypatch, tmp_path):
     """Replaces training by a record of the right identity and notes what was trained."""
+    monkeypatch.setenv("AUCSEG_HOME", str(tmp_path / "home"))  # where runs are claimed
     calls: list[tuple[int, bool]] = []
 
     def fake(config, *, resume, progress) -> Record:
