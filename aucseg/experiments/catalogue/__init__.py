@@ -1,8 +1,7 @@
 """Which runs make which table of the papers.
 
 =================  ==================================================================================
-``experiment.py``  what an experiment, an arm and a run are
-``parts.py``       the pieces of configuration that experiments share
+``experiment.py``  what an experiment, an arm and a run are, and the pieces that experiments share
 ``components.py``  AUCSeg's parts (Table 3) and the choices made on validation images
 ``losses.py``      surrogates, one-vs-all, the weight, the queue (Tables 15, 16 and 23)
 ``bank.py``        the memory bank (Tables 14 and 18 to 22, Appendices E.1 and G.8)

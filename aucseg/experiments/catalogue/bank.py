@@ -6,8 +6,7 @@ validation images (R_S = 1, R_R = 1), not those of ADE20K's 124 tail classes; ea
 
 from __future__ import annotations
 
-from aucseg.experiments.catalogue.experiment import Arm, Experiment
-from aucseg.experiments.catalogue.parts import AUC, BANK
+from aucseg.experiments.catalogue.experiment import AUC, BANK, Arm, Experiment
 
 _DEFAULT_SIZE = 5  # S_M of BankConfig: an arm that names it is the same run
 

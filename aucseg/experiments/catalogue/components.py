@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from aucseg.experiments.catalogue.experiment import Arm, Experiment
-from aucseg.experiments.catalogue.parts import AUC, BANK, CE, VAL
+from aucseg.experiments.catalogue.experiment import AUC, BANK, CE, VAL, Arm, Experiment
 
 ABLATION_COMPONENTS = Experiment(
     name="ablation_components",

@@ -1,4 +1,4 @@
-"""A table as a set of runs."""
+"""A table as a set of runs, and the pieces of configuration that tables share."""
 
 from __future__ import annotations
 
@@ -7,8 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from aucseg.errors import did_you_mean
-from aucseg.experiments.profiles import make_config, network_changes
+from aucseg.experiments.profiles import CHOSEN, make_config, network_changes
 from aucseg.training import ConfigError, RunConfig
+
+# Parts of configurations that experiments share: two runs of equal parts are one run.
+CE: dict[str, Any] = {"name": "cross_entropy"}
+AUC: dict[str, Any] = {"name": "auc", "ce_weight": CHOSEN}
+BANK: dict[str, Any] = {"sample_ratio": CHOSEN, "resize_ratio": CHOSEN}
+VAL: dict[str, Any] = {"eval_split": "val"}  # choices are made here, claims are made on test
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from aucseg.experiments.catalogue.experiment import Arm, Experiment
-from aucseg.experiments.catalogue.parts import AUC, BANK, CE
+from aucseg.experiments.catalogue.experiment import AUC, BANK, CE, Arm, Experiment
 
 SURROGATES = Experiment(
     name="surrogates",

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from aucseg.experiments.catalogue.experiment import Arm, Experiment
-from aucseg.experiments.catalogue.parts import AUC, BANK, CE
+from aucseg.experiments.catalogue.experiment import AUC, BANK, CE, Arm, Experiment
 
 # Name here, name in print.
 _TABLE_1 = {
