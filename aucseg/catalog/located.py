@@ -448,9 +448,12 @@ class Streets(Located):
 
     Args:
         entry: what it is.
+
+    Attributes:
+        number, shape: how many scenes are counted, checked and prepared, and at which height and width.
     """
 
-    _NUMBER, _SIZE = 500, (64, 128)  # of what is counted, checked and prepared
+    number, shape = 500, (64, 128)
 
     @property
     def label(self) -> str:
@@ -471,7 +474,7 @@ class Streets(Located):
 
     def masks(self, split: str) -> HasMasks:
         """The masks of 500 scenes, for :func:`aucseg.longtail.count`; no image is drawn."""
-        return self.open(split, size=self._SIZE, num_images=self._NUMBER)
+        return self.open(split, size=self.shape, num_images=self.number)
 
     def open(
         self,
@@ -500,7 +503,7 @@ class Streets(Located):
             tally = self.count(split, workers=workers)
             report.splits[split] = tally.num_images
             report.pixels[split], report.void[split] = tally.pixels, tally.void
-        report.sizes = {self._SIZE: sum(report.splits.values())}
+        report.sizes = {self.shape: sum(report.splits.values())}
         return report
 
     def prepare(
@@ -515,10 +518,10 @@ class Streets(Located):
     ) -> PrepareReport:
         """Write 500 scenes of each world into a folder in the package's own layout."""
         drawn = {
-            split: self.open(split, size=size or self._SIZE, num_images=self._NUMBER)
+            split: self.open(split, size=size or self.shape, num_images=self.number)
             for split in (self.splits if splits is None else splits)
         }
-        note = {"size": size or self._SIZE, "images": self._NUMBER, "version": self.entry.version}
+        note = {"size": size or self.shape, "images": self.number, "version": self.entry.version}
         report = prepare_drawn(drawn, self.spec, target, note, workers=workers, progress=progress)
         complete(report.target, None, workers=workers)
         return report

@@ -28,17 +28,6 @@ class Profile(StrEnum):
     paper = "paper"
 
 
-class DatasetName(StrEnum):
-    """Data set of a run."""
-
-    streets = "streets"
-    camvid = "camvid"
-    cityscapes = "cityscapes"
-    ade20k = "ade20k"
-    coco_stuff = "coco_stuff"
-    folder = "folder"
-
-
 class ComputeMode(StrEnum):
     """What to do with runs that have, or have not, a record."""
 
@@ -47,7 +36,7 @@ class ComputeMode(StrEnum):
     always = "always"
 
 
-DatasetOption = Annotated[DatasetName, typer.Option(help="Data set.")]
+DatasetOption = Annotated[str, typer.Option(help="Data set: its name, or its folder.")]
 ProfileOption = Annotated[Profile, typer.Option(help="Size of the experiment.")]
 RootOption = Annotated[str | None, typer.Option(help="Folder of the data set.")]
 WeightsOption = Annotated[
@@ -58,7 +47,7 @@ SeedsOption = Annotated[list[int] | None, typer.Option("--seed", help="A seed; r
 
 
 def config(
-    dataset: DatasetOption = DatasetName.streets,
+    dataset: DatasetOption = "streets",
     profile: ProfileOption = Profile.laptop,
     experiment: Annotated[str | None, typer.Option(help="Experiment of the catalogue.")] = None,
     arm: Annotated[str | None, typer.Option(help="Arm of the experiment.")] = None,
@@ -69,10 +58,10 @@ def config(
     """Print a complete configuration as YAML, ready for `aucseg train`."""
     if experiment is not None and arm is not None:
         made = get_experiment(experiment).config(
-            arm, dataset.value, profile.value, seed=seed, root=root, encoder_weights=encoder_weights
+            arm, dataset, profile.value, seed=seed, root=root, encoder_weights=encoder_weights
         )
     elif experiment is None and arm is None:
-        made = make_config(dataset.value, profile.value, seed=seed, root=root)
+        made = make_config(dataset, profile.value, seed=seed, root=root)
         if encoder_weights is not None:
             made = made.with_(model__encoder_weights=encoder_weights)
     else:
@@ -130,7 +119,7 @@ def predict(
 
 def sweep(
     experiment: Annotated[str, typer.Argument(help="Experiment of the catalogue.")],
-    dataset: DatasetOption = DatasetName.streets,
+    dataset: DatasetOption = "streets",
     profile: ProfileOption = Profile.laptop,
     seeds: SeedsOption = None,
     compute: Annotated[ComputeMode, typer.Option(help="Which runs to train.")] = ComputeMode.missing,
@@ -143,7 +132,7 @@ def sweep(
 ) -> None:
     """Train the runs that a table needs and that have no record yet."""
     runs = get_experiment(experiment).runs(
-        dataset.value, profile.value, seeds or [0], root=root, encoder_weights=encoder_weights
+        dataset, profile.value, seeds or [0], root=root, encoder_weights=encoder_weights
     )
     configs = [run.config for run in runs]
     store = RecordStore()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from aucseg.catalog import DATASETS, find_dataset, resolve
 from aucseg.models import small_options
 from aucseg.training import ConfigError, RunConfig
 from aucseg.training.section import Choice
@@ -165,22 +166,36 @@ def default_seeds(dataset: str, profile: str) -> tuple[int, ...]:
     Raises:
         ConfigError: if the data set has no such profile, with those that exist.
     """
-    _check(dataset, profile)
-    return tuple(range(_SEEDS.get((dataset, profile), 1)))
+    name, _ = _named(dataset, None)
+    _check(name, profile)
+    return tuple(range(_SEEDS.get((name, profile), 1)))
 
 
-def _check(dataset: str, profile: str) -> None:
-    if (dataset, profile) not in BASE:
+def _named(dataset: str, root: str | None) -> tuple[str, str | None]:
+    """Name and folder of a data set, which may be given by the path of its folder alone."""
+    if root is not None or dataset in DATASETS:
+        return find_dataset(dataset).name, root
+    return resolve(dataset).entry.name, dataset
+
+
+def _like(name: str) -> str:
+    """The data set whose rows hold: its own, or those of any images and masks on disk."""
+    own = any(row == name for row, _ in BASE)
+    return name if own else "folder"
+
+
+def _check(name: str, profile: str) -> None:
+    if (_like(name), profile) not in BASE:
         known = ", ".join(f"{d}/{p}" for d, p in BASE)
-        raise ConfigError(f"no profile {profile!r} for data set {dataset!r}; there are {known}")
+        raise ConfigError(f"no profile {profile!r} for data set {name!r}; there are {known}")
 
 
 def base_config(dataset: str, profile: str, *, root: str | None = None) -> dict[str, Any]:
     """The configuration that every arm of an experiment changes, as plain values.
 
     Args:
-        dataset: ``"streets"`` and ``"camvid"`` have the first three profiles, ``"cityscapes"``, ``"ade20k"``,
-            ``"coco_stuff"`` and ``"folder"`` the last.
+        dataset: its name, or the path of its folder. ``"streets"`` and ``"camvid"`` have the first three
+            profiles, all others the last.
         profile: ``"smoke"`` (seconds, proves that the pipe holds), ``"laptop"`` (minutes on two cores),
             ``"gpu"`` (real size on one GPU) or ``"paper"`` (the published settings).
         root: folder of the data set, for ``"folder"`` or where a data set is not found by itself.
@@ -188,8 +203,10 @@ def base_config(dataset: str, profile: str, *, root: str | None = None) -> dict[
     Raises:
         ConfigError: if the data set has no such profile, with those that exist.
     """
-    _check(dataset, profile)
-    content = {key: dict(value) for key, value in BASE[dataset, profile].items()}
+    name, root = _named(dataset, root)
+    _check(name, profile)
+    content = {key: dict(value) for key, value in BASE[_like(name), profile].items()}
+    content["data"]["name"] = name
     if root is not None:
         content["data"]["root"] = root
     return content | {"profile": profile}
@@ -242,7 +259,8 @@ def make_config(
             before = content.get(key, {})
             if "kind" in value or (key in choices and _another(value, before, choices[key])):
                 before = {}
-            chosen = {name: _CHOICES[dataset][name] for name, given in value.items() if given == CHOSEN}
+            own = _CHOICES[_like(_named(dataset, root)[0])]
+            chosen = {name: own[name] for name, given in value.items() if given == CHOSEN}
             value = before | value | chosen
         content[key] = value
     return RunConfig.from_dict(content)
