@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,7 +14,6 @@ import torch
 from torch.utils.data import Dataset
 from torchvision import tv_tensors
 
-from aucseg.data.fingerprint import fingerprint_files
 from aucseg.data.reading import check_same_size, check_size, read_image, to_train_ids
 from aucseg.data.spec import ClassSpec
 from aucseg.data.threads import default_workers
@@ -111,12 +111,18 @@ class ImageMaskDataset(Dataset[ImageAndMask]):
     def fingerprint(self) -> str:
         """Hex sha256 of the content: class names, labels, item names and the bytes of every file.
 
-        Moving the folder or another ``size`` does not change it.
+        Moving the folder, the times of its files or another ``size`` do not change it.
         """
         if self._fingerprint is None:
-            self._fingerprint = fingerprint_files(
-                self.spec, self.lookup, self.names, self.files, workers=default_workers()
-            )
+            with ThreadPoolExecutor(default_workers()) as pool:
+                hashes = list(pool.map(lambda both: [_hash_file(path) for path in both], self.files))
+            content = {
+                "classes": list(self.spec.names),
+                "labels": [int(v) for v in self.lookup],
+                "items": [[name, *both] for name, both in zip(self.names, hashes, strict=True)],
+            }
+            text = json.dumps(content, separators=(",", ":"))
+            self._fingerprint = hashlib.sha256(text.encode()).hexdigest()
         return self._fingerprint
 
     def _index(self, index: int) -> int:
@@ -190,3 +196,9 @@ def resize_item(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Resize an image (3, H, W) and its mask (H, W), both uint8, to ``size`` = (height, width)."""
     return resize_image(image, size), resize_mask(mask, size)
+
+
+def _hash_file(path: Path) -> str:
+    """Hex sha256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
