@@ -11,13 +11,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aucseg import paths
-from aucseg.data.class_stats import STATS_FILE, read_pixel_share, read_sums, write_stats
-from aucseg.data.classes import read_classes
-from aucseg.data.layout import list_splits, read_split
+from aucseg.data.classes import (
+    STATS_FILE,
+    read_classes,
+    read_pixel_share,
+    read_sums,
+    write_classes,
+    write_stats,
+)
 from aucseg.data.layouts.base import Layout
-from aucseg.data.layouts.own import is_prepared, own_layout
+from aucseg.data.layouts.own import is_prepared, list_splits, own_layout, read_split
 from aucseg.data.layouts.patterns import pattern_layout
-from aucseg.data.prepare import PrepareReport, Step, prepare, prepare_drawn, write_classes
+from aucseg.data.prepare import PrepareReport, Step, prepare, prepare_drawn
 from aucseg.data.spec import ClassSpec, groups_by_pixel_share, load_spec
 from aucseg.data.verify import VerifyReport, verify
 from aucseg.errors import DataError, OptionError

@@ -1,19 +1,26 @@
-"""``classes.csv``: what the values of a mask file mean."""
+"""The two tables of a folder.
+
+``classes.csv`` says what the values of its masks mean, ``class_stats.csv`` what was counted of each class in
+each split.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
-from aucseg.data.files import Row, read_rows
+from aucseg.data.files import Row, read_rows, write_rows
+from aucseg.data.labels import VOID, value_table
 from aucseg.data.spec import GROUPS, ClassSpec
 from aucseg.errors import DataError, did_you_mean
 
-VOID = 255
-NOT_A_LABEL = -1
+STATS_FILE = "class_stats.csv"
+_REMEDY = "make the file again with `aucseg data stats FOLDER --write`"
 
 
 @dataclass(frozen=True)
@@ -52,11 +59,9 @@ class ClassTable:
         order = {r.name: i for i, r in enumerate(self.classes)}
         if names is not None:
             order = {name: i for i, name in enumerate(names)}
-        table = np.full(256, NOT_A_LABEL, np.int16)
-        table[VOID] = VOID
-        for row in self.rows:
-            table[row.id] = VOID if row.ignore else order[row.name]
-        return table
+        return value_table(
+            {VOID: VOID, **{row.id: VOID if row.ignore else order[row.name] for row in self.rows}}
+        )
 
     def groups(self) -> tuple[str, ...] | None:
         """Group of each train id from the column ``group``; None without it.
@@ -143,3 +148,115 @@ def _row(row: Row) -> ClassRow:
             f": {list(row.values())}", "id, r, g and b are 0 to 255, ignore is 0 or 1, name is not empty"
         )
     return ClassRow(id_, name, (red, green, blue), ignore == 1, row["group"].strip() or None)
+
+
+def write_classes(
+    root: Path, spec: ClassSpec, groups: Sequence[str] | None, *, ignored: Mapping[int, str] | None = None
+) -> Path:
+    """Write ``classes.csv`` of a folder whose masks hold train ids.
+
+    Args:
+        root: the folder.
+        spec: names and colours of the classes.
+        groups: the column ``group``; None for no such column.
+        ignored: name of each value that stands for void.
+    """
+    rows: list[list[object]] = [
+        [k, name, *color, 0, *([groups[k]] if groups else [])]
+        for k, (name, color) in enumerate(zip(spec.names, spec.colors, strict=True))
+    ]
+    rows += [[value, name, 0, 0, 0, 1, *([""] if groups else [])] for value, name in (ignored or {}).items()]
+    columns = ["id", "name", "r", "g", "b", "ignore", *(["group"] if groups else [])]
+    return write_rows(root / "classes.csv", columns, rows, inside=root)
+
+
+class Counted(Protocol):
+    """What is written of a split, as a `Tally` has it."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Class names, one for each train id."""
+
+    @property
+    def pixels(self) -> np.ndarray:
+        """Labelled pixels of each class, (K,)."""
+
+    @property
+    def images(self) -> np.ndarray:
+        """Images that hold each class, (K,)."""
+
+    @property
+    def void(self) -> int:
+        """Void pixels."""
+
+
+def read_pixel_share(root: Path, table: ClassTable) -> tuple[float, ...] | None:
+    """Training pixel share of each class from ``class_stats.csv``, in [0, 1]; None without that file.
+
+    Args:
+        root: the folder.
+        table: its class table.
+
+    Raises:
+        DataError: if the file is there and lacks the column, a class or a number.
+    """
+    path = root / STATS_FILE
+    if not path.is_file():
+        return None
+    rows = {row["name"]: row for row in read_rows(path, ("name", "train_pct_labelled"), remedy=_REMEDY)}
+    shares = []
+    for each in table.classes:
+        try:
+            shares.append(rows[each.name].real("train_pct_labelled")[0] / 100)
+        except (KeyError, DataError):
+            raise DataError(
+                f"no train_pct_labelled for class {each.name!r}", file=path, remedy=f"{_REMEDY}, or delete it"
+            ) from None
+    return tuple(shares)
+
+
+def read_sums(root: Path, table: ClassTable, split: str) -> tuple[np.ndarray, np.ndarray]:
+    """Pixels and images of each class of a split from ``class_stats.csv``, each (K,) int64.
+
+    Args:
+        root: the folder.
+        table: its class table.
+        split: name of the split.
+
+    Raises:
+        DataError: if a class or a number is not there.
+    """
+    path, columns = root / STATS_FILE, (f"{split}_pixels", f"{split}_images")
+    rows = {row["name"]: row for row in read_rows(path, ("name",), optional=columns, remedy=_REMEDY)}
+    values = []
+    for each in table.classes:
+        try:
+            values.append(rows[each.name].whole(*columns))
+        except (KeyError, DataError):
+            raise DataError(
+                f"no {' and '.join(columns)} for class {each.name!r}", file=path, remedy=_REMEDY
+            ) from None
+    pixels, images = np.array(values, np.int64).T
+    return pixels, images
+
+
+def write_stats(root: Path, table: ClassTable, counted: Mapping[str, Counted]) -> Path:
+    """Write ``class_stats.csv``: pixels, images and percentages of each class in each split.
+
+    Args:
+        root: the folder.
+        table: its class table.
+        counted: what was counted of each split, of the classes of the table in any order.
+    """
+    columns = ["id", "name"]
+    for split in counted:
+        columns += [f"{split}_pixels", f"{split}_images", f"{split}_pct_all", f"{split}_pct_labelled"]
+    rows = []
+    for each in table.classes:
+        cells: list[str | int] = [each.id, each.name]
+        for c in counted.values():
+            k, labelled = c.names.index(each.name), int(c.pixels.sum())
+            cells += [int(c.pixels[k]), int(c.images[k])]
+            cells += [f"{100 * c.pixels[k] / max(n, 1):.4f}" for n in (labelled + c.void, labelled)]
+        rows.append(cells)
+    return write_rows(root / STATS_FILE, columns, rows)

@@ -14,7 +14,8 @@ import torch
 from torch.utils.data import Dataset
 from torchvision import tv_tensors
 
-from aucseg.data.reading import check_same_size, check_size, read_image, to_train_ids
+from aucseg.data.labels import to_train_ids
+from aucseg.data.reading import check_same_size, check_size, read_image
 from aucseg.data.spec import ClassSpec
 from aucseg.data.threads import default_workers
 from aucseg.data.transforms.geometry import resize_image, resize_mask

@@ -8,8 +8,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from aucseg.data.layout import IMAGE_SUFFIXES, image_path, list_names, mask_path
 from aucseg.errors import DataError
+
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 
 
 @dataclass(frozen=True)
@@ -54,37 +55,22 @@ class Listing:
         return [(p.image, p.mask) for p in self.items if p.image is not None and p.mask is not None]
 
 
-def list_folder(root: Path, split: str) -> Listing:
-    """The items of a split in the package's own layout, by its list.
+def read_names(path: Path) -> tuple[str, ...]:
+    """The names in a list, one a line; a name may repeat.
 
     Raises:
-        DataError: if the list is missing or empty.
+        DataError: if the list cannot be read, is no text, or is empty.
     """
-    names, problems = list_names(root, split)
-    listing = Listing(problems=problems)
-    for name in names:
-        found: list[Path | None] = []
-        for find in (image_path, mask_path):
-            try:
-                found.append(find(root, split, name))
-            except DataError as error:
-                found.append(None)
-                listing.problems.append(error)
-            except OSError as error:
-                found.append(None)
-                listing.problems.append(unreadable(error, root))
-        listing.items.append(Item(name, found[0], found[1]))
-    listed = set(names)
-    for kind, suffixes in (("images", IMAGE_SUFFIXES), ("annotations", (".png",))):
-        folder = root / kind / split
-        there, problems = find_files(folder, suffixes)
-        listing.problems += problems
-        extra = sorted(name for name in there if name[: -len(Path(name).suffix)] not in listed)
-        if extra:
-            listing.warnings.append(
-                f"{folder}: {len(extra)} files not listed in {split}.txt, the first is {extra[0]}"
-            )
-    return listing
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(
+            f"cannot be read ({error})", file=path, remedy="a split file is UTF-8 text with a name a line"
+        ) from error
+    names = tuple(line.strip() for line in text.splitlines() if line.strip())
+    if not names:
+        raise DataError("the split is empty", file=path, remedy="write the names of its items, one a line")
+    return names
 
 
 def find_files(folder: Path, suffixes: Sequence[str]) -> tuple[dict[str, Path], list[DataError]]:

@@ -14,10 +14,12 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from aucseg.data.files import write_file, write_rows, write_text
+from aucseg.data.classes import write_classes
+from aucseg.data.files import write_file, write_text
+from aucseg.data.labels import to_train_ids
 from aucseg.data.layouts.base import Layout
 from aucseg.data.listing import Item, unreadable
-from aucseg.data.reading import check_same_size, check_size, read_image, to_train_ids
+from aucseg.data.reading import check_same_size, check_size, read_image
 from aucseg.data.spec import ClassSpec
 from aucseg.data.threads import bounded_map
 from aucseg.errors import DataError
@@ -250,19 +252,3 @@ def _resize(pixels: np.ndarray, labels: np.ndarray, size: tuple[int, int]) -> tu
 
     image, mask = resize_item(torch.from_numpy(pixels).permute(2, 0, 1), torch.from_numpy(labels), size)
     return image.permute(1, 2, 0).contiguous().numpy(), mask.numpy()
-
-
-def write_classes(out: Path, spec: ClassSpec, groups: Sequence[str] | None) -> None:
-    """Write ``classes.csv`` of a folder whose masks hold train ids.
-
-    Args:
-        out: the folder.
-        spec: names and colours of the classes.
-        groups: the column ``group``; None for no such column.
-    """
-    rows = [
-        [k, name, *color, 0, *([groups[k]] if groups else [])]
-        for k, (name, color) in enumerate(zip(spec.names, spec.colors, strict=True))
-    ]
-    columns = ["id", "name", "r", "g", "b", "ignore", *(["group"] if groups else [])]
-    write_rows(out / "classes.csv", columns, rows, inside=out)

@@ -14,7 +14,7 @@ from types import ModuleType
 import numpy as np
 from PIL import Image
 
-from aucseg.data.classes import NOT_A_LABEL, ClassTable
+from aucseg.data.classes import ClassTable
 from aucseg.errors import DataError, OptionError
 
 # What Pillow raises for damaged files, over its formats.
@@ -126,28 +126,40 @@ def read_luminance(path: Path) -> np.ndarray:
     return np.asarray(mask if mask.mode == "L" else mask.convert("L"))
 
 
-def to_train_ids(ids: np.ndarray, lookup: np.ndarray, path: Path) -> np.ndarray:
-    """Map the values of a mask file to train ids, (H, W) uint8, void = 255.
+def read_matrix(path: Path, key: str) -> np.ndarray:
+    """A label map of a Matlab file (up to version 7.2), (H, W) uint8.
 
     Args:
-        ids: values of the file, (H, W) uint8.
-        lookup: table (256,) as `ClassTable.lookup` makes it.
-        path: the file, for the message.
+        path: the file.
+        key: name of the matrix.
 
     Raises:
-        DataError: with every value that is neither a class nor void, and how often it stands there.
+        DataError: if the file cannot be read, lacks the matrix, or holds values outside 0 to 255.
     """
-    present = np.bincount(ids.ravel(), minlength=256)
-    bad = np.flatnonzero((present > 0) & (lookup == NOT_A_LABEL))
-    if bad.size:
-        found = ", ".join(f"{v} ({present[v]} pixels)" for v in bad[:8]) + (", ..." if bad.size > 8 else "")
-        allowed = _ranges(np.flatnonzero(lookup != NOT_A_LABEL))
+    from scipy.io import loadmat  # for the two data sets that come so
+
+    try:
+        content = loadmat(path, variable_names=[key])
+    except Exception as error:  # on a damaged file the reader raises whatever it stumbles over
         raise DataError(
-            f"label outside the classes: {found}",
+            f"unreadable mask ({type(error).__name__}: {error})", file=path, remedy="fetch the file again"
+        ) from error
+    if key not in content:
+        raise DataError(f"no matrix {key!r}", file=path, remedy="fetch the file again")
+    matrix = np.asarray(content[key])
+    if matrix.ndim != 2 or not matrix.size or not np.issubdtype(matrix.dtype, np.number):
+        raise DataError(
+            f"matrix {key!r} is {matrix.dtype} of shape {matrix.shape}",
             file=path,
-            remedy=f"allowed are {allowed}: correct the mask or add a row to classes.csv",
+            remedy="a label map holds one number for each pixel",
         )
-    return lookup.astype(np.uint8)[ids]
+    if matrix.min() < 0 or matrix.max() > 255 or np.any(matrix != np.rint(matrix)):
+        raise DataError(
+            f"values from {matrix.min()} to {matrix.max()} in {key!r}",
+            file=path,
+            remedy="labels are whole numbers from 0 to 255",
+        )
+    return matrix.astype(np.uint8)
 
 
 def check_same_size(image: np.ndarray, mask: np.ndarray, image_file: Path, mask_file: Path) -> None:
@@ -307,9 +319,3 @@ def _ids_from_colors(rgb: np.ndarray, table: ClassTable | None, path: Path) -> n
 def _code(rgb: np.ndarray) -> np.ndarray:
     """One integer for each colour of the last axis."""
     return rgb.astype(np.int32) @ np.array([65536, 256, 1], np.int32)
-
-
-def _ranges(values: np.ndarray) -> str:
-    """Print 0, 1, 2, 255 as "0 to 2, 255"."""
-    runs = np.split(values, np.flatnonzero(np.diff(values) > 1) + 1)
-    return ", ".join(f"{r[0]} to {r[-1]}" if len(r) > 1 else f"{r[0]}" for r in runs)

@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from aucseg.data.class_stats import read_pixel_share
-from aucseg.data.classes import NOT_A_LABEL, VOID, ClassTable, read_classes
-from aucseg.data.layout import list_splits
+from aucseg.data.classes import ClassTable, read_classes, read_pixel_share
+from aucseg.data.labels import VOID, by_train_id, to_train_ids, without_meaning
 from aucseg.data.layouts.base import Layout
-from aucseg.data.listing import Item, Listing, list_folder, unreadable
-from aucseg.data.reading import check_bytes, check_same_size, is_wide, read_ids, read_image, to_train_ids
+from aucseg.data.layouts.own import list_folder, list_splits
+from aucseg.data.listing import Item, Listing, unreadable
+from aucseg.data.reading import check_bytes, check_same_size, is_wide, read_ids, read_image
 from aucseg.data.spec import ClassSpec
 from aucseg.data.threads import bounded_map
 from aucseg.errors import DataError
@@ -299,8 +299,10 @@ def check_item(subject: Subject, split: str, item: Item) -> CheckedItem:
             )
         if lookup is not None:
             present = np.bincount(ids.ravel(), minlength=256)
-            checked.labels = _by_train_id(present, lookup)
-            if np.any((present > 0) & (lookup == NOT_A_LABEL)):
+            pixels = by_train_id(present, lookup)
+            held = np.flatnonzero(pixels)
+            checked.labels = held.astype(np.uint8), pixels[held]
+            if without_meaning(present, lookup).size:
                 checks.append(partial(to_train_ids, ids, lookup, mask_file))
     for check in checks:
         try:
@@ -308,14 +310,6 @@ def check_item(subject: Subject, split: str, item: Item) -> CheckedItem:
         except DataError as error:
             checked.problems.append(as_problem(split, error))
     return checked
-
-
-def _by_train_id(present: np.ndarray, lookup: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Train ids that occur and their pixels, from pixels of each value; labels outside are left out."""
-    known = lookup != NOT_A_LABEL
-    dense = np.bincount(lookup[known], present[known], minlength=256).astype(np.int64)
-    held = np.flatnonzero(dense)
-    return held.astype(np.uint8), dense[held]
 
 
 def check_inside(path: Path, root: Path) -> None:

@@ -20,9 +20,7 @@ from typing import Any, Protocol
 import numpy as np
 from scipy.sparse import csr_array
 
-from aucseg.data.classes import NOT_A_LABEL, VOID
-from aucseg.data.layouts.base import train_id_table
-from aucseg.data.reading import to_train_ids
+from aucseg.data.labels import VOID, by_train_id, to_train_ids, train_id_table, without_meaning
 from aucseg.data.spec import ClassSpec
 from aucseg.data.threads import bounded_map, default_workers
 from aucseg.errors import DataError, file_errors
@@ -285,14 +283,13 @@ def count_chunk(chunk: Chunk) -> ChunkResult:
         chunk: the chunk.
     """
     k = chunk.spec.num_classes
-    neither = np.flatnonzero(chunk.lookup == NOT_A_LABEL)
     histograms, regions, shapes = [], [], set()
     failures = []
     for name, place in zip(chunk.names, chunk.places, strict=True):
         try:
             ids = chunk.read(place)
             histogram = value_histogram(ids)
-            if histogram[neither].any():
+            if without_meaning(histogram, chunk.lookup).size:
                 to_train_ids(ids, chunk.lookup, _file(name, place))  # raises, with every wrong value
         except DataError as error:
             failures.append(str(error))
@@ -306,7 +303,7 @@ def count_chunk(chunk: Chunk) -> ChunkResult:
             regions.append(np.bincount(region_classes(encode_runs(ids, chunk.lookup, k)), minlength=k))
     if failures:
         return ChunkResult(None, tuple(failures))
-    pixels = _fold(np.stack(histograms), chunk.lookup)
+    pixels = by_train_id(np.stack(histograms), chunk.lookup)
     tally = Tally.of_images(
         chunk.spec,
         csr_array(pixels[:, :k]),
@@ -317,13 +314,6 @@ def count_chunk(chunk: Chunk) -> ChunkResult:
         max_image_pixels=max(height * width for height, width in shapes),
     )
     return ChunkResult(tally, ())
-
-
-def _fold(histograms: np.ndarray, lookup: np.ndarray) -> np.ndarray:
-    """Pixels of each train id in each image, (N, 256) int64: 256 values are mapped instead of every pixel."""
-    labels = np.where(lookup == NOT_A_LABEL, VOID, lookup)  # of which no image has any
-    keys = np.arange(len(histograms))[:, None] * 256 + labels
-    return np.bincount(keys.ravel(), histograms.ravel(), histograms.size).reshape(-1, 256).astype(np.int64)
 
 
 def _count_chunks(

@@ -15,7 +15,7 @@ from torchvision import tv_tensors
 
 from aucseg.catalog import open_dataset
 from aucseg.data.dataset import resize_item
-from aucseg.data.layout import read_split
+from aucseg.data.layouts.own import read_split
 from aucseg.data.spec import ClassSpec, load_spec
 from aucseg.errors import DataError
 

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from aucseg.data.class_stats import read_pixel_share
-from aucseg.data.classes import read_classes
+from aucseg.data.classes import read_classes, read_pixel_share
 from tests.command import Result, aucseg
 from tests.data.layouts.test_layouts import PATTERNS, folder
 from tests.data.layouts.writers import WRITERS

@@ -10,7 +10,7 @@ import pytest
 from torchvision.datasets import Cityscapes
 
 from aucseg.data import list_specs, load_spec
-from aucseg.data.layouts.palette import interleaved_palette
+from aucseg.data.layouts.voc import interleaved_palette
 from aucseg.longtail import auto_partition, choose_tail, list_tails, load_statistics
 from tests.data.layouts.writers import LAYOUTS
 from tests.repository import ROOT

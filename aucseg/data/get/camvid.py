@@ -9,8 +9,9 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from aucseg.data.files import Row, read_rows, write_rows, write_text
-from aucseg.data.layout import image_path, mask_path, read_split
+from aucseg.data.classes import write_classes
+from aucseg.data.files import Row, read_rows, write_text
+from aucseg.data.layouts.own import image_path, mask_path, read_split
 from aucseg.data.reading import read_ids, read_image
 from aucseg.data.spec import load_spec
 from aucseg.data.threads import default_workers
@@ -62,7 +63,7 @@ def convert_camvid(raw: Path, out: Path) -> None:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 source.replace(target)
         write_text(out / "splits" / f"{split}.txt", "\n".join(names) + "\n")
-    _write_classes(out / "classes.csv")
+    write_classes(out, load_spec("camvid"), None, ignored={UNLABELLED: "Unlabelled"})
     write_text(out / "SOURCE.md", f"# Source\n\n{CAMVID_TERMS}\n\nFrom {CAMVID_URL}\n")
 
 
@@ -82,13 +83,6 @@ def _read_items(path: Path) -> list[tuple[PurePosixPath, PurePosixPath]]:
             )
         items.append((words[0], words[1]))
     return items
-
-
-def _write_classes(path: Path) -> None:
-    spec = load_spec("camvid")
-    rows = [[i, name, *color, 0] for i, (name, color) in enumerate(zip(spec.names, spec.colors, strict=True))]
-    rows.append([UNLABELLED, "Unlabelled", 0, 0, 0, 1])
-    write_rows(path, ["id", "name", "r", "g", "b", "ignore"], rows)
 
 
 def check_published(root: Path, checksums: Path) -> list[DataError]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-from aucseg.data.layouts.base import VOID, Access, Layout, value_table
+from aucseg.data.labels import VOID, value_table
+from aucseg.data.layouts.base import Access, Layout
 from aucseg.data.listing import Listing, by_stem, match_keys
 from aucseg.data.reading import read_gray_ids
 from aucseg.data.spec import load_spec

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 
-from aucseg.data.classes import NOT_A_LABEL, VOID
 from aucseg.data.listing import Listing
 from aucseg.data.spec import ClassSpec
 from aucseg.errors import DataError, did_you_mean
@@ -131,27 +130,6 @@ class Layout:
         return names, [mask for _, mask in files]
 
 
-def train_id_table(num_classes: int) -> np.ndarray:
-    """The table of masks that hold train ids already: themselves, 255 void, all else an error.
-
-    Args:
-        num_classes: number of classes K.
-    """
-    return value_table({VOID: VOID, **{k: k for k in range(num_classes)}})
-
-
-def value_table(train_ids: dict[int, int]) -> np.ndarray:
-    """Table (256,) int16 from a mask's value to its train id, -1 where a value has no meaning.
-
-    Args:
-        train_ids: train id of each value that may occur; 255 for void.
-    """
-    table = np.full(256, NOT_A_LABEL, np.int16)
-    for value, train_id in train_ids.items():
-        table[value] = train_id
-    return table
-
-
 def first_folder(root: Path, *candidates: str) -> Path | None:
     """The first of some folders below ``root`` that is there; ``""`` stands for ``root`` itself."""
     return next((root / c for c in candidates if (root / c).is_dir()), None)
@@ -170,6 +148,3 @@ def holding(*needed: str, inside: tuple[str, ...] = ("",)) -> Callable[[Path], P
         return next((p for p in places if all((p / n).is_dir() for n in needed)), None)
 
     return find
-
-
-__all__ = ["VOID", "Access", "Layout", "first_folder", "holding", "train_id_table", "value_table"]

@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 
 from aucseg.data.files import read_rows
-from aucseg.data.layout import list_splits
-from aucseg.data.layouts.base import VOID, Access, Layout, value_table
-from aucseg.data.layouts.matlab import read_matrix
-from aucseg.data.listing import Item, Listing, by_stem, list_folder
-from aucseg.data.reading import read_gray_ids
+from aucseg.data.labels import VOID, value_table
+from aucseg.data.layouts.base import Access, Layout
+from aucseg.data.layouts.own import list_folder, list_splits
+from aucseg.data.listing import Item, Listing, by_stem
+from aucseg.data.reading import read_gray_ids, read_matrix
 from aucseg.data.spec import load_spec
 from aucseg.errors import DataError
 

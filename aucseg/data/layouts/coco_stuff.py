@@ -11,11 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from aucseg.data.layout import read_names
-from aucseg.data.layouts.base import VOID, Access, Layout, first_folder, value_table
-from aucseg.data.layouts.matlab import read_matrix
-from aucseg.data.listing import Listing, by_stem, match_keys, match_names
-from aucseg.data.reading import read_gray_ids
+from aucseg.data.labels import VOID, value_table
+from aucseg.data.layouts.base import Access, Layout, first_folder
+from aucseg.data.listing import Listing, by_stem, match_keys, match_names, read_names
+from aucseg.data.reading import read_gray_ids, read_matrix
 from aucseg.data.spec import load_spec
 from aucseg.errors import DataError
 

@@ -7,8 +7,8 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 
 from aucseg.data.classes import read_classes
-from aucseg.data.layout import list_splits, read_split
 from aucseg.data.layouts.base import Access, Layout
+from aucseg.data.layouts.own import list_splits, read_split
 from aucseg.data.listing import Listing, find_files, match_keys, match_names
 from aucseg.data.reading import read_ids
 from aucseg.errors import DataError, OptionError

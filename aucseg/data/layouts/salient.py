@@ -11,9 +11,10 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from aucseg.data.layout import IMAGE_SUFFIXES, list_splits, read_split
-from aucseg.data.layouts.base import Access, Layout, value_table
-from aucseg.data.listing import Listing, by_stem, match_keys, match_names
+from aucseg.data.labels import value_table
+from aucseg.data.layouts.base import Access, Layout
+from aucseg.data.layouts.own import list_splits, read_split
+from aucseg.data.listing import IMAGE_SUFFIXES, Listing, by_stem, match_keys, match_names
 from aucseg.data.reading import read_luminance
 from aucseg.data.spec import load_spec
 

@@ -7,15 +7,14 @@ list of the user's.
 
 from __future__ import annotations
 
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
 
-from aucseg.data.layout import read_names
-from aucseg.data.layouts.base import VOID, Access, Layout, value_table
-from aucseg.data.layouts.palette import interleaved_palette
-from aucseg.data.listing import Listing, by_stem, match_names
+from aucseg.data.labels import VOID, value_table
+from aucseg.data.layouts.base import Access, Layout
+from aucseg.data.listing import Listing, by_stem, match_names, read_names
 from aucseg.data.reading import read_indexed
 from aucseg.data.spec import load_spec
 
@@ -38,6 +37,20 @@ def _list(root: Path, split: str) -> Listing:
     listing = match_names(read_names(source), images, masks, source)
     listing.problems[:0] = problems + more
     return listing
+
+
+@lru_cache(maxsize=1)
+def interleaved_palette() -> np.ndarray:
+    """Colours of the labels 0 to 255, (256, 3) uint8: the label's bits dealt out to red, green and blue.
+
+    Bit 3j of the label is bit 7 - j of red, bit 3j + 1 of green, bit 3j + 2 of blue. All colours differ.
+    """
+    labels = np.arange(256)
+    colors = np.zeros((256, 3), np.uint8)
+    for bit in range(8):
+        colors[:, bit % 3] |= ((labels >> bit & 1) << (7 - bit // 3)).astype(np.uint8)
+    colors.flags.writeable = False
+    return colors
 
 
 def _read(path: Path) -> np.ndarray:

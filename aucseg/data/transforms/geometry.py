@@ -12,7 +12,7 @@ from torchvision.transforms import v2
 from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as F
 
-from aucseg.data.classes import VOID
+from aucseg.data.labels import VOID
 
 # The ImageNet mean in 0 to 255: about zero after `normalize`, so padding looks like nothing.
 NEUTRAL = (124, 116, 104)

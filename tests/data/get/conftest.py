@@ -12,7 +12,7 @@ import pytest
 
 from aucseg.data.get import SOURCES, Source
 from aucseg.data.get.camvid import check_published, checksum_row
-from aucseg.data.layout import read_split
+from aucseg.data.layouts.own import read_split
 from tests.data.get.server import SPLITS, Server, pack, published_files
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from aucseg.data.layout import read_split
+from aucseg.data.layouts.own import read_split
 
 SPLITS = ("train", "val", "test")
 

@@ -19,7 +19,7 @@ from PIL import Image
 from aucseg.catalog import DATASETS, complete, open_dataset
 from aucseg.data.get import SOURCES, Source, get, instructions
 from aucseg.data.get.fetch import fetch
-from aucseg.data.layout import read_split
+from aucseg.data.layouts.own import read_split
 from aucseg.errors import DataError
 from tests.data.get.server import SPLITS, Server, left_behind, pack, png, published_files, tar_member
 from tests.data.layouts.writers import LAYOUTS, WRITERS
