@@ -184,9 +184,9 @@ def test_commands_about_data_are_light(words: str, tiny_camvid: Path) -> None:
 
 def test_every_public_name_of_the_data_sets_has_a_home() -> None:
     """They are imported when asked for, from where the stub that type checkers read says."""
-    from aucseg import data, longtail
+    from aucseg import data, longtail, models
 
-    for room in (data, longtail):
+    for room in (data, longtail, models):
         stub = ast.parse((PACKAGE / room.__name__.split(".")[1] / "__init__.pyi").read_text(encoding="utf-8"))
         named = [alias for node in stub.body for alias in node.names]  # type: ignore[attr-defined]
         assert all(alias.asname == alias.name for alias in named), (

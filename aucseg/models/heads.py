@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from aucseg.models.networks.auxiliary import TrainingOutput
+from aucseg.models.networks.base import TrainingOutput
 
 
 def classifier(model: nn.Module) -> nn.Conv2d:

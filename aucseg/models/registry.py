@@ -1,14 +1,19 @@
-"""Which networks there are, by name."""
+"""Networks by name, and from folders that ``save_pretrained`` wrote."""
 
 from __future__ import annotations
 
 import inspect
+import json
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 import segmentation_models_pytorch as smp
+import timm
+from torch import nn
 
-from aucseg.errors import OptionError, did_you_mean
+from aucseg.errors import DataError, HubError, MissingFileError, OptionError, did_you_mean
+from aucseg.models.encoders import encoders  # those of this package among smp's
 from aucseg.models.networks.base import Network
 from aucseg.models.networks.bisenetv2 import BiSeNetV2
 from aucseg.models.networks.danet import DANet
@@ -22,6 +27,7 @@ from aucseg.models.networks.ocrnet import OCRNet
 from aucseg.models.networks.pointrend import PointRend
 from aucseg.models.networks.segnext import SegNeXt
 from aucseg.models.networks.stdc import STDC
+from aucseg.models.weights import load_encoder_weights, load_exactly, read_weights_file
 
 # In the order of AUCSeg's Table 1, whose first, DeepLabV3+, is smp's.
 NETWORKS: dict[str, type[Network]] = {
@@ -102,3 +108,209 @@ def small_options(name: str) -> dict[str, Any]:
     {'encoder': 'resnet18'}
     """
     return dict(NETWORKS[name].small) if name in NETWORKS else {"encoder": "resnet18"}
+
+
+# Arguments of an architecture that have names of their own here, or take "everything else".
+_OURS = ("encoder_name", "encoder_weights", "classes")
+_SUFFIXES = (".safetensors", ".pt", ".pth", ".bin", ".ckpt")
+
+
+def create_model(
+    name: str = "unet",
+    encoder: str | None = None,
+    *,
+    num_classes: int,
+    encoder_weights: str | Path | None = None,
+    **options: Any,
+) -> nn.Module:
+    """A segmentation network by name and encoder.
+
+    Args:
+        name: architecture, one of :func:`list_models`.
+        encoder: any encoder of smp, one of this package (``mscan_t`` to ``mscan_l``, ``stdc1``, ``stdc2``),
+            or of timm with the prefix ``tu-``. ``None`` takes the network's own: see
+            :func:`standard_encoder`.
+        num_classes: number of classes K; the network maps (B,3,H,W) images to (B,K,H,W) logits.
+        encoder_weights: ``None`` starts from random weights; the path of a safetensors or torch file loads
+            it (see :func:`load_encoder_weights`); a name such as ``"imagenet"`` is fetched from the hub by
+            smp or timm, which needs a network. For a ``tu-`` encoder ``"imagenet"`` is what timm has for it;
+            which that is, its name says (``tu-resnet50.a1_in1k``). Nothing is fetched unless asked.
+        options: passed on to the architecture, for example ``decoder_channels``.
+
+    Returns:
+        The network. Those of this package return more than logits in training mode: see :class:`Network`.
+
+    Raises:
+        ValueError: for an unknown name (with the nearest one), fewer than two classes, an unknown encoder or
+            one that the network cannot take, an option that the architecture does not take, or weights that
+            do not fit the encoder.
+        FileNotFoundError: if ``encoder_weights`` is a path to nothing.
+        ConnectionError: if ``encoder_weights`` is a name and the hub cannot be reached.
+    """
+    if num_classes < 2:
+        raise OptionError(f"num_classes must be at least 2, got {num_classes}")
+    if name not in list_models():
+        raise OptionError(f"unknown model {name!r}; {did_you_mean(name, list_models())}")
+    own = standard_encoder(name)
+    if own is None and encoder is not None:
+        raise OptionError(f"{name!r} is one whole and takes no encoder, got {encoder!r}; leave it out (None)")
+    encoder = encoder or own
+    if encoder is not None:
+        _check_encoder(encoder)
+    architecture = network_class(name)
+    check_options(architecture, encoder, options, without=_OURS)
+    options = _tuples(options)
+    local = _local_file(encoder_weights)
+    if encoder is not None:
+        fetched = None if local or encoder_weights is None else _on_hub(encoder, encoder_weights)
+        options |= {"encoder_name": encoder, "encoder_weights": fetched}
+    elif encoder_weights is not None and local is None:
+        raise OptionError(f"{name!r} has no published weights of the name {encoder_weights!r}; give a file")
+    try:
+        model: Any = architecture(classes=num_classes, **options)
+    except OSError as error:
+        raise HubError(
+            f"cannot fetch the weights {encoder_weights!r} of {encoder!r} ({error}); with a file of them "
+            "give its path, or None for random weights"
+        ) from error
+    except (KeyError, ValueError, TypeError, RuntimeError) as error:
+        # timm and smp each raise their own type for an unknown encoder or option.
+        raise OptionError(f"cannot build {name!r} with encoder {encoder!r}: {error}") from error
+    if local is not None:
+        load_encoder_weights(model.encoder, local)
+    built: nn.Module = model
+    return built
+
+
+def _tuples(options: dict[str, Any]) -> dict[str, Any]:
+    """Options with tuples for lists: YAML and JSON have these where smp compares with those."""
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in options.items()}
+
+
+def _check_encoder(encoder: str) -> None:
+    """Refuse an encoder that nobody has, with the nearest name."""
+    if encoder.startswith("tu-"):
+        name = encoder[3:]
+        if not timm.is_model(name):
+            hint = _nearest(name.partition(".")[0], timm.list_models())
+            raise OptionError(f"timm has no encoder {name!r}; {hint}")
+    elif encoder not in encoders:
+        raise OptionError(f"unknown encoder {encoder!r}; {_nearest(encoder, encoders)}")
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    # all of them would be a page
+    hint = did_you_mean(name, known)
+    return hint if "did you mean" in hint else "smp's encoders, or timm's with the prefix 'tu-', can be named"
+
+
+def _local_file(weights: str | Path | None) -> Path | None:
+    """The file that weights are in, None where they are a name of smp or timm."""
+    if weights is None:
+        return None
+    path = Path(weights)
+    named = isinstance(weights, str) and len(path.parts) == 1 and path.suffix not in _SUFFIXES
+    # a folder of data that happens to be called imagenet is not meant
+    if named and not path.is_file():
+        return None
+    if not path.is_file():
+        raise MissingFileError(f"no file of encoder weights at {path}")
+    return path
+
+
+def _on_hub(encoder: str, weights: str | Path) -> str | bool:
+    """Published weights in the words of smp, which wants True for an encoder of timm."""
+    if not encoder.startswith("tu-"):
+        return str(weights)
+    if weights != "imagenet":
+        raise OptionError(
+            f"weights of timm are part of an encoder's name, as in 'tu-resnet50.a1_in1k', got {weights!r} "
+            f"for {encoder!r}; put them there and pass 'imagenet', or give the path of a file"
+        )
+    return True
+
+
+def from_pretrained(
+    folder: str | Path, *, download: bool = False, revision: str | None = None, **options: Any
+) -> nn.Module:
+    """A network that ``save_pretrained`` wrote, of this package or of smp, with its weights.
+
+    ``smp.from_pretrained`` does this for smp's networks only, takes any name that is no folder to be one of
+    the hub, and first fetches the ImageNet weights of an encoder that once started from them.
+
+    Args:
+        folder: holds ``config.json``, with the class in ``_model_class``, and ``model.safetensors``.
+        download: if there is no such folder, fetch the repository of that name from the Hugging Face hub.
+        revision: its branch, tag or commit, the main branch if None.
+        options: arguments of the network to replace those of the file, for example ``eval_points``.
+
+    Returns:
+        The network, in evaluation mode.
+
+    Raises:
+        FileNotFoundError: if the folder or one of its files is missing.
+        ValueError: if a file is damaged, the class unknown, an argument not one of the class, the weights do
+            not fit (listing every key), or a revision is asked of a folder.
+
+    Example:
+        >>> network = create_model("hrnet", "resnet18", num_classes=19)  # doctest: +SKIP
+        >>> network.save_pretrained("street")  # doctest: +SKIP
+        >>> same = from_pretrained("street")  # doctest: +SKIP
+    """
+    path = Path(folder)
+    if path.is_dir() and revision is not None:
+        raise OptionError(f"a folder has no revisions, got {revision!r} for {path}; leave revision out")
+    if not path.is_dir():
+        if not download:
+            raise MissingFileError(
+                f"no folder of a saved network at {path}; if it is the name of a repository on the Hugging "
+                "Face hub, pass download=True"
+            )
+        path = _fetched(str(folder), revision)
+    config = _config(path / "config.json")
+    architecture = _architecture(config["_model_class"], path / "config.json")
+    arguments = {key: value for key, value in config.items() if not key.startswith("_")} | options
+    check_options(architecture, arguments.get("encoder_name"), arguments)
+    arguments = _tuples(arguments)
+    if "encoder_weights" in inspect.signature(architecture).parameters:
+        arguments["encoder_weights"] = None  # the file has all weights: fetch none to be replaced
+    try:
+        network = architecture(**arguments)
+    except (KeyError, ValueError, TypeError, RuntimeError) as error:
+        raise OptionError(
+            f"cannot build {architecture.__name__} as {path / 'config.json'} says: {error}"
+        ) from error
+    file = path / "model.safetensors"
+    load_exactly(network, read_weights_file(file), source=file)
+    built: nn.Module = network.eval()
+    return built
+
+
+def _fetched(repository: str, revision: str | None) -> Path:
+    """The two files of a repository of the Hugging Face hub, in its cache."""
+    from huggingface_hub import snapshot_download
+
+    files = ["config.json", "model.safetensors"]
+    return Path(snapshot_download(repository, revision=revision, allow_patterns=files))
+
+
+def _config(file: Path) -> dict[str, Any]:
+    """A configuration that names its class."""
+    if not file.is_file():
+        raise MissingFileError(f"no {file.name} in {file.parent}: save a network there with save_pretrained")
+    try:
+        config = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise DataError(f"{file} is no JSON: {error}") from error
+    if not isinstance(config, dict) or not isinstance(config.get("_model_class"), str):
+        raise DataError(f"{file} does not say which network it is: '_model_class' is missing")
+    return config
+
+
+def _architecture(name: str, file: Path) -> type[smp.base.SegmentationModel]:
+    """The class of a network by its own name, and not by that of ``create_model``."""
+    classes = {cls.__name__: cls for cls in (*smp.MODEL_ARCHITECTURES_MAPPING.values(), *NETWORKS.values())}
+    if name not in classes:
+        raise OptionError(f"{file} is of an unknown network {name!r}; {did_you_mean(name, classes)}")
+    found: type[smp.base.SegmentationModel] = classes[name]
+    return found

@@ -20,8 +20,7 @@ from aucseg.models import (
     padded_logits,
     small_options,
 )
-from aucseg.models.networks.auxiliary import Classifier, FCNHead, resized_cross_entropy
-from aucseg.models.networks.base import build_encoder
+from aucseg.models.networks.base import ClassifierHead, FCNHead, build_encoder, resized_cross_entropy
 from aucseg.models.registry import NETWORKS
 from aucseg.training import SegmentationDataModule, SegmentationModule, train
 
@@ -33,7 +32,7 @@ class Tiny(Network):
         super().__init__()
         self.encoder = build_encoder(encoder_name, weights=None, network="tiny")
         self.decoder = _Deepest()
-        self.segmentation_head = Classifier(512, classes)
+        self.segmentation_head = ClassifierHead(512, classes)
         self.auxiliary_heads["side"] = FCNHead(256, 8, classes)
         self.auxiliary = {"side": AuxiliaryTerm(0.4, resized_cross_entropy)}
         self.initialize()

@@ -2,23 +2,91 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
 
 import segmentation_models_pytorch as smp
+import torch
+import torch.nn.functional as F
 from huggingface_hub import ModelCard
+from segmentation_models_pytorch.base.hub_mixin import supports_config_loading
 from segmentation_models_pytorch.base.initialization import initialize_decoder, initialize_head
 from torch import Tensor, nn
+from torchvision.ops import Conv2dNormActivation
 
 from aucseg.errors import OptionError
-from aucseg.models.networks.auxiliary import (
-    AuxiliaryTerm,
-    FCNHead,
-    Outputs,
-    TrainingOutput,
-    resize,
-    resized_cross_entropy,
-)
+from aucseg.losses import cross_entropy
+
+# One tensor for most; points or edges need several.
+Outputs = Tensor | tuple[Tensor, ...]
+
+
+class TrainingOutput(NamedTuple):
+    """What a network returns in training mode; in evaluation mode it returns the logits alone.
+
+    Attributes:
+        logits: (B,K,H,W), the main logits at the size of the images. Losses for the long tail, the AUC loss
+            among them, act on these only.
+        auxiliary: outputs of the auxiliary branches by name, for :meth:`Network.auxiliary_losses`.
+    """
+
+    logits: Tensor
+    auxiliary: dict[str, Outputs]
+
+
+@dataclass(frozen=True)
+class AuxiliaryTerm:
+    """One term that a network adds to the training objective.
+
+    Attributes:
+        weight: its factor.
+        loss: a function of (outputs, target (B,H,W) int64, void label) that gives a scalar.
+    """
+
+    weight: float
+    loss: Callable[[Outputs, Tensor, int], Tensor]
+
+
+def resized_cross_entropy(logits: Outputs, target: Tensor, ignore_index: int) -> Tensor:
+    """Cross entropy of (B,K,h,w) logits, brought bilinearly to the size of the labels."""
+    assert isinstance(logits, Tensor)
+    return cross_entropy(resize(logits, target.shape[-2:]).float(), target, ignore_index=ignore_index)
+
+
+def resize(features: Tensor, size: Sequence[int]) -> Tensor:
+    """(B,C,h,w) brought bilinearly to (height, width), corners not aligned."""
+    if tuple(features.shape[-2:]) == tuple(size):
+        return features
+    return F.interpolate(features, size=(size[0], size[1]), mode="bilinear", align_corners=False)
+
+
+class ClassifierHead(nn.Sequential):
+    """The tail of a head: Dropout2d(``dropout``) and a 1x1 convolution to the classes.
+
+    Args:
+        in_channels: channels that come in.
+        num_classes: number of classes K.
+        dropout: share of channels dropped in training.
+    """
+
+    def __init__(self, in_channels: int, num_classes: int, dropout: float = 0.1) -> None:
+        super().__init__(nn.Dropout2d(dropout), nn.Conv2d(in_channels, num_classes, 1))
+
+
+class FCNHead(nn.Sequential):
+    """The usual auxiliary head: one 3x3 convolution with batch norm and ReLU, then a :class:`ClassifierHead`.
+
+    Args:
+        in_channels: channels of the features it looks at.
+        channels: its own channels.
+        num_classes: number of classes K.
+    """
+
+    def __init__(self, in_channels: int, channels: int, num_classes: int) -> None:
+        convolution = Conv2dNormActivation(in_channels, channels, 3)
+        super().__init__(convolution, ClassifierHead(channels, num_classes))
 
 
 class Network(smp.base.SegmentationModel):
@@ -180,3 +248,76 @@ def _has_stages(name: str, options: dict[str, Any]) -> bool:
     except (NotImplementedError, ValueError, TypeError, AssertionError):
         return False
     return True
+
+
+class DilatedNetwork(Network):
+    """A head on features that keep 1/8 of the image's size to the end (Yu and Koltun, 2016).
+
+    A subclass builds its decoder and its heads in :meth:`build`.
+
+    Args:
+        encoder_name: encoder of smp or timm that can be dilated.
+        encoder_weights: as smp.
+        encoder_output_stride: 8 as published; 16 or 32 for less time and memory.
+        decoder_channels: channels of the head; 512 as published.
+        in_channels: channels of the images.
+        classes: number of classes K.
+        kwargs: further arguments of a timm encoder.
+
+    Raises:
+        ValueError: if the encoder cannot be dilated.
+    """
+
+    standard_encoder: ClassVar[str] = "resnet50"
+
+    @supports_config_loading
+    def __init__(
+        self,
+        encoder_name: str = standard_encoder,
+        encoder_weights: str | None = None,
+        encoder_output_stride: int = 8,
+        decoder_channels: int = 512,
+        in_channels: int = 3,
+        classes: int = 19,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__()
+        self.encoder = build_encoder(
+            encoder_name,
+            weights=encoder_weights,
+            network=type(self).__name__,
+            output_stride=encoder_output_stride,
+            in_channels=in_channels,
+            **kwargs,
+        )
+        self.build(self.encoder.out_channels[-1], decoder_channels, classes)
+        self.initialize()
+
+    def build(self, in_channels: int, channels: int, classes: int) -> None:
+        """Set ``decoder``, ``segmentation_head`` and the auxiliary branches.
+
+        Args:
+            in_channels: channels of the encoder's deepest stage.
+            channels: channels of the head.
+            classes: number of classes K.
+        """
+        raise NotImplementedError
+
+
+def full_precision(values: Tensor) -> Tensor:
+    """The same values in float32, or wider if they are.
+
+    Args:
+        values: floating point of any width.
+    """
+    return values.to(torch.promote_types(values.dtype, torch.float32))
+
+
+def without_autocast(values: Tensor) -> AbstractContextManager[object]:
+    """A context in which products keep the width of their factors.
+
+    Args:
+        values: any tensor of the device meant. One without autocast, such as ``meta``, needs no context.
+    """
+    kind = values.device.type
+    return torch.autocast(kind, enabled=False) if torch.amp.is_autocast_available(kind) else nullcontext()

@@ -12,8 +12,14 @@ from torch import Tensor, nn
 from torchvision.ops import Conv2dNormActivation
 
 from aucseg.errors import OptionError
-from aucseg.models.networks.auxiliary import AuxiliaryTerm, Classifier, Outputs, resize, resized_cross_entropy
-from aucseg.models.networks.base import Network
+from aucseg.models.networks.base import (
+    AuxiliaryTerm,
+    ClassifierHead,
+    Network,
+    Outputs,
+    resize,
+    resized_cross_entropy,
+)
 
 # Table 1 of the paper: channels of the stages of each branch.
 _DETAIL = ((64, 64), (64, 64, 64), (128, 128, 128))
@@ -25,7 +31,7 @@ _HEAD = 1024
 _BOOSTERS = (16, 64, 256, 1024)
 
 
-class Stem(nn.Module):
+class StemBlock(nn.Module):
     """From the image to 1/4 along two ways: strided convolutions, and max pooling (Figure 4a).
 
     Args:
@@ -125,7 +131,7 @@ class TwoBranches(nn.Module):
         self.detail = nn.Sequential(*detail)
         self.out_channels = [in_channels, before]
         before = scaled(_STEM, width)
-        stages: list[nn.Module] = [Stem(in_channels, before)]
+        stages: list[nn.Module] = [StemBlock(in_channels, before)]
         self.out_channels.append(before)
         for full, count in _SEMANTIC:
             channels = scaled(full, width)
@@ -238,4 +244,4 @@ def _depthwise_separable(channels: int) -> nn.Sequential:
 
 def _head(in_channels: int, channels: int, num_classes: int, *, convolutions: int) -> nn.Sequential:
     layers = [Conv2dNormActivation(channels if i else in_channels, channels, 3) for i in range(convolutions)]
-    return nn.Sequential(*layers, *Classifier(channels, num_classes))
+    return nn.Sequential(*layers, *ClassifierHead(channels, num_classes))

@@ -8,9 +8,15 @@ from torch import Tensor, nn
 from torchvision.ops import Conv2dNormActivation
 
 from aucseg.errors import OptionError
-from aucseg.models.networks.auxiliary import AuxiliaryTerm, Classifier, Outputs, resized_cross_entropy
-from aucseg.models.networks.dilated import DilatedNetwork
-from aucseg.models.networks.precision import full_precision, without_autocast
+from aucseg.models.networks.base import (
+    AuxiliaryTerm,
+    ClassifierHead,
+    DilatedNetwork,
+    Outputs,
+    full_precision,
+    resized_cross_entropy,
+    without_autocast,
+)
 
 # Queries and keys of the position attention have this part of the channels of the values.
 _REDUCTION = 8
@@ -121,10 +127,10 @@ class DANet(DilatedNetwork):
     def build(self, in_channels: int, channels: int, classes: int) -> None:
         """As :meth:`DilatedNetwork.build`."""
         self.decoder = DualAttention(in_channels, channels)
-        self.segmentation_head = Classifier(channels, classes)
+        self.segmentation_head = ClassifierHead(channels, classes)
         self.add_fcn_auxiliary(classes)
         for branch in ("position", "channel"):
-            self.auxiliary_heads[branch] = Classifier(channels, classes)
+            self.auxiliary_heads[branch] = ClassifierHead(channels, classes)
             self.auxiliary = {**self.auxiliary, branch: AuxiliaryTerm(1.0, resized_cross_entropy)}
 
     def decode(self, features: list[Tensor], images: Tensor) -> tuple[Tensor, dict[str, Outputs]]:

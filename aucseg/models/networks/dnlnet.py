@@ -11,8 +11,7 @@ from torch import Tensor, nn
 from torchvision.ops import Conv2dNormActivation
 
 from aucseg.errors import OptionError
-from aucseg.models.networks.auxiliary import Classifier
-from aucseg.models.networks.dilated import DilatedNetwork
+from aucseg.models.networks.base import ClassifierHead, DilatedNetwork
 
 # Spread of the first weights of the projections, as for every non-local block since Wang et al. (2018). At
 # the usual spread of a convolution the temperature would make every softmax pick a single pixel.
@@ -114,7 +113,7 @@ class DNLNet(DilatedNetwork):
     def build(self, in_channels: int, channels: int, classes: int) -> None:
         """As :meth:`DilatedNetwork.build`."""
         self.decoder = DNLDecoder(in_channels, channels, self.temperature)
-        self.segmentation_head = Classifier(channels, classes)
+        self.segmentation_head = ClassifierHead(channels, classes)
         self.add_fcn_auxiliary(classes)
 
     def initialize(self) -> None:

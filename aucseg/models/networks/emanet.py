@@ -8,9 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.ops import Conv2dNormActivation
 
-from aucseg.models.networks.auxiliary import Classifier
-from aucseg.models.networks.dilated import DilatedNetwork
-from aucseg.models.networks.precision import full_precision, without_autocast
+from aucseg.models.networks.base import ClassifierHead, DilatedNetwork, full_precision, without_autocast
 
 
 @torch.no_grad()
@@ -118,5 +116,5 @@ class EMANet(DilatedNetwork):
     def build(self, in_channels: int, channels: int, classes: int) -> None:
         """As :meth:`DilatedNetwork.build`."""
         self.decoder = BasisDecoder(in_channels, channels)
-        self.segmentation_head = Classifier(self.decoder.out_channels, classes)
+        self.segmentation_head = ClassifierHead(self.decoder.out_channels, classes)
         self.add_fcn_auxiliary(classes, channels // 2)

@@ -10,9 +10,14 @@ from torch import Tensor, nn
 from torchvision.ops import Conv2dNormActivation
 
 from aucseg.losses import presence_cross_entropy
-from aucseg.models.networks.auxiliary import AuxiliaryTerm, Classifier, Outputs
-from aucseg.models.networks.dilated import DilatedNetwork
-from aucseg.models.networks.precision import full_precision, without_autocast
+from aucseg.models.networks.base import (
+    AuxiliaryTerm,
+    ClassifierHead,
+    DilatedNetwork,
+    Outputs,
+    full_precision,
+    without_autocast,
+)
 
 
 class Encoding(nn.Module):
@@ -96,7 +101,7 @@ class EncNet(DilatedNetwork):
     def build(self, in_channels: int, channels: int, classes: int) -> None:
         """As :meth:`DilatedNetwork.build`."""
         self.decoder = ContextEncoding(in_channels, channels)
-        self.segmentation_head = Classifier(channels, classes)
+        self.segmentation_head = ClassifierHead(channels, classes)
         self.add_fcn_auxiliary(classes, channels // 2)
         self.auxiliary_heads["presence"] = nn.Linear(channels, classes)
         self.auxiliary = {**self.auxiliary, "presence": AuxiliaryTerm(self.presence_weight, _presence)}

@@ -10,8 +10,7 @@ from segmentation_models_pytorch.decoders.pspnet.decoder import PSPModule
 from torch import Tensor, nn
 from torchvision.ops import Conv2dNormActivation
 
-from aucseg.models.networks.auxiliary import Classifier, resize
-from aucseg.models.networks.base import Network, build_encoder
+from aucseg.models.networks.base import ClassifierHead, Network, build_encoder, resize
 
 
 class JointPyramidUpsampling(nn.Module):
@@ -88,6 +87,6 @@ class FastFCN(Network):
             PSPModule(upsampling.out_channels, sizes=(1, 2, 3, 6)),
             Conv2dNormActivation(2 * upsampling.out_channels, decoder_channels, 3),
         )
-        self.segmentation_head = Classifier(decoder_channels, classes)
+        self.segmentation_head = ClassifierHead(decoder_channels, classes)
         self.add_fcn_auxiliary(classes, decoder_channels // 2)
         self.initialize()

@@ -9,8 +9,7 @@ from segmentation_models_pytorch.base.hub_mixin import supports_config_loading
 from torch import Tensor, nn
 from torchvision.ops import Conv2dNormActivation
 
-from aucseg.models.networks.auxiliary import Classifier, resize
-from aucseg.models.networks.base import Network, build_encoder
+from aucseg.models.networks.base import ClassifierHead, Network, build_encoder, resize
 
 
 def concatenated(features: list[Tensor]) -> Tensor:
@@ -70,5 +69,5 @@ class HRNet(Network):
             encoder_name, weights=encoder_weights, network="hrnet", in_channels=in_channels, **kwargs
         )
         self.decoder = ResolutionFusion(self.encoder.out_channels)
-        self.segmentation_head = Classifier(self.decoder.out_channels, classes, dropout=0.0)
+        self.segmentation_head = ClassifierHead(self.decoder.out_channels, classes, dropout=0.0)
         self.initialize()

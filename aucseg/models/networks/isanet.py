@@ -8,8 +8,7 @@ from torch import Tensor, nn
 from torchvision.ops import Conv2dNormActivation
 
 from aucseg.errors import OptionError
-from aucseg.models.networks.auxiliary import Classifier
-from aucseg.models.networks.dilated import DilatedNetwork
+from aucseg.models.networks.base import ClassifierHead, DilatedNetwork
 
 #: Side of a block in pixels of the features, and distance of pixels in a long-range group.
 BLOCK = 8
@@ -144,5 +143,5 @@ class ISANet(DilatedNetwork):
     def build(self, in_channels: int, channels: int, classes: int) -> None:
         """As :meth:`DilatedNetwork.build`."""
         self.decoder = InterlacedAttention(in_channels, channels)
-        self.segmentation_head = Classifier(channels, classes)
+        self.segmentation_head = ClassifierHead(channels, classes)
         self.add_fcn_auxiliary(classes)

@@ -10,8 +10,14 @@ from segmentation_models_pytorch.base.hub_mixin import supports_config_loading
 from torch import Tensor, nn
 from torchvision.ops import Conv2dNormActivation
 
-from aucseg.models.networks.auxiliary import AuxiliaryTerm, Classifier, Outputs, resized_cross_entropy
-from aucseg.models.networks.base import Network, build_encoder
+from aucseg.models.networks.base import (
+    AuxiliaryTerm,
+    ClassifierHead,
+    Network,
+    Outputs,
+    build_encoder,
+    resized_cross_entropy,
+)
 from aucseg.models.networks.hrnet import ResolutionFusion, concatenated
 
 
@@ -80,7 +86,7 @@ class ObjectContextDecoder(nn.Module):
         super().__init__()
         self.out_channels = channels
         self.fusion = ResolutionFusion(encoder_channels)
-        self.regions = Classifier(self.fusion.out_channels, num_classes, dropout=0.0)
+        self.regions = ClassifierHead(self.fusion.out_channels, num_classes, dropout=0.0)
         self.pixels = Conv2dNormActivation(self.fusion.out_channels, channels, 3)
         self.context = ObjectContext(channels)
         self.mix = Conv2dNormActivation(2 * channels, channels, 1)
@@ -128,7 +134,7 @@ class OCRNet(Network):
             encoder_name, weights=encoder_weights, network="ocrnet", in_channels=in_channels, **kwargs
         )
         self.decoder = ObjectContextDecoder(self.encoder.out_channels, decoder_channels, classes)
-        self.segmentation_head = Classifier(decoder_channels, classes)
+        self.segmentation_head = ClassifierHead(decoder_channels, classes)
         self.auxiliary = {"regions": AuxiliaryTerm(0.4, resized_cross_entropy)}
         self.initialize()
 

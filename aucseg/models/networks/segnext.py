@@ -12,9 +12,7 @@ from torch import Tensor, nn
 from torchvision.ops import Conv2dNormActivation
 
 from aucseg.errors import OptionError
-from aucseg.models.networks.auxiliary import Classifier, resize
-from aucseg.models.networks.base import Network, build_encoder
-from aucseg.models.networks.precision import without_autocast
+from aucseg.models.networks.base import ClassifierHead, Network, build_encoder, resize, without_autocast
 
 _GROUPS = 32
 _EPS = 1e-6
@@ -189,5 +187,5 @@ class SegNeXt(Network):
             encoder_name, weights=encoder_weights, network="segnext", in_channels=in_channels, **kwargs
         )
         self.decoder = LightHam(self.encoder.out_channels, channels, decoder_rank)
-        self.segmentation_head = Classifier(channels, classes)
+        self.segmentation_head = ClassifierHead(channels, classes)
         self.initialize()

@@ -12,8 +12,7 @@ from torchvision.ops import Conv2dNormActivation, SqueezeExcitation
 
 from aucseg.errors import OptionError
 from aucseg.losses import boundary_loss, ohem_cross_entropy
-from aucseg.models.networks.auxiliary import AuxiliaryTerm, FCNHead, Outputs, resize
-from aucseg.models.networks.base import Network, build_encoder
+from aucseg.models.networks.base import AuxiliaryTerm, FCNHead, Network, Outputs, build_encoder, resize
 
 
 class AttentionRefinement(nn.Module):

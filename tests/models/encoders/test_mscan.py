@@ -12,8 +12,7 @@ import torch
 from torch import nn
 
 from aucseg.models import create_model, load_encoder_weights
-from aucseg.models.encoders.mscan import MSCAN_ENCODERS
-from aucseg.models.encoders.mscan_block import Block, MultiScaleGate
+from aucseg.models.encoders.mscan import MSCAN_ENCODERS, MSCANBlock, MultiScaleGate
 
 NAMES = sorted(MSCAN_ENCODERS)
 # DPT takes the vision transformers of timm only.
@@ -150,7 +149,7 @@ def test_keys_of_another_size_are_refused():
 
 @pytest.mark.parametrize(("name", "last"), [("mscan_t", 0.1), ("mscan_l", 0.3)])
 def test_branches_are_skipped_more_often_the_deeper_they_are(name, last):
-    found = [module.drop_path.p for module in _shape_of(name).modules() if isinstance(module, Block)]
+    found = [module.drop_path.p for module in _shape_of(name).modules() if isinstance(module, MSCANBlock)]
     assert found == pytest.approx(np.linspace(0, last, len(found)))
 
 
@@ -183,7 +182,7 @@ def test_gate_is_its_formula():
 
 
 def test_a_block_with_its_scales_at_zero_is_the_identity():
-    block, image = Block(4, 2, 0.5), torch.randn(2, 4, 5, 6)
+    block, image = MSCANBlock(4, 2, 0.5), torch.randn(2, 4, 5, 6)
     other = copy.deepcopy(block)
     nn.init.zeros_(block.layer_scale_1)
     nn.init.zeros_(block.layer_scale_2)
@@ -193,7 +192,7 @@ def test_a_block_with_its_scales_at_zero_is_the_identity():
 
 def test_a_block_is_its_formula():
     torch.manual_seed(3)
-    block, image = Block(4, 2, 0.5).eval(), torch.randn(2, 4, 5, 6)
+    block, image = MSCANBlock(4, 2, 0.5).eval(), torch.randn(2, 4, 5, 6)
     nn.init.normal_(block.layer_scale_1)
     nn.init.normal_(block.layer_scale_2)
     y = block.norm1(image)

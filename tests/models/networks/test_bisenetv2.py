@@ -12,7 +12,7 @@ from aucseg.models.networks.bisenetv2 import (
     ContextEmbedding,
     GatherExpand,
     GuidedAggregation,
-    Stem,
+    StemBlock,
     TwoBranches,
 )
 from tests.models.formulas import convolved, normed, shaken
@@ -28,7 +28,7 @@ def _close(found, expected):
 
 @torch.no_grad()
 def test_stem_has_two_ways_down():
-    module = shaken(Stem(3, 6))
+    module = shaken(StemBlock(3, 6))
     x = _random(2, 3, 17, 22)
     first = convolved(x, module.first, 2).relu()
     left = convolved(convolved(first, module.convolve[0]).relu(), module.convolve[1], 2).relu()

@@ -197,7 +197,7 @@ def test_overfits_one_batch(network):
         optimizer.step()
     # batch statistics of so few steps are not yet in the running means: take them over
     for module in network.modules():
-        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
             module.momentum = None
             module.reset_running_stats()
     # (PyTorch keeps the variance of n values with n - 1 below the line, training divides by n: with the mean
