@@ -99,6 +99,25 @@ def test_a_printed_arm_takes_the_weights_of_a_sweep(run):
     assert yaml.safe_load(text)["model"]["encoder_weights"] == "x.pth"
 
 
+def test_a_folder_of_ones_own_is_trained_on_by_its_path(run, home, tiny_camvid):
+    code, text, err = run("config", "--dataset", tiny_camvid, "--profile", "paper")
+    assert code == 0, err
+    content = yaml.safe_load(text)
+    assert (content["data"]["name"], content["data"]["root"]) == ("folder", str(tiny_camvid))
+    content["data"] |= {"resize": [32, 64], "crop_size": [32, 32], "num_workers": 0}
+    content["model"] = {"name": "unet", "encoder": "resnet18"}
+    content["optim"] |= {"steps": 2, "warmup_steps": 1}
+    (home / "own.yaml").write_text(yaml.safe_dump(content))
+    code, out, err = run("train", "own.yaml", "--quiet")
+    assert code == 0, err
+    assert "record" in out
+    code, out, _ = run(
+        "sweep", "ablation_components", "--dataset", tiny_camvid, "--profile", "paper", "--compute", "never"
+    )
+    assert code == 0
+    assert out.count("not run") == 4
+
+
 def test_sweep_reports_each_run(run, monkeypatch):
     monkeypatch.setattr("aucseg.experiments.store.train", lambda *a, **k: pytest.fail("must not train"))
     code, out, _ = run(
@@ -122,6 +141,8 @@ def test_sweep_reports_each_run(run, monkeypatch):
         (("config", "--dataset", "streets", "--profile", "paper"), "streets/laptop"),
         (("config", "--experiment", "ablation_components", "--arm", "nope"), "baseline"),
         (("config", "--arm", "both"), "--experiment"),
+        (("config", "--dataset", "./nowhere"), "nowhere"),
+        (("config", "--dataset", "camvit"), "did you mean 'camvid'"),
     ],
 )
 def test_bad_input_is_one_line_without_a_traceback(run, arguments, words):

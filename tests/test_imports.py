@@ -33,7 +33,6 @@ ALLOWED: dict[str, set[str]] = {
         "memory",
         "metrics",
         "data",
-        "streets",
         "catalog",
         "longtail",
         "models",

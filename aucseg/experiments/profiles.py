@@ -134,7 +134,7 @@ BASE: dict[tuple[str, str], dict[str, Any]] = {
     ("cityscapes", "paper"): _published((1024, 2048), 1024, 2, 160_000, "cityscapes"),
     ("ade20k", "paper"): _published((512, 2048), 512, 4, 160_000, "ade20k"),
     ("coco_stuff", "paper"): _published((512, 2048), 512, 4, 80_000, "coco_stuff"),
-    # Images and masks of one's own: those of the two large sets.
+    # Images and masks of one's own, and all others of the catalogue: those of the two large sets.
     ("folder", "paper"): _published((512, 2048), 512, 4, 160_000, "folder"),
 }
 
@@ -166,47 +166,47 @@ def default_seeds(dataset: str, profile: str) -> tuple[int, ...]:
     Raises:
         ConfigError: if the data set has no such profile, with those that exist.
     """
-    name, _ = _named(dataset, None)
-    _check(name, profile)
+    name, _ = _located(dataset, None)
+    _settings(name, profile)
     return tuple(range(_SEEDS.get((name, profile), 1)))
 
 
-def _named(dataset: str, root: str | None) -> tuple[str, str | None]:
-    """Name and folder of a data set, which may be given by the path of its folder alone."""
-    if root is not None or dataset in DATASETS:
+def _located(dataset: str, root: str | None) -> tuple[str, str | None]:
+    """Name and folder of a data set by its name or by the path of a folder."""
+    if dataset in DATASETS or root is not None:
         return find_dataset(dataset).name, root
-    return resolve(dataset).entry.name, dataset
+    located = resolve(dataset)
+    return located.entry.name, located.label
 
 
-def _like(name: str) -> str:
-    """The data set whose rows hold: its own, or those of any images and masks on disk."""
-    own = any(row == name for row, _ in BASE)
-    return name if own else "folder"
-
-
-def _check(name: str, profile: str) -> None:
-    if (_like(name), profile) not in BASE:
-        known = ", ".join(f"{d}/{p}" for d, p in BASE)
-        raise ConfigError(f"no profile {profile!r} for data set {name!r}; there are {known}")
+def _settings(name: str, profile: str) -> dict[str, Any]:
+    """The settings of a data set and a profile; a set of files without its own has those of a folder."""
+    own = any(known == name for known, _ in BASE)
+    settings = BASE.get((name if own else "folder", profile))
+    if settings is None:
+        there = ", ".join([f"{d}/{p}" for d, p in BASE] + ([] if own else [f"{name}/paper"]))
+        raise ConfigError(f"no profile {profile!r} for data set {name!r}; there are {there}")
+    copy = {key: dict(value) for key, value in settings.items()}
+    copy["data"]["name"] = name
+    return copy
 
 
 def base_config(dataset: str, profile: str, *, root: str | None = None) -> dict[str, Any]:
     """The configuration that every arm of an experiment changes, as plain values.
 
     Args:
-        dataset: its name, or the path of its folder. ``"streets"`` and ``"camvid"`` have the first three
-            profiles, all others the last.
+        dataset: one of :func:`aucseg.catalog.list_datasets`, or a folder. ``"streets"`` and ``"camvid"`` have
+            the first three profiles, all others the last.
         profile: ``"smoke"`` (seconds, proves that the pipe holds), ``"laptop"`` (minutes on two cores),
             ``"gpu"`` (real size on one GPU) or ``"paper"`` (the published settings).
         root: folder of the data set, for ``"folder"`` or where a data set is not found by itself.
 
     Raises:
         ConfigError: if the data set has no such profile, with those that exist.
+        DataError, OptionError: if there is neither such a data set nor such a folder.
     """
-    name, root = _named(dataset, root)
-    _check(name, profile)
-    content = {key: dict(value) for key, value in BASE[_like(name), profile].items()}
-    content["data"]["name"] = name
+    name, root = _located(dataset, root)
+    content = _settings(name, profile)
     if root is not None:
         content["data"]["root"] = root
     return content | {"profile": profile}
@@ -253,14 +253,13 @@ def make_config(
     (0.5, 4)
     """
     content = base_config(dataset, profile, root=root) | {"seed": seed, "name": name}
-    choices = RunConfig.choices
+    choices, chosen_for = RunConfig.choices, _CHOICES.get(content["data"]["name"], _CHOICES["folder"])
     for key, value in changes.items():
         if isinstance(value, dict):
             before = content.get(key, {})
             if "kind" in value or (key in choices and _another(value, before, choices[key])):
                 before = {}
-            own = _CHOICES[_like(_named(dataset, root)[0])]
-            chosen = {name: own[name] for name, given in value.items() if given == CHOSEN}
+            chosen = {name: chosen_for[name] for name, given in value.items() if given == CHOSEN}
             value = before | value | chosen
         content[key] = value
     return RunConfig.from_dict(content)

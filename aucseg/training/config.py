@@ -106,7 +106,7 @@ class DataConfig(Section):
             if not 1 <= self.resize[0] <= self.resize[1]:
                 raise ValueError(f"resize is (short, long) side in pixels, got {list(self.resize)}")
             if self.crop_size is None or entry.drawn:
-                raise ValueError("resize needs crop_size, and images on disk: streets are drawn at size")
+                raise ValueError("resize needs crop_size, and images on disk: others are drawn at size")
         if entry.drawn and (self.train_images is None or self.eval_images is None):
             raise ValueError(f"{self.name} are drawn: say how many with train_images and eval_images")
         if entry.needs_root and self.root is None:

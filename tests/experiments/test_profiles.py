@@ -8,7 +8,10 @@ import pytest
 import torch
 
 from aucseg import paths
+from aucseg.catalog import DATASETS
+from aucseg.errors import DataError, OptionError
 from aucseg.experiments import CHOSEN, EXPERIMENTS, PROFILES, default_seeds, get_experiment, make_config
+from aucseg.experiments.profiles import BASE
 from aucseg.models import create_model
 from aucseg.training import BankConfig, ConfigError, SegmentationDataModule, SegmentationModule, train
 from tests.data.layouts.writers import WRITERS
@@ -65,6 +68,31 @@ def test_the_paper_profile_trains_on_the_published_layout(dataset, tmp_path):
     record = train(config, tmp_path / "run", progress=False)
     assert 0 <= record.metrics["mIoU"] <= 1
     assert len(record.history["step"]) == 2
+
+
+@pytest.mark.parametrize("dataset", sorted(set(DATASETS) - {name for name, _ in BASE}))
+def test_a_data_set_without_settings_of_its_own_has_those_of_a_folder(dataset):
+    config = make_config(dataset, "paper", root="somewhere", bank={"sample_ratio": CHOSEN})
+    folder = make_config("folder", "paper", root="somewhere", bank={"sample_ratio": CHOSEN})
+    assert config.data.name == dataset
+    assert config.with_(data__name="folder") == folder
+    assert default_seeds(dataset, "paper") == (0,)
+    with pytest.raises(ConfigError, match=f"no profile 'laptop'.*{dataset}/paper"):
+        make_config(dataset, "laptop")
+    assert {
+        run.config.data.name for run in get_experiment("ablation_components").runs(dataset, "paper", [0])
+    } == {dataset}
+
+
+def test_a_folder_is_a_data_set_too(tiny_camvid, tmp_path):
+    mine = make_config(str(tiny_camvid), "paper")
+    assert mine == make_config("folder", "paper", root=str(tiny_camvid))
+    voc = WRITERS["voc"](tmp_path / "anything")
+    assert make_config(str(voc), "paper") == make_config("voc", "paper", root=str(voc))
+    with pytest.raises(DataError, match="nowhere"):
+        make_config(str(tmp_path / "nowhere"), "paper")
+    with pytest.raises(OptionError, match="did you mean 'cityscapes'"):
+        make_config("cityscape", "paper", root="x")
 
 
 # The weights of the release, 4:1, 1:1 and 1:1, are those of half the square.
