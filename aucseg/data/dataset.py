@@ -19,6 +19,7 @@ from aucseg.data.reading import check_same_size, check_size, read_image
 from aucseg.data.spec import ClassSpec
 from aucseg.data.threads import default_workers
 from aucseg.data.transforms.geometry import resize_image, resize_mask
+from aucseg.errors import file_errors
 
 ImageAndMask = tuple[tv_tensors.Image, tv_tensors.Mask]
 
@@ -113,6 +114,9 @@ class ImageMaskDataset(Dataset[ImageAndMask]):
         """Hex sha256 of the content: class names, labels, item names and the bytes of every file.
 
         Moving the folder, the times of its files or another ``size`` do not change it.
+
+        Raises:
+            DataError: for a file that is missing or cannot be read.
         """
         if self._fingerprint is None:
             with ThreadPoolExecutor(default_workers()) as pool:
@@ -201,5 +205,5 @@ def resize_item(
 
 def _hash_file(path: Path) -> str:
     """Hex sha256 of a file's bytes."""
-    with path.open("rb") as file:
+    with file_errors(path, "cannot be read"), path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

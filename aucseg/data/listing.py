@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from aucseg.errors import DataError
+from aucseg.errors import DataError, file_errors
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 
@@ -61,12 +61,8 @@ def read_names(path: Path) -> tuple[str, ...]:
     Raises:
         DataError: if the list cannot be read, is no text, or is empty.
     """
-    try:
+    with file_errors(path, "cannot be read", remedy="a split file is UTF-8 text with a name a line"):
         text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(
-            f"cannot be read ({error})", file=path, remedy="a split file is UTF-8 text with a name a line"
-        ) from error
     names = tuple(line.strip() for line in text.splitlines() if line.strip())
     if not names:
         raise DataError("the split is empty", file=path, remedy="write the names of its items, one a line")
@@ -88,7 +84,7 @@ def find_files(folder: Path, suffixes: Sequence[str]) -> tuple[dict[str, Path], 
     problems: list[DataError] = []
     found: dict[str, Path] = {}
     seen = set()
-    walk = os.walk(folder, onerror=lambda e: problems.append(unreadable(e, folder)), followlinks=True)
+    walk = os.walk(folder, onerror=lambda e: problems.append(_unreadable(e, folder)), followlinks=True)
     for place, folders, names in walk:
         real = os.path.realpath(place)
         if real in seen:  # a link back to where we were
@@ -102,15 +98,6 @@ def find_files(folder: Path, suffixes: Sequence[str]) -> tuple[dict[str, Path], 
     if not folder.is_dir():
         problems.clear()
     return dict(sorted(found.items())), problems
-
-
-def unreadable(error: OSError, place: Path) -> DataError:
-    """A file or folder that the system does not let us read, as a `DataError`."""
-    return DataError(
-        f"cannot be read ({error.strerror or type(error).__name__})",
-        file=error.filename or place,
-        remedy="check that it exists and its permissions",
-    )
 
 
 def by_stem(
@@ -215,3 +202,12 @@ def _same_but_for_case(paths: Iterable[Path], folder: Path) -> list[DataError]:
         for group in groups.values()
         if len(group) > 1
     ]
+
+
+def _unreadable(error: OSError, place: Path) -> DataError:
+    """A file or folder that the system does not let us read, as a `DataError`."""
+    return DataError(
+        f"cannot be read ({error.strerror or type(error).__name__})",
+        file=error.filename or place,
+        remedy="check that it exists and its permissions",
+    )

@@ -18,11 +18,11 @@ from aucseg.data.classes import write_classes
 from aucseg.data.files import write_file, write_text
 from aucseg.data.labels import to_train_ids
 from aucseg.data.layouts.base import Layout
-from aucseg.data.listing import Item, unreadable
+from aucseg.data.listing import Item
 from aucseg.data.reading import check_same_size, check_size, read_image
 from aucseg.data.spec import ClassSpec
 from aucseg.data.threads import bounded_map
-from aucseg.errors import DataError
+from aucseg.errors import DataError, file_errors
 
 NOTE = "prepared.json"
 _JPEG_QUALITY = 95
@@ -198,7 +198,9 @@ def _claim(out: Path, source: Path | None, arguments: dict[str, Any]) -> None:
     note = out / NOTE
     text = json.dumps(arguments, indent=1) + "\n"
     if note.is_file():
-        if note.read_text(encoding="utf-8") != text:
+        with file_errors(note, "cannot be read"):
+            same = note.read_text(encoding="utf-8") == text
+        if not same:
             raise DataError(
                 "was prepared from another data set or at another size",
                 file=out,
@@ -223,24 +225,25 @@ def _prepare_item(
     image_path = out / "images" / split / (item.name + kept_suffix)
     mask_path = out / "annotations" / split / (item.name + ".png")
     try:
-        if image_path.is_file() and mask_path.is_file():
-            return False
-        pixels, ids = read_image(image_file), layout.read_ids(mask_file)
-        check_same_size(pixels, ids, image_file, mask_file)
-        labels = to_train_ids(ids, layout.lookup, mask_file)
-        if size is None:
-            write_file(image_path, lambda part: shutil.copyfile(image_file, part), inside=out)
-        else:
-            pixels, labels = _resize(pixels, labels, size)
-            kind: dict[str, Any] = (
-                {"format": "PNG"} if kept_suffix == ".png" else {"format": "JPEG", "quality": _JPEG_QUALITY}
-            )
-            write_file(image_path, lambda part: Image.fromarray(pixels).save(part, **kind), inside=out)
-        _write_mask(mask_path, labels, spec, out)
+        with file_errors(image_file, "cannot be read"):
+            if image_path.is_file() and mask_path.is_file():
+                return False
+            pixels, ids = read_image(image_file), layout.read_ids(mask_file)
+            check_same_size(pixels, ids, image_file, mask_file)
+            labels = to_train_ids(ids, layout.lookup, mask_file)
+            if size is None:
+                write_file(image_path, lambda part: shutil.copyfile(image_file, part), inside=out)
+            else:
+                pixels, labels = _resize(pixels, labels, size)
+                kind: dict[str, Any] = (
+                    {"format": "PNG"}
+                    if kept_suffix == ".png"
+                    else {"format": "JPEG", "quality": _JPEG_QUALITY}
+                )
+                write_file(image_path, lambda part: Image.fromarray(pixels).save(part, **kind), inside=out)
+            _write_mask(mask_path, labels, spec, out)
     except DataError as error:
         return error
-    except OSError as error:
-        return unreadable(error, image_file)
     return True
 
 

@@ -17,11 +17,11 @@ from aucseg.data.classes import ClassTable, read_classes, read_pixel_share
 from aucseg.data.labels import VOID, by_train_id, to_train_ids, without_meaning
 from aucseg.data.layouts.base import Layout
 from aucseg.data.layouts.own import list_folder, list_splits
-from aucseg.data.listing import Item, Listing, unreadable
+from aucseg.data.listing import Item, Listing
 from aucseg.data.reading import check_bytes, check_same_size, is_wide, read_ids, read_image
 from aucseg.data.spec import ClassSpec
 from aucseg.data.threads import bounded_map
-from aucseg.errors import DataError
+from aucseg.errors import DataError, file_errors
 
 _NAMED = 5
 
@@ -120,20 +120,20 @@ def verify(
     subject = _own(folder, spec, report) if layout is None else _published(folder, layout, report)
     report.layout = subject.layout
     seen: dict[str, list[tuple[str, Item]]] = defaultdict(list)
-    checked: dict[Item, CheckedItem] = {}
+    checked: dict[Item, _CheckedItem] = {}
     sizes: Counter[tuple[int, int]] = Counter()
     for split in subject.splits if splits is None else tuple(splits):
         try:
             listing = subject.list_split(split)
         except DataError as error:
             report.splits[split] = 0
-            report.problems.append(as_problem(split, error))
+            report.problems.append(_as_problem(split, error))
             continue
         report.splits[split] = len(listing.items)
-        report.problems += [as_problem(split, error) for error in listing.problems]
+        report.problems += [_as_problem(split, error) for error in listing.problems]
         new = [item for item in listing.items if item not in checked]  # lists may overlap: "trainval"
         for item, result in zip(
-            new, bounded_map(partial(check_item, subject, split), new, workers=workers), strict=True
+            new, bounded_map(partial(_check_item, subject, split), new, workers=workers), strict=True
         ):
             checked[item] = result
             report.problems += result.problems
@@ -170,7 +170,7 @@ def _leaks(group: Sequence[tuple[str, Item]]) -> bool:
     return (apart and len(splits) > 1) or len(splits & {"train", "val", "test"}) > 1
 
 
-def _own(folder: Path, spec: ClassSpec | None, report: VerifyReport) -> Subject:
+def _own(folder: Path, spec: ClassSpec | None, report: VerifyReport) -> _Subject:
     splits = list_splits(folder)
     if not splits:
         raise DataError(
@@ -179,21 +179,21 @@ def _own(folder: Path, spec: ClassSpec | None, report: VerifyReport) -> Subject:
     table = _check_table(folder, spec, report)
     reader = partial(read_ids, table=table)
     lookup = None if table is None else table.lookup()
-    return Subject(folder, "folder", splits, partial(list_folder, folder), reader, lookup)
+    return _Subject(folder, "folder", splits, partial(list_folder, folder), reader, lookup)
 
 
-def _published(folder: Path, layout: Layout, report: VerifyReport) -> Subject:
+def _published(folder: Path, layout: Layout, report: VerifyReport) -> _Subject:
     place = layout.locate(folder)
     report.class_names = layout.spec.names
     splits, listing = layout.splits(place), partial(layout.listing, place)
-    return Subject(folder, layout.name, splits, listing, layout.read_ids, layout.lookup)
+    return _Subject(folder, layout.name, splits, listing, layout.read_ids, layout.lookup)
 
 
 def _check_table(root: Path, spec: ClassSpec | None, report: VerifyReport) -> ClassTable | None:
     try:
         table = read_classes(root)
     except DataError as error:
-        report.problems.append(as_problem("", error))
+        report.problems.append(_as_problem("", error))
         return None
     report.class_names = tuple(r.name for r in table.classes)
     checks: list[Callable[[], object]] = [table.groups, lambda: read_pixel_share(root, table)]
@@ -203,12 +203,12 @@ def _check_table(root: Path, spec: ClassSpec | None, report: VerifyReport) -> Cl
         try:
             check()
         except DataError as error:
-            report.problems.append(as_problem("", error))
+            report.problems.append(_as_problem("", error))
     return table
 
 
 @dataclass(frozen=True)
-class Subject:
+class _Subject:
     """What is verified: a layout and the folder that holds it.
 
     Args:
@@ -229,7 +229,7 @@ class Subject:
 
 
 @dataclass
-class CheckedItem:
+class _CheckedItem:
     """What one image and its mask gave.
 
     Args:
@@ -254,12 +254,12 @@ class CheckedItem:
         return dense
 
 
-def as_problem(split: str, error: DataError) -> Problem:
+def _as_problem(split: str, error: DataError) -> Problem:
     """An error as an entry of the report."""
     return Problem(split, error.file or "", error.what, error.remedy or "")
 
 
-def check_item(subject: Subject, split: str, item: Item) -> CheckedItem:
+def _check_item(subject: _Subject, split: str, item: Item) -> _CheckedItem:
     """Check image and mask each by itself, so that one defect does not hide another.
 
     Args:
@@ -267,19 +267,18 @@ def check_item(subject: Subject, split: str, item: Item) -> CheckedItem:
         split: name of the split, for the report.
         item: the two files; one that is missing is passed over, since the listing has reported it.
     """
-    checked = CheckedItem([], [])
+    checked = _CheckedItem([], [])
     found: list[np.ndarray | None] = []
     for kind, path in (("image", item.image), ("mask", item.mask)):
         value = None
         if path is not None:
             try:
-                check_inside(path, subject.root)
-                value = read_image(path) if kind == "image" else subject.read_ids(path)
-                check_bytes(path, kind)
+                with file_errors(path, "cannot be read"):
+                    _check_inside(path, subject.root)
+                    value = read_image(path) if kind == "image" else subject.read_ids(path)
+                    check_bytes(path, kind)
             except DataError as error:
-                checked.problems.append(as_problem(split, error))
-            except OSError as error:
-                checked.problems.append(as_problem(split, unreadable(error, path)))
+                checked.problems.append(_as_problem(split, error))
         found.append(value)
     image, ids = found
     if image is not None:
@@ -308,11 +307,11 @@ def check_item(subject: Subject, split: str, item: Item) -> CheckedItem:
         try:
             check()
         except DataError as error:
-            checked.problems.append(as_problem(split, error))
+            checked.problems.append(_as_problem(split, error))
     return checked
 
 
-def check_inside(path: Path, root: Path) -> None:
+def _check_inside(path: Path, root: Path) -> None:
     """Raise `DataError` if a file is a link, or lies behind one, that leads out of the data set's folder.
 
     Args:

@@ -16,10 +16,10 @@ from pathlib import Path, PurePosixPath
 from aucseg.data.classes import read_classes
 from aucseg.data.labels import train_id_table
 from aucseg.data.layouts.base import Access, Layout
-from aucseg.data.listing import IMAGE_SUFFIXES, Item, Listing, find_files, read_names, unreadable
+from aucseg.data.listing import IMAGE_SUFFIXES, Item, Listing, find_files, read_names
 from aucseg.data.reading import read_ids
 from aucseg.data.spec import ClassSpec
-from aucseg.errors import DataError
+from aucseg.errors import DataError, file_errors
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,13 +150,11 @@ def list_folder(root: Path, split: str) -> Listing:
         found: list[Path | None] = []
         for find in (image_path, mask_path):
             try:
-                found.append(find(root, split, name))
+                with file_errors(root, "cannot be read"):
+                    found.append(find(root, split, name))
             except DataError as error:
                 found.append(None)
                 listing.problems.append(error)
-            except OSError as error:
-                found.append(None)
-                listing.problems.append(unreadable(error, root))
         listing.items.append(Item(name, found[0], found[1]))
     listed = set(names)
     for kind, suffixes in (("images", IMAGE_SUFFIXES), ("annotations", (".png",))):
