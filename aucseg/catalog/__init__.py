@@ -109,8 +109,9 @@ def resolve(
 ) -> Located:
     """The data set that a user means, by name or by path.
 
-    A folder that exists goes before a name: it is taken for the published data set whose layout it has, for
-    one in the package's own layout otherwise.
+    A name means that data set: in a folder so called in the working directory, if it lies there, else where
+    :meth:`Entry.locate` finds it. Any other folder is taken for the published data set whose layout it has,
+    or for one in the package's own layout.
 
     Args:
         target: a folder, or one of :func:`list_datasets`.
@@ -133,17 +134,19 @@ def resolve(
     options: dict[str, Any] = {"images": images, "masks": masks, "spec": spec}
     if root is not None:
         return find_dataset(os.fspath(target)).at(root, **options)
-    if Path(target).exists() or target not in DATASETS:
-        place = Path(target)
-        if not place.exists() and kind is None and images is None and masks is None:
-            raise _nothing(os.fspath(target))
-    elif kind is not None or images is not None or masks is not None:
-        place = DATASETS[os.fspath(target)].locate()
-    else:
-        return DATASETS[os.fspath(target)].at(**options)
+    place, name = Path(target), os.fspath(target)
+    patterns = images is not None or masks is not None
+    if name in DATASETS:
+        entry = DATASETS[name]
+        here = place if entry.lies_in(place) else None
+        if kind is None and not patterns:
+            return entry.at(here, **options)
+        place = entry.locate(here)
+    elif not place.exists():
+        raise _nothing(name)
     if kind is not None:
         return find_dataset(kind).at(place, **options)
-    found = detect(place) if images is None and masks is None and spec is None else None
+    found = None if patterns or spec is not None else detect(place)
     return (found or DATASETS["folder"]).at(place, **options)
 
 

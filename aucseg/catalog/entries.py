@@ -13,8 +13,9 @@ from aucseg.catalog.located import Folder, Located, Streets, complete
 from aucseg.data.get import SOURCES, get, instructions
 from aucseg.data.get.fetch import Progress
 from aucseg.data.layouts.base import Layout
+from aucseg.data.layouts.own import is_prepared
 from aucseg.data.spec import ClassSpec, load_spec
-from aucseg.errors import DataError, OptionError
+from aucseg.errors import DataError, OptionError, file_errors
 from aucseg.longtail.statistics import list_statistics, load_statistics
 from aucseg.longtail.tally import Tally
 
@@ -96,6 +97,14 @@ class Entry(ABC):
             DataError: if there is none, with the places looked at.
         """
         raise DataError(f"{self.name!r} is drawn and lies nowhere", remedy="open it, or prepare a folder")
+
+    def lies_in(self, folder: Path) -> bool:
+        """Whether a folder holds this data set, in its published layout or the package's own.
+
+        Args:
+            folder: the folder; it need not exist.
+        """
+        return False
 
     def open(self, split: str = "train", root: str | os.PathLike[str] | None = None, **options: Any) -> Any:
         """The items of a split; see :meth:`Located.open`.
@@ -223,6 +232,14 @@ class FolderEntry(Entry):
             remedy=f"run `aucseg data get {self.name}` or set {variable} to its folder",
         )
 
+    def lies_in(self, folder: Path) -> bool:
+        """Whether a folder holds this data set, in its published layout or the package's own.
+
+        Args:
+            folder: the folder; it need not exist.
+        """
+        return folder.is_dir() and (self.holds(folder) or is_prepared(folder))
+
     def holds(self, folder: Path) -> bool:
         """Whether a folder has the published layout of this data set.
 
@@ -243,7 +260,8 @@ class FolderEntry(Entry):
         if not self.automatic:
             place = None if dest is None else Path(dest)
             raise DataError(f"{self.name} is not downloaded automatically", remedy=self.by_hand(place))
-        return get(self.name, dest, url=url, progress=progress, complete=complete)
+        with file_errors(Path(dest or paths.dataset(self.name)), "cannot be made"):
+            return get(self.name, dest, url=url, progress=progress, complete=complete)
 
     def by_hand(self, dest: Path | None = None) -> str:
         """What to do to get the data set by hand.

@@ -25,7 +25,7 @@ from aucseg.data.layouts.patterns import pattern_layout
 from aucseg.data.prepare import PrepareReport, Step, prepare, prepare_drawn
 from aucseg.data.spec import ClassSpec, groups_by_pixel_share, load_spec
 from aucseg.data.verify import VerifyReport, verify
-from aucseg.errors import DataError, OptionError
+from aucseg.errors import DataError, OptionError, file_errors
 from aucseg.longtail.counter import HasMasks, MaskFiles, count
 from aucseg.longtail.partitions import grouped_by_count
 from aucseg.longtail.statistics import list_statistics, load_statistics
@@ -238,11 +238,9 @@ class Located(ABC):
             The files written.
 
         Raises:
-            DataError: if the folder keeps no counts, or cannot be written to.
+            DataError: if the data set is in no folder that keeps counts, or it cannot be written to.
         """
-        files = [self._kept(split, write=True) for split in self.splits]
-        tallies = {split: self.count(split, write=True, **options) for split in self.splits}
-        return [self._write_stats(tallies), *(file for file in files if file is not None)]
+        raise self._keeps_nothing()
 
     def _counted_splits(self, split: str) -> tuple[str, ...]:
         """The splits that are meant: ``"all"`` is all of them, where none is called so."""
@@ -253,14 +251,14 @@ class Located(ABC):
         splits = self._counted_splits(split)
         return self.masks(splits[0]) if len(splits) == 1 else None
 
-    def _write_stats(self, tallies: dict[str, Tally]) -> Path:
-        raise NotImplementedError  # only a folder that keeps counts comes here
-
     def _kept(self, split: str, write: bool) -> Path | None:
         """The file in which the tally of a split is kept, if anywhere."""
         if write:
-            raise DataError(f"{self.entry.name!r} keeps no counts", remedy="see `aucseg data prepare`")
+            raise self._keeps_nothing()
         return None
+
+    def _keeps_nothing(self) -> DataError:
+        return DataError(f"{self.entry.name!r} keeps no counts", remedy="see `aucseg data prepare`")
 
     @abstractmethod
     def _origin(self, split: str, tally: Tally) -> str:
@@ -387,17 +385,18 @@ class Folder(Located):
     ) -> PrepareReport:
         """Write the data set into a folder in the package's own layout, with ``class_stats.csv``."""
         layout = self.layout
-        report = prepare(
-            layout,
-            self.root,
-            target,
-            splits=splits,
-            size=size,
-            skip_bad=skip_bad,
-            workers=workers,
-            progress=progress,
-        )
-        complete(report.target, None if layout.grouped else layout.spec, workers=workers)
+        with file_errors(Path(target), "cannot be made"):
+            report = prepare(
+                layout,
+                self.root,
+                target,
+                splits=splits,
+                size=size,
+                skip_bad=skip_bad,
+                workers=workers,
+                progress=progress,
+            )
+            complete(report.target, None if layout.grouped else layout.spec, workers=workers)
         return report
 
     def known(self, split: str = "train", *, write: bool = False) -> Known:
@@ -413,6 +412,14 @@ class Folder(Located):
         pixels, images = read_sums(self.root, table, split)
         own = Tally(table.spec(self.root.resolve().name), pixels, images, number)
         return Known(own.with_spec(self.spec), STATS_FILE)
+
+    def keep(self, **options: Any) -> list[Path]:
+        """Count every split and keep the tallies in the folder, with ``class_stats.csv`` beside them."""
+        if not self.prepared:
+            raise self._keeps_nothing()
+        tallies = {split: self.count(split, write=True, **options) for split in self.splits}
+        stats = write_stats(self.root, read_classes(self.root), tallies)
+        return [stats, *(self._kept_file(split) for split in tallies)]
 
     @cached_property
     def _place(self) -> Path:
@@ -439,10 +446,10 @@ class Folder(Located):
         return self._tallies[split]
 
     def _kept(self, split: str, write: bool) -> Path | None:
-        return self.root / f"mask_counts_{split}.npz" if self.prepared else super()._kept(split, write)
+        return self._kept_file(split) if self.prepared else super()._kept(split, write)
 
-    def _write_stats(self, tallies: dict[str, Tally]) -> Path:
-        return write_stats(self.root, read_classes(self.root), tallies)
+    def _kept_file(self, split: str) -> Path:
+        return self.root / f"mask_counts_{split}.npz"
 
     def _origin(self, split: str, tally: Tally) -> str:
         return f"{tally.num_images} masks of {split}"
@@ -527,8 +534,9 @@ class Streets(Located):
             for split in (self.splits if splits is None else splits)
         }
         note = {"size": size or self.shape, "images": self.number, "version": self.entry.version}
-        report = prepare_drawn(drawn, self.spec, target, note, workers=workers, progress=progress)
-        complete(report.target, None, workers=workers)
+        with file_errors(Path(target), "cannot be made"):
+            report = prepare_drawn(drawn, self.spec, target, note, workers=workers, progress=progress)
+            complete(report.target, workers=workers)
         return report
 
     def _origin(self, split: str, tally: Tally) -> str:

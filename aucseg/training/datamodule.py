@@ -11,7 +11,7 @@ import torch
 from lightning import LightningDataModule
 from torch.utils.data import DataLoader, Dataset, Subset
 
-from aucseg.catalog import DATASETS, resolve
+from aucseg.catalog import DATASETS
 from aucseg.data import (
     CachedDataset,
     CoveringBatchSampler,
@@ -48,9 +48,10 @@ def build_dataset(data: DataConfig, split: str, num_images: int | None) -> Any:
         DataError: if files are missing or wrong.
     """
     try:
-        if DATASETS[data.name].drawn:
+        entry = DATASETS[data.name]
+        if entry.drawn:
             return _drawn(data.name, split, data.size, num_images)
-        located = resolve(data.name, data.root, images=data.images, masks=data.masks)
+        located = entry.at(data.root, images=data.images, masks=data.masks)
         dataset = located.open(split, size=None if data.resize else data.size)
     except OptionError as error:
         raise ConfigError(f"data: {error}") from error
@@ -64,7 +65,7 @@ def build_dataset(data: DataConfig, split: str, num_images: int | None) -> Any:
 @lru_cache(maxsize=4)
 def _drawn(name: str, split: str, size: tuple[int, int], num_images: int | None) -> CachedDataset:
     """The runs of a table share their drawn images: drawing them takes a good part of a short run."""
-    return CachedDataset(resolve(name).open(split, size=size, num_images=num_images))
+    return CachedDataset(DATASETS[name].open(split, size=size, num_images=num_images))
 
 
 class SegmentationDataModule(LightningDataModule):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -124,20 +125,32 @@ def test_patterns(tmp_path: Path) -> None:
     assert resolve(config.name, config.root, images=config.images, masks=config.masks).splits == ("all",)
 
 
-def test_what_goes_before_what(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A folder that exists goes before a name, its files tell what it holds, and ``kind`` says otherwise."""
+def test_a_name_means_that_data_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a folder of that name if it lies there; a folder that holds something else is left alone."""
+    elsewhere = WRITERS["voc"](tmp_path / "elsewhere")
+    monkeypatch.setenv("AUCSEG_VOC", str(elsewhere))
     monkeypatch.chdir(tmp_path)
-    assert resolve("voc").entry is DATASETS["voc"]  # looked for when it is wanted, and not before
-    WRITERS["ecssd"](tmp_path / "voc")
-    assert resolve("voc").entry is DATASETS["ecssd"]
-    assert resolve("voc", kind="hku_is").entry is DATASETS["hku_is"]
-    (tmp_path / "voc/ground_truth_mask").rename(tmp_path / "voc/masks")
-    (tmp_path / "voc").rename(tmp_path / "pascal_s")
-    found = detect("pascal_s")
-    assert found is DATASETS["pascal_s"]  # alike but for the name of the folder
+    assert resolve("voc").label == str(elsewhere)
+    for name in ("voc", "streets", "camvid"):
+        WRITERS["ecssd"](tmp_path / name)
+        assert resolve(name).entry is DATASETS[name]
+        assert resolve(f"./{name}").entry is DATASETS["ecssd"]
+    assert resolve("voc").label == str(elsewhere)
+    shutil.rmtree(tmp_path / "voc")
+    WRITERS["voc"](tmp_path / "voc")
+    assert resolve("voc").label == "voc"
+
+
+def test_a_folder_tells_what_it_holds(tmp_path: Path) -> None:
+    root = WRITERS["ecssd"](tmp_path / "mine")
+    assert resolve(root).entry is DATASETS["ecssd"]
+    assert resolve(root, kind="hku_is").entry is DATASETS["hku_is"]
+    (root / "ground_truth_mask").rename(root / "masks")
+    root = root.rename(tmp_path / "PASCAL-S")
+    assert detect(root) is DATASETS["pascal_s"]  # alike but for the name of the folder
     (tmp_path / "empty").mkdir()
-    assert detect("empty") is None
-    assert resolve("empty").entry is DATASETS["folder"]
+    assert detect(tmp_path / "empty") is None
+    assert resolve(tmp_path / "empty").entry is DATASETS["folder"]
 
 
 def test_what_is_not_there() -> None:
