@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import importlib
+import json
 import subprocess
 import sys
 from graphlib import CycleError, TopologicalSorter
@@ -196,3 +198,21 @@ def test_every_public_name_of_the_data_sets_has_a_home() -> None:
         assert set(room.__all__) <= set(dir(room))
         with pytest.raises(AttributeError, match=rf"{room.__name__} attribute nothing"):
             room.nothing  # noqa: B018
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "notebooks").glob("*.ipynb")), ids=lambda path: path.stem)
+def test_what_a_notebook_imports_of_the_package_is_there(path: Path) -> None:
+    """A name that moved shows here, and not after the minutes that the chapter takes."""
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    code = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
+    wanted = [
+        (node.module, name.name)
+        for node in ast.walk(ast.parse(code))
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "aucseg"
+        for name in node.names
+    ]
+    assert wanted
+    for module, name in wanted:
+        room = importlib.import_module(module)
+        if not hasattr(room, name):
+            importlib.import_module(f"{module}.{name}")
