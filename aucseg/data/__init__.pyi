@@ -1,6 +1,7 @@
 # The names of this room: type checkers read them here, and lazy_loader learns where to import them from.
 from .dataset import CachedDataset as CachedDataset
 from .dataset import ImageMaskDataset as ImageMaskDataset
+from .prepare import PrepareReport as PrepareReport
 from .sampling import CoveringBatchSampler as CoveringBatchSampler
 from .sampling import Repeats as Repeats
 from .sampling import SeededDataset as SeededDataset
@@ -20,3 +21,4 @@ from .transforms import eval_transform as eval_transform
 from .transforms import normalize as normalize
 from .transforms import train_transform as train_transform
 from .transforms import transform_batch as transform_batch
+from .verify import VerifyReport as VerifyReport

@@ -8,6 +8,7 @@ says what a pair costs and in which form (``chebyshev`` for smooth ones), ``sums
 """
 
 from aucseg.functional.auc import (
+    SeparableWeights,
     channels_of,
     pair_table,
     reduce_pairs,
@@ -30,6 +31,7 @@ __all__ = [
     "Feature",
     "PairAUC",
     "Request",
+    "SeparableWeights",
     "SortedForm",
     "channels_of",
     "chebyshev_expansion",

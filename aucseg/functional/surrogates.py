@@ -94,7 +94,8 @@ class BilinearForm:
         Args:
             feature: z of a score, ``own`` or ``other``.
             scores: any shape.
-            out: (D, *shape), where they are written; the first of them may be ``scores``.
+            out: (D, ...), a layer of the shape of the scores each, where they are written; the first may be
+                ``scores``.
             blank: called with a layer of ``out``, sets to zero what shall not count.
 
         Returns:
@@ -137,7 +138,7 @@ class BilinearForm:
         Args:
             feature: z of a score, ``own`` or ``other``.
             scores: any shape.
-            coefficients: (D, *shape), or anything that broadcasts to it.
+            coefficients: (D, ...), or anything that broadcasts to it.
             out: the shape of the scores, where to write it; may be one of the coefficients.
 
         Returns:

@@ -34,7 +34,7 @@ def forward_with_features(model: nn.Module, images: Tensor) -> tuple[Tensor | Tr
 
     For losses that look at features, as Region Rebalance's region branch does. The features are part of the
     same graph: a loss of them reaches decoder and encoder. In training mode dropout has acted on them.
-    :class:`PointRend <aucseg.models.networks.pointrend.PointRend>` corrects single points afterwards; its
+    PointRend corrects single points afterwards; its
     features are those of its coarse logits.
 
     Args:

@@ -10,16 +10,9 @@ with extra("train"):
     from aucseg.training.config import DataConfig, EvaluationConfig, ModelConfig, RunConfig
     from aucseg.training.curves import Curves, TrainingDiverged
     from aucseg.training.datamodule import SegmentationDataModule, build_dataset
-    from aucseg.training.methods import METHODS, Method, MethodConfig, SupervisedConfig
+    from aucseg.training.methods import METHODS, Method, MethodConfig
     from aucseg.training.module import SegmentationModule
-    from aucseg.training.objectives import (
-        OBJECTIVES,
-        AUCConfig,
-        CrossEntropyConfig,
-        Objective,
-        ObjectiveConfig,
-        QueueConfig,
-    )
+    from aucseg.training.objectives import OBJECTIVES, Objective, ObjectiveConfig
     from aucseg.training.optim import OptimConfig, learning_rate
     from aucseg.training.predict import overlay, predict_files, predict_image
     from aucseg.training.record import Record, RecordError
@@ -29,12 +22,10 @@ with extra("train"):
 __all__ = [
     "METHODS",
     "OBJECTIVES",
-    "AUCConfig",
     "BankConfig",
     "CheckpointError",
     "ClassInfo",
     "ConfigError",
-    "CrossEntropyConfig",
     "Curves",
     "DataConfig",
     "EvaluationConfig",
@@ -44,13 +35,11 @@ __all__ = [
     "Objective",
     "ObjectiveConfig",
     "OptimConfig",
-    "QueueConfig",
     "Record",
     "RecordError",
     "RunConfig",
     "SegmentationDataModule",
     "SegmentationModule",
-    "SupervisedConfig",
     "TrainingDiverged",
     "build_dataset",
     "checkpoint_path",

@@ -14,8 +14,10 @@ from pydantic import Field, SerializeAsAny, ValidationError, ValidationInfo, fie
 from aucseg.catalog import DATASETS
 from aucseg.errors import did_you_mean
 from aucseg.training.bank import BankConfig
-from aucseg.training.methods import METHODS, MethodConfig, SupervisedConfig
-from aucseg.training.objectives import OBJECTIVES, AUCConfig, ObjectiveConfig
+from aucseg.training.methods import METHODS, MethodConfig
+from aucseg.training.methods.supervised import SupervisedConfig
+from aucseg.training.objectives import OBJECTIVES, ObjectiveConfig
+from aucseg.training.objectives.auc import AUCConfig
 from aucseg.training.optim import OptimConfig
 from aucseg.training.section import Choice, ConfigError, Section, explain
 

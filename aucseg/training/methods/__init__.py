@@ -10,4 +10,4 @@ METHODS: dict[str, type[MethodConfig]] = {
 }
 """Sections of the key ``method`` by their ``name``."""
 
-__all__ = ["METHODS", "Method", "MethodConfig", "SupervisedConfig"]
+__all__ = ["METHODS", "Method", "MethodConfig"]

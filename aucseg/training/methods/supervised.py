@@ -26,7 +26,7 @@ class SupervisedConfig(MethodConfig):
         """Batches of the training split, in the order that the configuration names."""
         return data.training_loader()
 
-    def build(self, model: nn.Module) -> Supervised:
+    def build(self, model: nn.Module) -> Method:
         """The method of a run; it remembers nothing."""
         return Supervised()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aucseg.training.objectives.auc import AUCConfig, QueueConfig
+from aucseg.training.objectives.auc import AUCConfig
 from aucseg.training.objectives.base import Objective, ObjectiveConfig
 from aucseg.training.objectives.cross_entropy import CrossEntropyConfig
 from aucseg.training.objectives.weighted_cross_entropy import WeightedCrossEntropyConfig
@@ -14,11 +14,4 @@ OBJECTIVES: dict[str, type[ObjectiveConfig]] = {
 }
 """Sections of the key ``loss`` by their ``name``."""
 
-__all__ = [
-    "OBJECTIVES",
-    "AUCConfig",
-    "CrossEntropyConfig",
-    "Objective",
-    "ObjectiveConfig",
-    "QueueConfig",
-]
+__all__ = ["OBJECTIVES", "Objective", "ObjectiveConfig"]

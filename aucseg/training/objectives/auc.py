@@ -57,7 +57,7 @@ class AUCConfig(ObjectiveConfig):
     ohem: bool = False
     queue: QueueConfig | None = None
 
-    def build(self, classes: ClassInfo) -> AUCObjective:
+    def build(self, classes: ClassInfo) -> Objective:
         """The objective of a run; see :meth:`ObjectiveConfig.build`."""
         options: dict[str, Any] = self.model_dump(exclude={"name", "ce_weight", "pairs", "ohem", "queue"})
         options |= {

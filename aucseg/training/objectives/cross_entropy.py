@@ -55,7 +55,7 @@ class CrossEntropyConfig(ObjectiveConfig):
                 )
         return {key: value for key, value in content.items() if key not in _KEYS_OF_AUC}
 
-    def build(self, classes: ClassInfo) -> CrossEntropyObjective:
+    def build(self, classes: ClassInfo) -> Objective:
         """The objective of a run; see :meth:`ObjectiveConfig.build`."""
         return CrossEntropyObjective(ohem=self.ohem, ignore_index=classes.ignore_index)
 

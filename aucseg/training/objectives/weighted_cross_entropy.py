@@ -42,7 +42,7 @@ class WeightedCrossEntropyConfig(ObjectiveConfig):
             )
         return self
 
-    def build(self, classes: ClassInfo) -> WeightedCrossEntropy:
+    def build(self, classes: ClassInfo) -> Objective:
         """The objective of a run; see :meth:`ObjectiveConfig.build`."""
         given: Sequence[float] | Tensor
         if isinstance(self.weights, str):

@@ -19,12 +19,12 @@ from aucseg.training import (
     RunConfig,
     SegmentationDataModule,
     SegmentationModule,
-    SupervisedConfig,
     checkpoint_path,
     evaluate,
     load_module,
     train,
 )
+from aucseg.training.methods.supervised import SupervisedConfig
 
 
 class Agreement(Method):

@@ -7,7 +7,8 @@ import torch
 import torch.nn.functional as F
 
 from aucseg.losses import AUCLoss, AUCSegLoss, cross_entropy, ohem_cross_entropy
-from aucseg.training import AUCConfig, ConfigError
+from aucseg.training import ConfigError
+from aucseg.training.objectives.auc import AUCConfig
 from tests.training.objectives.batches import four_classes, large_batch, small_batch
 
 

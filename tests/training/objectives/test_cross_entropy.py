@@ -7,7 +7,8 @@ import torch
 
 from aucseg.experiments import make_config
 from aucseg.losses import cross_entropy, ohem_cross_entropy
-from aucseg.training import ConfigError, CrossEntropyConfig, RunConfig
+from aucseg.training import ConfigError, RunConfig
+from aucseg.training.objectives.cross_entropy import CrossEntropyConfig
 from tests.training.objectives.batches import four_classes, large_batch, small_batch
 
 # Both objectives in one section: what records and checkpoints of that time hold.

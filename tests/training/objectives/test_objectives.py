@@ -13,10 +13,8 @@ from aucseg.losses import cross_entropy
 from aucseg.models import forward_with_features, small_options
 from aucseg.training import (
     OBJECTIVES,
-    AUCConfig,
     ClassInfo,
     ConfigError,
-    CrossEntropyConfig,
     Objective,
     ObjectiveConfig,
     RunConfig,
@@ -26,6 +24,8 @@ from aucseg.training import (
     load_module,
     train,
 )
+from aucseg.training.objectives.auc import AUCConfig
+from aucseg.training.objectives.cross_entropy import CrossEntropyConfig
 
 
 class Prototypes(Objective):
