@@ -48,6 +48,10 @@ NETWORKS: dict[str, type[Network]] = {
 # smp's networks that Table 1 compares, at the encoder that it takes.
 _STANDARD = {"deeplabv3plus": "resnet50"}
 
+# Arguments of an architecture that have names of their own here, or take "everything else".
+_OURS = ("encoder_name", "encoder_weights", "classes")
+_SUFFIXES = (".safetensors", ".pt", ".pth", ".bin", ".ckpt")
+
 
 def list_models() -> tuple[str, ...]:
     """Names that :func:`create_model` takes, sorted: those of smp, and those of this package."""
@@ -108,11 +112,6 @@ def small_options(name: str) -> dict[str, Any]:
     {'encoder': 'resnet18'}
     """
     return dict(NETWORKS[name].small) if name in NETWORKS else {"encoder": "resnet18"}
-
-
-# Arguments of an architecture that have names of their own here, or take "everything else".
-_OURS = ("encoder_name", "encoder_weights", "classes")
-_SUFFIXES = (".safetensors", ".pt", ".pth", ".bin", ".ckpt")
 
 
 def create_model(
