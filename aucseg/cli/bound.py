@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from aucseg import catalog, paths
-from aucseg.cli.tables import print_bound, print_fits
+from aucseg.cli.printing import print_bound, print_fits
 from aucseg.data.files import write_rows
 from aucseg.longtail.bounds import bound_report
 from aucseg.theory import GapDesign, GapRow, fit_gaps, measure_gaps

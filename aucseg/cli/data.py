@@ -23,7 +23,7 @@ from rich.progress import (
 
 from aucseg import catalog, paths
 from aucseg.catalog import DATASETS, FolderEntry
-from aucseg.cli import tables
+from aucseg.cli import printing
 from aucseg.errors import DataError, did_you_mean
 
 app = typer.Typer(name="data", no_args_is_help=True, add_completion=False)
@@ -56,7 +56,7 @@ def list_command(as_json: AsJson = False) -> None:
     if as_json:
         typer.echo(json.dumps(rows, indent=1))
         return
-    tables.print_datasets(rows)
+    printing.print_datasets(rows)
 
 
 @app.command()
@@ -105,7 +105,7 @@ def prepare(
     if as_json:
         typer.echo(json.dumps(report.to_dict(), indent=1))
     else:
-        tables.print_prepared(report)
+        printing.print_prepared(report)
     if not report.ok:
         raise typer.Exit(1)
 
@@ -126,7 +126,7 @@ def verify(
     if as_json:
         typer.echo(json.dumps(report.to_dict(), indent=1))
     else:
-        tables.print_report(report)
+        printing.print_report(report)
     if not report.ok:
         raise typer.Exit(1)
 
@@ -169,7 +169,7 @@ def stats(
     if as_json:
         typer.echo(json.dumps(result, indent=1))
         return
-    tables.print_stats(result)
+    printing.print_stats(result)
 
 
 @app.command()
@@ -202,7 +202,7 @@ def odds(
         content = {"name": known.name, "images": known.num_images, "absent": absent, "odds": rows}
         typer.echo(json.dumps(content, indent=1))
         return
-    tables.print_odds(known, found, absent)
+    printing.print_odds(known, found, absent)
 
 
 @app.command()
@@ -244,7 +244,7 @@ def tail(
         }
         typer.echo(json.dumps(content, indent=1))
         return
-    tables.print_tail(known, groups, size)
+    printing.print_tail(known, groups, size)
 
 
 def _known(data: str, split: str, write: bool) -> catalog.Known:

@@ -2,7 +2,7 @@
 
 - `tally`: what is counted, pixels and regions of each class in each image, or the sums alone
 - `counter`: the one counter of masks, in threads or on a Dask cluster, going on where it was killed
-- `runs`: a label map as runs of equal labels; histogram and connected regions from them
+- `run_lengths`: a label map as runs of equal labels; histogram and connected regions from them
 - `statistics`: the published tallies of Cityscapes, ADE20K and COCO-Stuff
 - `measures`: imbalance factors, r_m of AUCSeg Eq. 43, Lorenz curve and Gini index, correlation
 - `tables`: AUCSeg Tables 5 to 11 and 17, Figure 5 of Region Rebalance, as tidy frames

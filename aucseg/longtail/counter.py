@@ -24,7 +24,7 @@ from aucseg.data.labels import VOID, by_train_id, to_train_ids, train_id_table, 
 from aucseg.data.spec import ClassSpec
 from aucseg.data.threads import bounded_map, default_workers
 from aucseg.errors import DataError, file_errors
-from aucseg.longtail.runs import encode_runs, region_classes, value_histogram
+from aucseg.longtail.run_lengths import encode_runs, region_classes, value_histogram
 from aucseg.longtail.tally import Tally, join
 
 Progress = Callable[[int, int], None]

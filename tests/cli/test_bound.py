@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aucseg.cli.tables import print_fits
+from aucseg.cli.printing import print_fits
 from aucseg.data.files import read_rows
-from aucseg.longtail.bounds import square_object
 from aucseg.theory import (
     GapDesign,
     GapRow,
@@ -65,23 +64,6 @@ def test_named_statistics_as_tables(run) -> None:
         assert "…" not in out
         assert "discretisation" in out
         assert max(map(len, out.splitlines())) <= 80
-
-
-@pytest.mark.parametrize(
-    ("area", "image", "size"),
-    [
-        (0.2, (10, 20), (1, 1)),
-        (49.0, (10, 20), (7, 7)),
-        (150.0, (10, 20), (10, 15)),
-        (150.0, (20, 10), (15, 10)),
-        (200.0, (10, 20), (10, 20)),
-        (400.0, (20, 20), (20, 20)),
-    ],
-)
-def test_object_of_the_crop_model_keeps_its_area(
-    area: float, image: tuple[int, int], size: tuple[int, int]
-) -> None:
-    assert square_object(area, image) == size
 
 
 def test_folder_of_masks(run, folder) -> None:
