@@ -10,14 +10,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image
 
+from aucseg.catalog import open_dataset
 from aucseg.data import reading
 from aucseg.data.reading import check_bytes, decode_gray_png, read_gray_ids, read_ids, read_luminance
+from aucseg.data.spec import load_spec
 from aucseg.errors import DataError
+from tests.data.folders import read_mask, replace_text, write_mask
 from tests.data.layouts.writers import label, stripes
 
 needs_opencv = pytest.mark.skipif(reading.opencv() is None, reason="needs OpenCV: pip install aucseg[fast]")
@@ -149,3 +153,103 @@ def test_every_flipped_byte_of_a_png_is_found(tmp_path: Path) -> None:
         path.write_bytes(content[:at] + bytes([content[at] ^ 16]) + content[at + 1 :])
         with pytest.raises(DataError):
             check_bytes(path, "mask")
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpeg"])
+def test_image_suffixes_and_modes(tiny_camvid: Path, suffix: str) -> None:
+    old = tiny_camvid / "images/train/train_000.jpg"
+    Image.open(old).convert("L").save(old.with_suffix(suffix))
+    with pytest.raises(DataError, match="is there too; keep one"):
+        open_dataset("folder", tiny_camvid, "train")
+    old.unlink()
+    image, _ = open_dataset("folder", tiny_camvid, "train")[0]
+    assert image.shape == (3, 64, 96)
+    torch.testing.assert_close(image[0], image[2])
+
+
+@pytest.mark.parametrize("mode", ["P", "RGB", "RGBA", "I;16"])
+def test_other_mask_modes_give_the_same_labels(tiny_camvid: Path, mode: str) -> None:
+    expected = open_dataset("folder", tiny_camvid, "train")[0][1]
+    ids = read_mask(tiny_camvid)
+    palette = np.array([*load_spec("camvid").colors, (0, 0, 0)], np.uint8)
+    path = tiny_camvid / "annotations/train/train_000.png"
+    if mode == "P":
+        picture = Image.fromarray(ids)
+        picture.putpalette(palette.ravel().tolist())
+        picture.save(path)
+    elif mode == "I;16":
+        Image.fromarray(ids.astype(np.uint16)).save(path)
+    else:
+        Image.fromarray(palette[ids]).convert(mode).save(path)
+    with Image.open(path) as saved:
+        assert saved.mode == mode
+    torch.testing.assert_close(open_dataset("folder", tiny_camvid, "train")[0][1], expected)
+
+
+@pytest.mark.parametrize(
+    ("kind", "damage"),
+    [
+        *((kind, damage) for kind in ("images", "annotations") for damage in ("empty", "text", "cut")),
+        ("annotations", "flipped"),  # a JPEG carries no checksum: there a flipped byte is another picture
+    ],
+)
+def test_unreadable_files(tiny_camvid: Path, kind: str, damage: str) -> None:
+    path = next((tiny_camvid / kind / "train").glob("train_000.*"))
+    data = path.read_bytes()
+    middle = len(data) // 2
+    changed = {
+        "empty": b"",
+        "text": b"this is not an image at all",
+        "cut": data[:middle],
+        "flipped": data[:middle] + bytes([data[middle] ^ 0xFF]) + data[middle + 1 :],
+    }
+    dataset = open_dataset("folder", tiny_camvid, "train")
+    path.write_bytes(changed[damage])
+    with pytest.raises(DataError, match=rf"{path.name}: unreadable (image|mask) .*; fetch or export"):
+        dataset[0]
+
+
+def test_image_with_16_bits(tiny_camvid: Path) -> None:
+    Image.fromarray(np.full((64, 96), 40000, np.uint16)).save(tiny_camvid / "images/train/train_000.png")
+    (tiny_camvid / "images/train/train_000.jpg").unlink()
+    with pytest.raises(DataError, match=r"train_000\.png: image of mode 'I;16'; save it with 8 bits"):
+        open_dataset("folder", tiny_camvid, "train")[0]
+
+
+def test_mask_of_another_size(tiny_camvid: Path) -> None:
+    data = open_dataset("folder", tiny_camvid, "train")
+    write_mask(tiny_camvid, read_mask(tiny_camvid)[:50])
+    with pytest.raises(DataError, match=r"train_000\.png: the mask is 96x50 but its image .* is 96x64"):
+        data[0]
+
+
+def test_label_outside_the_classes(tiny_camvid: Path) -> None:
+    data = open_dataset("folder", tiny_camvid, "train")
+    mask = read_mask(tiny_camvid)
+    mask[3, :2] = 12
+    mask[5, 5] = 40
+    write_mask(tiny_camvid, mask)
+    with pytest.raises(
+        DataError,
+        match=r"train_000\.png: .*: 12 \(2 pixels\), 40 \(1 pixels\); allowed are 0 to 11, 255",
+    ):
+        data[0]
+
+
+def test_wide_mask_values(tiny_camvid: Path) -> None:
+    data = open_dataset("folder", tiny_camvid, "train")
+    write_mask(tiny_camvid, np.full((64, 96), 11001, np.uint16))
+    with pytest.raises(DataError, match=r"train_000\.png: value 11001 .*instance or panoptic ids"):
+        data[0]
+
+
+def test_unknown_colour_of_a_colour_mask(tiny_camvid: Path) -> None:
+    data = open_dataset("folder", tiny_camvid, "train")
+    rgb = np.full((64, 96, 3), 128, np.uint8)
+    rgb[2, 9] = (1, 2, 3)
+    write_mask(tiny_camvid, rgb)
+    with pytest.raises(DataError, match=r"train_000\.png: colour \(1, 2, 3\) at x=9, y=2 is not in classes"):
+        data[0]
+    replace_text(tiny_camvid / "classes.csv", "1,Building,128,0,0", "1,Building,128,128,128")
+    with pytest.raises(DataError, match=r"classes\.csv: 'Sky' and 'Building' have the same colour"):
+        open_dataset("folder", tiny_camvid, "train", spec=load_spec("camvid"))[0]
