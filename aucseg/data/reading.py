@@ -95,19 +95,8 @@ def read_indexed(path: Path, palette: np.ndarray) -> np.ndarray:
     if mask.mode not in ("RGB", "RGBA"):
         return _ids_of(mask, path)
     rgb = np.array(mask.convert("RGB"))
-    codes = _code(palette)
-    order = np.argsort(codes)
-    at = order[np.minimum(np.searchsorted(codes[order], _code(rgb)), len(codes) - 1)]
-    unknown = np.argwhere(codes[at] != _code(rgb))
-    if unknown.size:
-        y, x = unknown[0]
-        raise DataError(
-            f"colour {tuple(int(v) for v in rgb[y, x])} at x={x}, y={y} is not in the palette "
-            f"({len(unknown)} such pixels)",
-            file=path,
-            remedy="save the mask with its palette, without smoothing",
-        )
-    return at.astype(np.uint8)
+    remedy = "save the mask with its palette, without smoothing"
+    return _index_of_color(rgb, _code(palette), path, "the palette", remedy).astype(np.uint8)
 
 
 def read_luminance(path: Path) -> np.ndarray:
@@ -301,19 +290,25 @@ def _ids_from_colors(rgb: np.ndarray, table: ClassTable | None, path: Path) -> n
             file=table.file,
             remedy="give each row its own colour",
         )
-    pixels = _code(rgb)
-    at = np.minimum(np.searchsorted(codes[order], pixels), len(codes) - 1)
-    row = order[at]
-    unknown = np.argwhere(codes[row] != pixels)
+    remedy = "add its row, or save the mask as class ids without smoothing"
+    row = _index_of_color(rgb, codes, path, "classes.csv", remedy)
+    return np.array([r.id for r in table.rows], np.uint8)[row]
+
+
+def _index_of_color(rgb: np.ndarray, codes: np.ndarray, path: Path, where: str, remedy: str) -> np.ndarray:
+    """The place of each pixel's colour among some colours, (H, W); one that is not there is an error."""
+    pixels, order = _code(rgb), np.argsort(codes, kind="stable")
+    at = order[np.minimum(np.searchsorted(codes[order], pixels), len(codes) - 1)]
+    unknown = np.argwhere(codes[at] != pixels)
     if unknown.size:
         y, x = unknown[0]
         raise DataError(
-            f"colour {tuple(int(v) for v in rgb[y, x])} at x={x}, y={y} is not in classes.csv "
+            f"colour {tuple(int(v) for v in rgb[y, x])} at x={x}, y={y} is not in {where} "
             f"({len(unknown)} such pixels)",
             file=path,
-            remedy="add its row, or save the mask as class ids without smoothing",
+            remedy=remedy,
         )
-    return np.array([r.id for r in table.rows], np.uint8)[row]
+    return at
 
 
 def _code(rgb: np.ndarray) -> np.ndarray:

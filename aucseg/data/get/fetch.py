@@ -222,7 +222,7 @@ def install(
         archive = local or fetch(address, downloads / file_name, limit=limit, progress=progress)
     except DataError as error:
         _remove_if_empty(downloads)
-        raise DataError(error.what, remedy=f"{error.remedy}\n{by_hand}") from error
+        raise DataError(error.what, file=error.file, remedy=f"{error.remedy}\n{by_hand}") from error
     downloads.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(prefix=f"{target.name}-", dir=downloads))
     try:
