@@ -1,6 +1,8 @@
 # The names of this room: type checkers read them here, and lazy_loader learns where to import them from.
 from .dataset import CachedDataset as CachedDataset
 from .dataset import ImageMaskDataset as ImageMaskDataset
+from .listing import Item as Item
+from .listing import Listing as Listing
 from .prepare import PrepareReport as PrepareReport
 from .sampling import CoveringBatchSampler as CoveringBatchSampler
 from .sampling import Repeats as Repeats
