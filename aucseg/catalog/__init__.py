@@ -14,8 +14,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from aucseg.catalog.entries import Entry, FolderEntry, StreetsEntry
-from aucseg.catalog.located import Folder, Known, Located, Streets, complete
+from aucseg.catalog.drawn import Streets, StreetsEntry
+from aucseg.catalog.entry import Entry, Known, Located
+from aucseg.catalog.folder import Folder, FolderEntry, complete
 from aucseg.data.get.camvid import CAMVID_TERMS
 from aucseg.data.layouts.ade20k import ADE20K
 from aucseg.data.layouts.ccp import CCP

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aucseg.catalog import located, open_dataset, resolve
+from aucseg.catalog import entry, open_dataset, resolve
 from aucseg.longtail import Tally, count
 from tests.command import Result, aucseg
 from tests.data.layouts.writers import EXPECTED, HEIGHT, WIDTH, WRITERS
@@ -76,7 +76,7 @@ def test_written_counts_come_back(tiny_camvid: Path) -> None:
 
 def test_partial_results_of_many_masks(tiny_camvid: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AUCSEG_HOME", str(tiny_camvid))
-    monkeypatch.setattr(located, "MANY_MASKS", 4)
+    monkeypatch.setattr(entry, "MANY_MASKS", 4)
     (tiny_camvid / "annotations/train/train_001.png").write_bytes(b"x")
     assert run(tiny_camvid).exit_code == 1
     assert (tiny_camvid / "runs/scans").is_dir()

@@ -1,0 +1,380 @@
+"""A data set of files: what is known of it by name, and the folder it lies in."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from aucseg import paths
+from aucseg.catalog.entry import Entry, Known, Located
+from aucseg.data.classes import (
+    STATS_FILE,
+    read_classes,
+    read_pixel_share,
+    read_sums,
+    write_classes,
+    write_stats,
+)
+from aucseg.data.get import SOURCES, get, instructions
+from aucseg.data.get.fetch import Progress
+from aucseg.data.layouts.base import Layout
+from aucseg.data.layouts.own import is_prepared, list_splits, own_layout, read_split
+from aucseg.data.layouts.patterns import pattern_layout
+from aucseg.data.prepare import PrepareReport, Step, prepare
+from aucseg.data.spec import ClassSpec, groups_by_pixel_share
+from aucseg.data.verify import VerifyReport, verify
+from aucseg.errors import DataError, OptionError, file_errors
+from aucseg.longtail.counter import MaskFiles, count
+from aucseg.longtail.partitions import grouped_by_count
+from aucseg.longtail.statistics import list_statistics, load_statistics
+from aucseg.longtail.tally import Tally
+
+
+class FolderEntry(Entry):
+    """A data set of files.
+
+    Args:
+        name: its name.
+        title: the same in words.
+        terms: terms of use, and what to cite.
+        layout: its published layout; None for one that comes in the package's own.
+        load: gives its label set; None where the folder has its own.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        title: str,
+        terms: str = "",
+        *,
+        layout: Layout | None = None,
+        load: Callable[[], ClassSpec] | None = None,
+    ) -> None:
+        super().__init__(name, title, terms)
+        self.layout = layout
+        self.grouped = load is not None and (layout is None or layout.grouped)
+        self.needs_root = load is None
+        self._load = load
+
+    @classmethod
+    def published(cls, layout: Layout) -> FolderEntry:
+        """The entry of a published layout.
+
+        Args:
+            layout: the layout.
+        """
+        return cls(layout.name, layout.title, layout.access.terms, layout=layout, load=layout.load_spec)
+
+    @property
+    def spec(self) -> ClassSpec | None:
+        """Its label set; None where the folder has its own."""
+        return None if self._load is None else self._load()
+
+    @property
+    def automatic(self) -> bool:
+        """Whether :meth:`get` can fetch it."""
+        return self.name in SOURCES
+
+    def at(
+        self,
+        root: str | os.PathLike[str] | None = None,
+        *,
+        images: str | None = None,
+        masks: str | None = None,
+        spec: ClassSpec | None = None,
+    ) -> Folder:
+        """The data set in its folder."""
+        patterns = images is not None or masks is not None
+        if patterns and (images is None or masks is None or not self.needs_root):
+            raise OptionError("images and masks are patterns for 'folder', given both or not at all")
+        if root is None and self.needs_root:
+            raise OptionError(f"data set {self.name!r} needs root: the folder that holds images and masks")
+        return Folder(self, None if root is None else Path(root), images, masks, spec)
+
+    def locate(self, root: str | os.PathLike[str] | None = None) -> Path:
+        """The folder of the data set on this machine; see :meth:`Entry.locate`."""
+        get = "check the path of the data set"
+        if not self.needs_root:
+            get = f"correct the path, or run `aucseg data get {self.name}`"
+        if root is not None:
+            return _existing(Path(root), "", get)
+        variable = f"AUCSEG_{self.name.upper()}"
+        if value := os.environ.get(variable):
+            return _existing(Path(value), f" (from {variable})", get)
+        places = paths.dataset_places(self.name)
+        for place in places:
+            if (place / "splits").is_dir() or (place.is_dir() and self.holds(place)):
+                return place
+        raise DataError(
+            f"data set {self.name!r} not found; looked at {', '.join(map(str, places))}",
+            remedy=f"run `aucseg data get {self.name}` or set {variable} to its folder",
+        )
+
+    def lies_in(self, folder: Path) -> bool:
+        """Whether a folder holds this data set, in its published layout or the package's own.
+
+        Args:
+            folder: the folder; it need not exist.
+        """
+        return folder.is_dir() and (self.holds(folder) or is_prepared(folder))
+
+    def holds(self, folder: Path) -> bool:
+        """Whether a folder has the published layout of this data set.
+
+        Args:
+            folder: the folder.
+        """
+        place = None if self.layout is None else self.layout.find(folder)
+        return place is not None and self.layout is not None and bool(self.layout.splits(place))
+
+    def get(
+        self,
+        dest: str | os.PathLike[str] | None = None,
+        *,
+        url: str | None = None,
+        progress: Progress | None = None,
+    ) -> Path:
+        """Fetch the data set; see :meth:`Entry.get`."""
+        if not self.automatic:
+            place = None if dest is None else Path(dest)
+            raise DataError(f"{self.name} is not downloaded automatically", remedy=self.by_hand(place))
+        with file_errors(Path(dest or paths.dataset(self.name)), "cannot be made"):
+            return get(self.name, dest, url=url, progress=progress, complete=complete)
+
+    def by_hand(self, dest: Path | None = None) -> str:
+        """What to do to get the data set by hand.
+
+        Args:
+            dest: the folder to put it into; ``data/<name>`` of the project if None.
+        """
+        assert self.layout is not None
+        return instructions(self.layout, dest or paths.dataset(self.name))
+
+
+class Folder(Located):
+    """A data set in a folder: the package's own layout, a published one, or one by patterns.
+
+    Args:
+        entry: what it is.
+        root: the folder; searched for, when it is wanted, if None.
+        images: pattern of the images of a folder in another layout, see `pattern_layout`.
+        masks: pattern of its masks.
+        spec: the label set to hold a folder of one's own to.
+    """
+
+    def __init__(
+        self,
+        entry: FolderEntry,
+        root: Path | None = None,
+        images: str | None = None,
+        masks: str | None = None,
+        spec: ClassSpec | None = None,
+    ) -> None:
+        super().__init__(entry)
+        self.entry: FolderEntry = entry
+        self.named = root is None
+        self._root, self._patterns, self._spec = root, (images, masks), spec
+
+    @cached_property
+    def root(self) -> Path:
+        """The folder, as it was named or found."""
+        return self.entry.locate(self._root)
+
+    @property
+    def label(self) -> str:
+        """Its folder."""
+        return str(self.root)
+
+    @cached_property
+    def layout(self) -> Layout:
+        """Where the files lie in the folder, and what the values of the masks mean."""
+        images, masks = self._patterns
+        if images is not None and masks is not None:
+            return pattern_layout(self.root, images, masks)
+        if not self.prepared:
+            assert self.entry.layout is not None
+            return self.entry.layout
+        return own_layout(self.root, self._held_to)
+
+    @cached_property
+    def prepared(self) -> bool:
+        """Whether the folder has the package's own layout, as far as it has any."""
+        if self._patterns != (None, None):
+            return False
+        return self.entry.layout is None or is_prepared(self.root)
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """Names of the splits that are there."""
+        return list_splits(self.root) if self.prepared else self.layout.splits(self._place)
+
+    @cached_property
+    def spec(self) -> ClassSpec:
+        """The label set; groups that nobody has published or chosen follow from counting training masks."""
+        spec, published = self.layout.spec, self.entry.spec
+        if self._held_to is not None or (published is not None and not self.prepared):
+            return spec
+        table = read_classes(self.root)
+        if published is not None:
+            table.check_names(published)
+            spec = replace(spec, name=published.name)
+        shares = read_pixel_share(self.root, table)
+        if shares is not None:
+            spec = replace(spec, pixel_share=shares)
+        if self.layout.grouped:
+            return spec
+        if shares is not None:
+            return replace(spec, groups=groups_by_pixel_share(shares))
+        return grouped_by_count(self._training_masks())
+
+    def masks(self, split: str) -> MaskFiles:
+        """The masks of a split as they are, for :func:`aucseg.longtail.count`; no image is opened."""
+        names, files = self.layout.masks(self._place, split)
+        return MaskFiles(self.layout.spec, names, files, self.layout.read_ids, self.layout.lookup)
+
+    def open(
+        self,
+        split: str = "train",
+        *,
+        size: tuple[int, int] | None = None,
+        num_images: int | None = None,
+        cache: bool = False,
+    ) -> Any:
+        """The items of a split, ready to train on."""
+        from aucseg.data.dataset import CachedDataset, ImageMaskDataset  # PyTorch takes seconds
+
+        names, files = self.layout.items(self._place, split)
+        if num_images is not None and num_images > len(names):
+            raise OptionError(f"split {split!r} holds {len(names)} images, {num_images} were asked for")
+        layout = self.layout
+        whole = ImageMaskDataset(
+            split, names, files, self.spec, layout.read_ids, layout.lookup, size=size, cache=cache
+        )
+        return whole if num_images is None else CachedDataset(whole, num_images=num_images, keep=False)
+
+    def verify(self, splits: Sequence[str] | None = None, *, workers: int | None = None) -> VerifyReport:
+        """Open every file and report all that is wrong, not only the first. Nothing is changed on disk."""
+        if self.prepared:
+            held_to = self._spec or self.entry.spec
+            return verify(self.root, splits, spec=held_to, workers=workers)
+        return verify(self.root, splits, layout=self.layout, workers=workers)
+
+    def prepare(
+        self,
+        target: str | os.PathLike[str],
+        *,
+        splits: Sequence[str] | None = None,
+        size: tuple[int, int] | None = None,
+        skip_bad: bool = False,
+        workers: int | None = None,
+        progress: Step | None = None,
+    ) -> PrepareReport:
+        """Write the data set into a folder in the package's own layout, with ``class_stats.csv``."""
+        layout = self.layout
+        with file_errors(Path(target), "cannot be made"):
+            report = prepare(
+                layout,
+                self.root,
+                target,
+                splits=splits,
+                size=size,
+                skip_bad=skip_bad,
+                workers=workers,
+                progress=progress,
+            )
+            complete(report.target, None if layout.grouped else layout.spec, workers=workers)
+        return report
+
+    def known(self, split: str = "train", *, write: bool = False) -> Known:
+        """What is known of a split without counting it again if that can be had."""
+        if self.named and split == "train" and self.entry.name in list_statistics():
+            name = self.entry.name
+            return Known(load_statistics(name), "statistics of the package", published=name)
+        if write or not self.prepared or (self.root / "annotations" / split).is_dir():
+            return super().known(split, write=write)
+        if not (self.root / STATS_FILE).is_file():
+            return super().known(split)
+        table, number = read_classes(self.root), len(read_split(self.root, split))
+        pixels, images = read_sums(self.root, table, split)
+        own = Tally(table.spec(self.root.resolve().name), pixels, images, number)
+        return Known(own.with_spec(self.spec), STATS_FILE)
+
+    def keep(self, **options: Any) -> list[Path]:
+        """Count every split and keep the tallies in the folder, with ``class_stats.csv`` beside them."""
+        if not self.prepared:
+            raise self._keeps_nothing()
+        tallies = {split: self.count(split, write=True, **options) for split in self.splits}
+        stats = write_stats(self.root, read_classes(self.root), tallies)
+        return [stats, *(self._kept_file(split) for split in tallies)]
+
+    @cached_property
+    def _place(self) -> Path:
+        return self.layout.locate(self.root)
+
+    @property
+    def _held_to(self) -> ClassSpec | None:
+        """The label set that the folder's own table must have: the user's, or one with published groups."""
+        if self._spec is None and self.entry.grouped:
+            return self.entry.spec
+        return self._spec
+
+    def _training_masks(self) -> Tally:
+        """What the groups follow from: the training masks, or those of the first split of other layouts."""
+        split = "train" if "train" in self.splits or self.prepared else self.splits[0]
+        if split not in self.splits:
+            raise DataError(
+                "no groups: there is no column group, no class_stats.csv and no splits/train.txt",
+                file=self.root / "classes.csv",
+                remedy="add the column group with head, middle or tail for each class",
+            )
+        if split not in self._tallies:
+            self._tallies[split] = count(self.masks(split), file=self._kept(split, write=False), write=False)
+        return self._tallies[split]
+
+    def _kept(self, split: str, write: bool) -> Path | None:
+        return self._kept_file(split) if self.prepared else super()._kept(split, write)
+
+    def _kept_file(self, split: str) -> Path:
+        return self.root / f"mask_counts_{split}.npz"
+
+    def _origin(self, split: str, tally: Tally) -> str:
+        return f"{tally.num_images} masks of {split}"
+
+
+def complete(root: Path, ungrouped: ClassSpec | None = None, *, workers: int | None = None) -> None:
+    """Count the splits of a folder in the package's own layout, and write what follows beside them.
+
+    That is ``class_stats.csv``, if there is a training split, and for a label set without published groups
+    the column ``group`` of ``classes.csv``.
+
+    Args:
+        root: the folder.
+        ungrouped: the label set, if its groups are to be found by counting.
+        workers: threads; the processor count up to 8 if None.
+
+    Raises:
+        DataError: for a mask that is missing or wrong.
+    """
+    layout = own_layout(root)
+    tallies = {}
+    for split in list_splits(root):
+        names, files = layout.masks(root, split)
+        masks = MaskFiles(layout.spec, names, files, layout.read_ids, layout.lookup)
+        tallies[split] = count(masks, workers=workers)
+    if not tallies:
+        return
+    if ungrouped is not None:
+        base = tallies.get("train") or next(iter(tallies.values()))
+        write_classes(root, ungrouped, grouped_by_count(base).groups)
+    if "train" in tallies:
+        write_stats(root, read_classes(root), tallies)
+
+
+def _existing(place: Path, origin: str, remedy: str) -> Path:
+    if place.is_dir():
+        return place
+    raise DataError(f"no such folder{origin}", file=place, remedy=remedy)
