@@ -169,6 +169,7 @@ assert not heavy, heavy
 @pytest.mark.parametrize(
     "words",
     [
+        "--help",
         "data list",
         "data verify FOLDER",
         "data stats FOLDER --regions",

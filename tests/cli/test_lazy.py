@@ -1,0 +1,24 @@
+"""Help of a group whose commands are imported when they are called."""
+
+from __future__ import annotations
+
+import pytest
+from typer.main import get_command
+
+from aucseg.cli.commands import commands
+from tests.command import aucseg
+
+
+def test_help_says_what_each_command_says_of_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is read in the sources, and the command's own when it is imported."""
+    monkeypatch.setenv("COLUMNS", "300")
+    monkeypatch.setenv("NO_COLOR", "1")
+    told = aucseg("--help").stdout
+    group = get_command(commands)
+    names = group.list_commands(None)  # type: ignore[attr-defined,arg-type]
+    assert names[:2] == ["data", "config"]
+    for name in names:
+        command = group.commands[name]  # type: ignore[attr-defined]
+        first = command.help.split("\n\n")[0]
+        line = next(line for line in told.splitlines() if line.strip("│ ").startswith(f"{name} "))
+        assert line.strip("│ ").removeprefix(name).strip() == " ".join(first.split())
