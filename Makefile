@@ -22,7 +22,10 @@ NBSTRIPOUT := $(BIN)/nbstripout --extra-keys "metadata.papermill cell.metadata.p
 NOTEBOOKS := $(wildcard notebooks/*.ipynb)
 BENCHMARKS := auc_loss pixel_auc memory_bank bank_memory mask_statistics networks streets transforms
 
-.PHONY: help venv book test lint types unit notebooks book-smoke rerun format lab bench clean distclean
+# Tests share the cores; where there are more than eight of them, their memory would be the next limit.
+PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist worksteal
+
+.PHONY: help venv book test quick lint types unit notebooks book-smoke rerun format lab bench clean distclean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' Makefile | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -42,6 +45,9 @@ book: venv  ## execute the notebooks and build the HTML book (PROFILE, COMPUTE)
 
 test: venv lint types book-smoke rerun unit  ## everything that must hold: lint, types, notebooks and book (smoke), pytest
 
+quick: venv lint types  ## two minutes while you work: lint, types, pytest without what is `slow` (networks, kernels, notebooks)
+	$(PYTEST) -q -m "not slow"
+
 lint: venv  ## ruff on code and notebooks; notebooks carry no outputs
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -50,8 +56,8 @@ lint: venv  ## ruff on code and notebooks; notebooks carry no outputs
 types: venv  ## mypy
 	$(BIN)/mypy
 
-unit: venv  ## pytest, warnings are errors
-	$(BIN)/python -m pytest
+unit: venv  ## pytest on all cores, warnings are errors
+	$(PYTEST)
 
 notebooks: venv  ## execute the notebooks at the smoke profile, without building pages
 	$(BIN)/aucseg book --profile smoke --output build/smoke --no-html
@@ -60,7 +66,8 @@ book-smoke: venv  ## execute the notebooks and build the book at the smoke profi
 	$(BIN)/aucseg book --profile smoke --output build/smoke
 
 rerun: book-smoke  ## run the smoke notebooks again from their executed copies, as a reader would in JupyterLab
-	$(BIN)/python -m pytest -q --nbmake --nbmake-timeout=600 build/smoke/source/notebooks
+	$(BIN)/python -c 'from pathlib import Path; from aucseg.notebooks import execute_notebooks as run; \
+	  run(sorted(Path("build/smoke/source/notebooks").glob("*.ipynb")), Path("build/smoke/again"), {}, cell_timeout=600)'
 
 format: venv  ## let ruff and nbstripout rewrite the files
 	$(BIN)/ruff check --fix

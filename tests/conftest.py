@@ -17,7 +17,27 @@ from tests.command import aucseg
 
 Maker = Callable[..., Path]
 Command = Callable[..., tuple[int | str, str, str]]
+# Left out by `make quick`, besides single tests with the mark `slow`: two thirds of the time of all tests.
+SLOW = (
+    "benchmarks",  # each measures something, if little
+    "book/test_sliders.py",  # runs cells of the notebooks
+    "functional/cuda",  # kernels, in Triton's interpreter and compiler
+    "models/networks/test_contract.py",  # every network: compiled, exported, trained to overfit
+    "plots/test_anatomy.py",  # every network, drawn
+    "test_installation.py",  # the wheel in a clean environment
+    "test_notebooks.py",  # kernels
+    "training/test_claim.py",  # processes
+    "training/test_run.py",  # whole trainings
+)
 _SPLITS = {"train": 4, "val": 2, "test": 2}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what takes long."""
+    here = Path(__file__).parent
+    for item in items:
+        if item.path.relative_to(here).as_posix().startswith(SLOW):
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -130,6 +130,7 @@ import {names}
 """
 
 
+@pytest.mark.slow
 def test_library_works_without_jupyter() -> None:
     """Every part is imported where the packages of the extra ``book`` cannot be.
 
@@ -166,6 +167,7 @@ assert not heavy, heavy
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "words",
     [

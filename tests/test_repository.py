@@ -14,6 +14,7 @@ from typer.main import get_command
 
 import aucseg
 from aucseg.cli.commands import commands
+from tests.conftest import SLOW
 from tests.repository import ROOT, project_files
 
 TEXT = {
@@ -152,3 +153,8 @@ def test_every_published_table_is_indexed() -> None:
     lines = (published / "index.csv").read_text(encoding="utf-8").splitlines()[1:]
     listed = {name for line in lines for name in re.findall(r"[\w/]+\.csv", line)}
     assert listed == {str(path.relative_to(published)) for path in published.rglob("*.csv")} - {"index.csv"}
+
+
+@pytest.mark.parametrize("place", SLOW)
+def test_what_takes_long_is_there(place: str) -> None:
+    assert (ROOT / "tests" / place).exists(), "SLOW in tests/conftest.py names what `make quick` leaves out"
