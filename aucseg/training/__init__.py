@@ -7,9 +7,9 @@ with extra("train"):
     from aucseg.training.checkpoint import CheckpointError, load_module, read_checkpoint
     from aucseg.training.claim import claim
     from aucseg.training.classes import ClassInfo
-    from aucseg.training.config import DataConfig, EvaluationConfig, ModelConfig, RunConfig
+    from aucseg.training.config import EvaluationConfig, ModelConfig, RunConfig
     from aucseg.training.curves import Curves, TrainingDiverged
-    from aucseg.training.datamodule import SegmentationDataModule, build_dataset
+    from aucseg.training.datamodule import SegmentationDataModule
     from aucseg.training.methods import METHODS, Method, MethodConfig
     from aucseg.training.module import SegmentationModule
     from aucseg.training.objectives import OBJECTIVES, Objective, ObjectiveConfig
@@ -18,6 +18,7 @@ with extra("train"):
     from aucseg.training.record import Record, RecordError
     from aucseg.training.run import checkpoint_path, evaluate, run_folder, train
     from aucseg.training.section import ConfigError
+    from aucseg.training.splits import DataConfig, build_dataset
 
 __all__ = [
     "METHODS",

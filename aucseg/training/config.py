@@ -19,103 +19,13 @@ from aucseg.training.methods.supervised import SupervisedConfig
 from aucseg.training.objectives import OBJECTIVES, ObjectiveConfig
 from aucseg.training.objectives.auc import AUCConfig
 from aucseg.training.optim import OptimConfig
-from aucseg.training.section import Choice, ConfigError, Section, explain
+from aucseg.training.section import Choice, ConfigError, Section, Size, explain, map_sections, portable
+from aucseg.training.splits import DataConfig
 
-Size = tuple[int, int]
-TailChoice = str | tuple[int | str, ...]
 Option = bool | int | float | str | tuple[int, ...]
 
 # Bump only if the meaning of an existing key changes: every recorded run then becomes another run.
 IDENTITY_VERSION = 1
-
-# What may differ between two machines without making another run.
-_NOT_IDENTITY: Any = {
-    "name": True,
-    "profile": True,
-    "device": True,
-    "checkpoint_every": True,
-    "data": {"root", "num_workers", "eval_batch_size"},
-}
-
-
-class DataConfig(Section):
-    """Which images, how large, how augmented.
-
-    Attributes:
-        name: one of :func:`aucseg.catalog.list_datasets`: ``"streets"`` is drawn and nothing to download,
-            ``"folder"`` is images and masks of your own with a ``classes.csv``.
-        root: folder of the data set; not needed for streets, searched for if it is left out.
-        images, masks: file-name patterns of a folder in another layout than the package's own, for example
-            ``"imgs/{name}.jpg"``.
-        size: height and width in pixels to which images are drawn or resized.
-        crop_size: height and width of the random training crop; ``None`` trains on whole images.
-        scale: range of the random scale before the crop; ``None`` leaves the scale alone.
-        hflip: probability of a horizontal flip.
-        photometric: random brightness, contrast and saturation; ``"mmseg"`` is the stronger distortion of
-            AUCSeg's released configurations, :class:`aucseg.data.PhotometricDistortion`.
-        resize: (short, long) side of a box that images on disk are brought to with their aspect ratio kept,
-            in training before ``scale`` acts; they are then read at their own size and not at ``size``, and
-            evaluated at it, one by one. Needs ``crop_size``. AUCSeg F.2 has (512, 2048) for ADE20K.
-        max_class_share: where one class has as much of a training crop, another is drawn, up to ten times;
-            1 for no cap. AUCSeg's released configurations have 0.75.
-        train_split, eval_split: names of the splits; streets draws another world for each name.
-        train_images, eval_images: how many images; ``None`` takes the whole split (streets needs a number).
-        batch_size: images in a training step, on each device.
-        eval_batch_size: images in an evaluation step.
-        num_workers: worker processes that load images. Does not change any number.
-        sampling: order of the training images. ``"random"``: a permutation for each epoch. ``"stratified"``
-            and ``"covering"``: the plain and the improved stratified sampling of AUCSeg E.1, see
-            :class:`aucseg.data.StratifiedBatchSampler` and :class:`aucseg.data.CoveringBatchSampler`; the
-            latter promises every class that the training split holds. Both read all training masks first.
-        tail_classes: which classes are head, middle and tail, for the bank, the loss and the metrics:
-            ``"spec"`` (the groups of the label set), ``"auto"`` (by pixel shares), a published partition or
-            the tail classes themselves, by train id or name; see :func:`aucseg.longtail.choose_tail`.
-    """
-
-    name: str = "streets"
-    root: Path | None = None
-    images: str | None = None
-    masks: str | None = None
-    size: Size = (64, 128)
-    crop_size: Size | None = None
-    scale: tuple[float, float] | None = None
-    hflip: float = Field(0.5, ge=0, le=1)
-    photometric: bool | Literal["mmseg"] = False
-    resize: Size | None = None
-    max_class_share: float = Field(1.0, gt=0, le=1)
-    train_split: str = "train"
-    eval_split: str = "val"
-    train_images: int | None = Field(None, ge=1)
-    eval_images: int | None = Field(None, ge=1)
-    batch_size: int = Field(8, ge=1)
-    eval_batch_size: int = Field(8, ge=1)
-    num_workers: int = Field(0, ge=0)
-    sampling: Literal["random", "stratified", "covering"] = "random"
-    tail_classes: TailChoice = "spec"
-
-    @model_validator(mode="after")
-    def _check(self) -> DataConfig:
-        if self.name not in DATASETS:
-            raise ValueError(f"unknown data set {self.name!r}; {did_you_mean(self.name, DATASETS)}")
-        entry = DATASETS[self.name]
-        for key in ("size", "crop_size"):
-            value = getattr(self, key)
-            if value is not None and min(value) < 1:
-                raise ValueError(f"{key} must be positive, got {list(value)}")
-        if self.scale is not None and not 0 < self.scale[0] <= self.scale[1]:
-            raise ValueError(f"scale must be 0 < low <= high, got {list(self.scale)}")
-        if self.resize is not None:
-            if not 1 <= self.resize[0] <= self.resize[1]:
-                raise ValueError(f"resize is (short, long) side in pixels, got {list(self.resize)}")
-            if self.crop_size is None or entry.drawn:
-                raise ValueError("resize needs crop_size, and images on disk: others are drawn at size")
-        if entry.drawn and (self.train_images is None or self.eval_images is None):
-            raise ValueError(f"{self.name} are drawn: say how many with train_images and eval_images")
-        if entry.needs_root and self.root is None:
-            raise ValueError(
-                f"data set {self.name!r} needs root: the folder that holds images/ and annotations/"
-            )
-        return self
 
 
 class ModelConfig(Section):
@@ -197,6 +107,7 @@ class RunConfig(Section):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     checkpoint_every: int = Field(500, ge=1)
 
+    not_identity = ("name", "profile", "device", "checkpoint_every")
     choices = MappingProxyType({"loss": Choice(OBJECTIVES, "auc"), "method": Choice(METHODS, "supervised")})
 
     @field_validator(*choices, mode="plain")
@@ -211,13 +122,17 @@ class RunConfig(Section):
         Keys at their default are left out, so that a later version with one more option still recognises the
         runs recorded before it. So is the name of an objective or a method, where it is the default.
         """
-        content = self.model_dump(mode="json", exclude_defaults=True, exclude=_NOT_IDENTITY)
+        versions: dict[str, int] = {}
+
+        def anywhere(section: Section) -> Section:
+            if isinstance(section, DataConfig) and (drawn := DATASETS[section.name].version) is not None:
+                versions[section.name] = drawn  # other pictures are other data
+            return portable(section)
+
+        content = map_sections(self, anywhere).model_dump(mode="json", exclude_defaults=True) | versions
         for key, choice in self.choices.items():
             if (name := getattr(self, key).name) != choice.default:
                 content[key]["name"] = name  # to its own section every name is the default
-        version = DATASETS[self.data.name].version
-        if version is not None:
-            content[self.data.name] = version  # other pictures are other data
         text = json.dumps([IDENTITY_VERSION, content], sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 

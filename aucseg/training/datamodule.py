@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -11,9 +11,7 @@ import torch
 from lightning import LightningDataModule
 from torch.utils.data import DataLoader, Dataset, Subset
 
-from aucseg.catalog import DATASETS
 from aucseg.data import (
-    CachedDataset,
     CoveringBatchSampler,
     SeededDataset,
     StepBatchSampler,
@@ -27,45 +25,9 @@ from aucseg.data.spec import ClassSpec
 from aucseg.errors import OptionError
 from aucseg.longtail import choose_tail
 from aucseg.training.classes import ClassInfo, count_split
-from aucseg.training.config import DataConfig, RunConfig
+from aucseg.training.config import RunConfig
 from aucseg.training.section import ConfigError
-
-# Images and masks (4 bytes for each pixel) are kept in memory up to this size, and read anew for each epoch
-# beyond it: CamVid at half size is 0.1 GB, Cityscapes at full size 25 GB.
-CACHE_BYTES = 4 * 2**30
-
-
-def build_dataset(data: DataConfig, split: str, num_images: int | None) -> Any:
-    """The data set that a configuration names, at its working size; in memory if it is below 4 GiB.
-
-    Args:
-        data: the data part of a run's configuration.
-        split: name of the split.
-        num_images: how many images; ``None`` for all of a split on disk.
-
-    Raises:
-        ConfigError: if there is no such split to draw, or not so small, or the split holds fewer images.
-        DataError: if files are missing or wrong.
-    """
-    try:
-        entry = DATASETS[data.name]
-        if entry.drawn:
-            return _drawn(data.name, split, data.size, num_images)
-        located = entry.at(data.root, images=data.images, masks=data.masks)
-        dataset = located.open(split, size=None if data.resize else data.size)
-    except OptionError as error:
-        raise ConfigError(f"data: {error}") from error
-    if num_images is not None and num_images > len(dataset):
-        raise ConfigError(f"split {split!r} holds {len(dataset)} images, {num_images} were asked for")
-    if data.resize is None and 4 * len(dataset) * data.size[0] * data.size[1] <= CACHE_BYTES:
-        dataset.load()  # every file is opened now
-    return dataset if num_images is None else CachedDataset(dataset, num_images=num_images, keep=False)
-
-
-@lru_cache(maxsize=4)
-def _drawn(name: str, split: str, size: tuple[int, int], num_images: int | None) -> CachedDataset:
-    """The runs of a table share their drawn images: drawing them takes a good part of a short run."""
-    return CachedDataset(DATASETS[name].open(split, size=size, num_images=num_images))
+from aucseg.training.splits import DataConfig, build_dataset
 
 
 class SegmentationDataModule(LightningDataModule):
@@ -175,7 +137,11 @@ class SegmentationDataModule(LightningDataModule):
         return self.config.method.loaders(self)
 
     def training_loader(
-        self, split: str | None = None, num_images: int | None = None, batch_size: int | None = None
+        self,
+        split: str | None = None,
+        num_images: int | None = None,
+        batch_size: int | None = None,
+        data: DataConfig | None = None,
     ) -> DataLoader[Any]:
         """Augmented batches from the step at which the trainer stands to the last.
 
@@ -184,8 +150,9 @@ class SegmentationDataModule(LightningDataModule):
                 own, whatever the sampling of the training split.
             num_images: how many images of that split; all if None.
             batch_size: images in its batches, the configured number if None.
+            data: another data set for that split, and how it is augmented; the run's own if None.
         """
-        data, trainer = self.config.data, self.trainer
+        data, trainer = self.config.data if data is None else data, self.trainer
         transform = train_transform(
             data.crop_size or data.size,
             scale=data.scale,
@@ -206,7 +173,7 @@ class SegmentationDataModule(LightningDataModule):
             sampler = StepBatchSampler(
                 len(images),
                 batch_size or data.batch_size,
-                seed=mix_seed(self.config.seed, "split", split),
+                seed=mix_seed(self.config.seed, "split", data.name, split),
                 steps=self.config.optim.steps,
                 **place,
             )

@@ -23,6 +23,8 @@ from aucseg.training.curves import Curves
 from aucseg.training.datamodule import SegmentationDataModule
 from aucseg.training.module import SegmentationModule
 from aucseg.training.record import Record, environment
+from aucseg.training.section import Section, map_sections
+from aucseg.training.splits import DataConfig
 
 _CHECKPOINT = "last.ckpt"
 
@@ -128,7 +130,7 @@ def _train(
         metrics = _evaluate(trainer, module, data)
     return Record(
         identity=config.identity,
-        config=_shareable(config).model_dump(mode="json"),
+        config=map_sections(config, _shareable).model_dump(mode="json"),
         profile=config.profile,
         dataset=described,
         metrics=metrics,
@@ -209,10 +211,8 @@ def _evaluate(trainer: Trainer, module: SegmentationModule, data: SegmentationDa
     }
 
 
-def _shareable(config: RunConfig) -> RunConfig:
-    """The configuration without the folders of the machine it ran on: records are published."""
-    root = config.data.root
-    return config if root is None else config.with_(data__root=Path(root.name))
+def _shareable(section: Section) -> Section:
+    return section.shareable() if isinstance(section, DataConfig) else section
 
 
 def _bank_summary(module: SegmentationModule) -> dict[str, Any] | None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, ClassVar, NamedTuple, get_args
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, NamedTuple, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo
 from pydantic_core import PydanticCustomError, PydanticUndefined
 
 from aucseg.errors import UserError, did_you_mean
+
+Size = tuple[int, int]
 
 
 class ConfigError(UserError, ValueError):
@@ -22,6 +24,11 @@ class Section(BaseModel):
 
     #: Keys that hold one of several sections, by their ``name``.
     choices: ClassVar[Mapping[str, Choice]] = {}
+    #: Keys that may differ between two machines without making another run.
+    not_identity: ClassVar[tuple[str, ...]] = ()
+
+
+S = TypeVar("S", bound=Section)
 
 
 class Choice(NamedTuple):
@@ -73,6 +80,25 @@ class Choice(NamedTuple):
                 ],
             )
         return kind.model_validate(value, context=info.context)
+
+
+def map_sections(section: S, change: Callable[[Section], Section]) -> S:
+    """A section with every section in it, and itself, changed; nothing is checked again.
+
+    Args:
+        section: the outermost.
+        change: gives for a section the same or another of its kind.
+    """
+    inside = {key: map_sections(value, change) for key, value in section if isinstance(value, Section)}
+    changed = change(section.model_copy(update=inside))
+    assert isinstance(changed, type(section))
+    return changed
+
+
+def portable(section: Section) -> Section:
+    """A section whose ``not_identity`` keys are at their defaults."""
+    fields = type(section).model_fields
+    return section.model_copy(update={key: fields[key].default for key in section.not_identity})
 
 
 def explain(error: ValidationError, model: type[Section], content: Any) -> list[str]:

@@ -55,7 +55,7 @@ def test_counts_are_those_of_the_masks_at_the_size_of_the_training(tiny_camvid):
 
 def test_no_image_is_opened(tiny_camvid, monkeypatch):
     """Not even where images are too many to be kept in memory."""
-    monkeypatch.setattr("aucseg.training.datamodule.CACHE_BYTES", 0)
+    monkeypatch.setattr("aucseg.training.splits.CACHE_BYTES", 0)
     monkeypatch.setattr("aucseg.data.dataset.read_image", lambda path: pytest.fail(f"opened {path}"))
     data = SegmentationDataModule(own(tiny_camvid, sampling="stratified"))
     assert data.presence.shape == (len(data.train_set), data.spec.num_classes)

@@ -14,6 +14,7 @@ from aucseg.experiments import make_config
 from aucseg.training import (
     METHODS,
     ConfigError,
+    DataConfig,
     Method,
     MethodConfig,
     RunConfig,
@@ -56,9 +57,11 @@ class Agreement(Method):
 class AgreementConfig(MethodConfig):
     name: Literal["agreement"] = "agreement"
     momentum: float = 0.9
+    target: DataConfig | None = None  # of another domain
 
     def loaders(self, data: SegmentationDataModule) -> Any:
-        return {"labelled": data.training_loader(), "more": data.training_loader("val", 6, batch_size=2)}
+        more = data.training_loader("val", 2, batch_size=2, data=self.target)
+        return {"labelled": data.training_loader(), "more": more}
 
     def build(self, model: nn.Module) -> Method:
         return Agreement(model, self.momentum)
@@ -121,6 +124,31 @@ def test_batches_of_each_loader_arrive_side_by_side(config):
     batch = data.on_after_batch_transfer({"labelled": labelled, "more": more}, 0)
     assert batch["more"][0].dtype == torch.float32
     assert batch["labelled"][1].dtype == torch.int64
+
+
+def test_another_data_set_is_a_loader_away(config, tiny_camvid, tmp_path, monkeypatch):
+    """With its own sizes and augmentation, in a section of the method."""
+    target = {"name": "camvid", "root": str(tiny_camvid), "size": (48, 64), "crop_size": (32, 40)}
+    content = config.model_dump() | {"method": {"name": "agreement", "target": target}}
+    content["method"]["target"]["batch"] = 1
+    with pytest.raises(ConfigError, match=r"unknown key 'method\.target\.batch'.*batch_size"):
+        RunConfig.from_dict(content)
+    del content["method"]["target"]["batch"]
+    changed = RunConfig.from_dict(content)
+    assert len({changed.identity, config.with_(method__momentum=0.9).identity}) == 2
+    moved = changed.with_(method__target__root="elsewhere", method__target__num_workers=3)
+    assert moved.identity == changed.identity  # as for the run's own data
+    drawn = changed.with_(data__name="camvid", method__target=DataConfig(train_images=8, eval_images=2))
+    before = drawn.identity
+    with monkeypatch.context() as patch:
+        patch.setattr("aucseg.streets.GENERATOR_VERSION", 99)
+        assert drawn.identity != before  # of pictures that are drawn anew
+    record = train(changed, tmp_path, progress=False)
+    assert record.config["method"]["target"]["root"] == tiny_camvid.name
+    assert record.run_config.identity == record.identity
+    loaders = SegmentationDataModule(changed.with_(method__target__hflip=0.0)).train_dataloader()
+    assert next(iter(loaders["more"]))[0].shape == (2, 3, 32, 40)
+    assert next(iter(loaders["labelled"]))[0].shape[:2] == (4, 3)
 
 
 class StopAt(Callback):

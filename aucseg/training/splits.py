@@ -1,0 +1,139 @@
+"""Which images a run sees: their configuration, and from that the data set of a split."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from aucseg.catalog import DATASETS
+from aucseg.data import CachedDataset
+from aucseg.errors import OptionError, did_you_mean
+from aucseg.training.section import ConfigError, Section, Size
+
+TailChoice = str | tuple[int | str, ...]
+
+# Images and masks (4 bytes for each pixel) are kept in memory up to this size, and read anew for each epoch
+# beyond it: CamVid at half size is 0.1 GB, Cityscapes at full size 25 GB.
+CACHE_BYTES = 4 * 2**30
+
+
+class DataConfig(Section):
+    """Which images, how large, how augmented.
+
+    Attributes:
+        name: one of :func:`aucseg.catalog.list_datasets`: ``"streets"`` is drawn and nothing to download,
+            ``"folder"`` is images and masks of your own with a ``classes.csv``.
+        root: folder of the data set; not needed for streets, searched for if it is left out.
+        images, masks: file-name patterns of a folder in another layout than the package's own, for example
+            ``"imgs/{name}.jpg"``.
+        size: height and width in pixels to which images are drawn or resized.
+        crop_size: height and width of the random training crop; ``None`` trains on whole images.
+        scale: range of the random scale before the crop; ``None`` leaves the scale alone.
+        hflip: probability of a horizontal flip.
+        photometric: random brightness, contrast and saturation; ``"mmseg"`` is the stronger distortion of
+            AUCSeg's released configurations, :class:`aucseg.data.PhotometricDistortion`.
+        resize: (short, long) side of a box that images on disk are brought to with their aspect ratio kept,
+            in training before ``scale`` acts; they are then read at their own size and not at ``size``, and
+            evaluated at it, one by one. Needs ``crop_size``. AUCSeg F.2 has (512, 2048) for ADE20K.
+        max_class_share: where one class has as much of a training crop, another is drawn, up to ten times;
+            1 for no cap. AUCSeg's released configurations have 0.75.
+        train_split, eval_split: names of the splits; streets draws another world for each name.
+        train_images, eval_images: how many images; ``None`` takes the whole split (streets needs a number).
+        batch_size: images in a training step, on each device.
+        eval_batch_size: images in an evaluation step.
+        num_workers: worker processes that load images. Does not change any number.
+        sampling: order of the training images. ``"random"``: a permutation for each epoch. ``"stratified"``
+            and ``"covering"``: the plain and the improved stratified sampling of AUCSeg E.1, see
+            :class:`aucseg.data.StratifiedBatchSampler` and :class:`aucseg.data.CoveringBatchSampler`; the
+            latter promises every class that the training split holds. Both read all training masks first.
+        tail_classes: which classes are head, middle and tail, for the bank, the loss and the metrics:
+            ``"spec"`` (the groups of the label set), ``"auto"`` (by pixel shares), a published partition or
+            the tail classes themselves, by train id or name; see :func:`aucseg.longtail.choose_tail`.
+    """
+
+    name: str = "streets"
+    root: Path | None = None
+    images: str | None = None
+    masks: str | None = None
+    size: Size = (64, 128)
+    crop_size: Size | None = None
+    scale: tuple[float, float] | None = None
+    hflip: float = Field(0.5, ge=0, le=1)
+    photometric: bool | Literal["mmseg"] = False
+    resize: Size | None = None
+    max_class_share: float = Field(1.0, gt=0, le=1)
+    train_split: str = "train"
+    eval_split: str = "val"
+    train_images: int | None = Field(None, ge=1)
+    eval_images: int | None = Field(None, ge=1)
+    batch_size: int = Field(8, ge=1)
+    eval_batch_size: int = Field(8, ge=1)
+    num_workers: int = Field(0, ge=0)
+    sampling: Literal["random", "stratified", "covering"] = "random"
+    tail_classes: TailChoice = "spec"
+
+    not_identity = ("root", "num_workers", "eval_batch_size")
+
+    def shareable(self) -> DataConfig:
+        """The same without the folders of the machine that it is on: records are published."""
+        return self if self.root is None else self.model_copy(update={"root": Path(self.root.name)})
+
+    @model_validator(mode="after")
+    def _check(self) -> DataConfig:
+        if self.name not in DATASETS:
+            raise ValueError(f"unknown data set {self.name!r}; {did_you_mean(self.name, DATASETS)}")
+        entry = DATASETS[self.name]
+        for key in ("size", "crop_size"):
+            value = getattr(self, key)
+            if value is not None and min(value) < 1:
+                raise ValueError(f"{key} must be positive, got {list(value)}")
+        if self.scale is not None and not 0 < self.scale[0] <= self.scale[1]:
+            raise ValueError(f"scale must be 0 < low <= high, got {list(self.scale)}")
+        if self.resize is not None:
+            if not 1 <= self.resize[0] <= self.resize[1]:
+                raise ValueError(f"resize is (short, long) side in pixels, got {list(self.resize)}")
+            if self.crop_size is None or entry.drawn:
+                raise ValueError("resize needs crop_size, and images on disk: others are drawn at size")
+        if entry.drawn and (self.train_images is None or self.eval_images is None):
+            raise ValueError(f"{self.name} are drawn: say how many with train_images and eval_images")
+        if entry.needs_root and self.root is None:
+            raise ValueError(
+                f"data set {self.name!r} needs root: the folder that holds images/ and annotations/"
+            )
+        return self
+
+
+def build_dataset(data: DataConfig, split: str, num_images: int | None) -> Any:
+    """The data set that a configuration names, at its working size; in memory if it is below 4 GiB.
+
+    Args:
+        data: the data part of a run's configuration.
+        split: name of the split.
+        num_images: how many images; ``None`` for all of a split on disk.
+
+    Raises:
+        ConfigError: if there is no such split to draw, or not so small, or the split holds fewer images.
+        DataError: if files are missing or wrong.
+    """
+    try:
+        entry = DATASETS[data.name]
+        if entry.drawn:
+            return _drawn(data.name, split, data.size, num_images)
+        located = entry.at(data.root, images=data.images, masks=data.masks)
+        dataset = located.open(split, size=None if data.resize else data.size)
+    except OptionError as error:
+        raise ConfigError(f"data: {error}") from error
+    if num_images is not None and num_images > len(dataset):
+        raise ConfigError(f"split {split!r} holds {len(dataset)} images, {num_images} were asked for")
+    if data.resize is None and 4 * len(dataset) * data.size[0] * data.size[1] <= CACHE_BYTES:
+        dataset.load()  # every file is opened now
+    return dataset if num_images is None else CachedDataset(dataset, num_images=num_images, keep=False)
+
+
+@lru_cache(maxsize=4)
+def _drawn(name: str, split: str, size: tuple[int, int], num_images: int | None) -> CachedDataset:
+    """The runs of a table share their drawn images: drawing them takes a good part of a short run."""
+    return CachedDataset(DATASETS[name].open(split, size=size, num_images=num_images))
