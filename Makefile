@@ -65,9 +65,8 @@ notebooks: venv  ## execute the notebooks at the smoke profile, without building
 book-smoke: venv  ## execute the notebooks and build the book at the smoke profile, beside the real one
 	$(BIN)/aucseg book --profile smoke --output build/smoke
 
-rerun: book-smoke  ## run the smoke notebooks again from their executed copies, as a reader would in JupyterLab
-	$(BIN)/python -c 'from pathlib import Path; from aucseg.notebooks import execute_notebooks as run; \
-	  run(sorted(Path("build/smoke/source/notebooks").glob("*.ipynb")), Path("build/smoke/again"), {}, cell_timeout=600)'
+rerun: book-smoke  ## run the smoke notebooks again with nbmake from their executed copies, as a reader would in JupyterLab
+	OMP_NUM_THREADS=1 $(PYTEST) -q -p tests.ipc_kernels --nbmake --nbmake-timeout=600 build/smoke/source/notebooks
 
 format: venv  ## let ruff and nbstripout rewrite the files
 	$(BIN)/ruff check --fix
