@@ -10,7 +10,7 @@ with extra("train"):
     from aucseg.training.config import EvaluationConfig, ModelConfig, RunConfig
     from aucseg.training.curves import Curves, TrainingDiverged
     from aucseg.training.datamodule import SegmentationDataModule
-    from aucseg.training.methods import METHODS, Method, MethodConfig
+    from aucseg.training.methods import METHODS, LoaderFactory, Method, MethodConfig, MethodContext
     from aucseg.training.module import SegmentationModule
     from aucseg.training.objectives import OBJECTIVES, Objective, ObjectiveConfig
     from aucseg.training.optim import OptimConfig, learning_rate
@@ -30,8 +30,10 @@ __all__ = [
     "Curves",
     "DataConfig",
     "EvaluationConfig",
+    "LoaderFactory",
     "Method",
     "MethodConfig",
+    "MethodContext",
     "ModelConfig",
     "Objective",
     "ObjectiveConfig",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aucseg.training.methods.base import Method, MethodConfig
+from aucseg.training.methods.base import LoaderFactory, Method, MethodConfig, MethodContext
 from aucseg.training.methods.supervised import SupervisedConfig
 
 METHODS: dict[str, type[MethodConfig]] = {
@@ -10,4 +10,4 @@ METHODS: dict[str, type[MethodConfig]] = {
 }
 """Sections of the key ``method`` by their ``name``."""
 
-__all__ = ["METHODS", "Method", "MethodConfig"]
+__all__ = ["METHODS", "LoaderFactory", "Method", "MethodConfig", "MethodContext"]

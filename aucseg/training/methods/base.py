@@ -2,15 +2,46 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from torch import Tensor, nn
+from torch.utils.data import DataLoader
 
+from aucseg.memory import TailMemoryBank
 from aucseg.training.section import Section
+from aucseg.training.splits import DataConfig
 
-if TYPE_CHECKING:
-    from aucseg.training.datamodule import SegmentationDataModule
-    from aucseg.training.module import SegmentationModule
+
+class MethodContext(Protocol):
+    """What a method may ask of the run that it is part of; ``SegmentationModule`` has it."""
+
+    @property
+    def model(self) -> nn.Module:
+        """The network."""
+
+    @property
+    def objective(self) -> nn.Module:
+        """What is minimised."""
+
+    @property
+    def bank(self) -> TailMemoryBank | None:
+        """The memory bank, if the run has one."""
+
+    def losses(self, images: Tensor, target: Tensor) -> dict[str, Tensor]:
+        """Objective and auxiliary terms of a batch: images (B,3,H,W), normalised, target (B,H,W) int64."""
+
+
+class LoaderFactory(Protocol):
+    """What makes the batches of a method; ``SegmentationDataModule`` does."""
+
+    def training_loader(
+        self,
+        split: str | None = None,
+        num_images: int | None = None,
+        batch_size: int | None = None,
+        data: DataConfig | None = None,
+    ) -> DataLoader[Any]:
+        """Augmented batches of a split, those of the run by default."""
 
 
 class Method(nn.Module):
@@ -23,7 +54,7 @@ class Method(nn.Module):
     def __init__(self) -> None:
         super().__init__()
 
-    def step(self, module: SegmentationModule, batch: Any) -> dict[str, Tensor]:
+    def step(self, module: MethodContext, batch: Any) -> dict[str, Tensor]:
         """What is minimised for a batch.
 
         Args:
@@ -36,7 +67,7 @@ class Method(nn.Module):
         """
         raise NotImplementedError
 
-    def after_step(self, module: SegmentationModule) -> None:
+    def after_step(self, module: MethodContext) -> None:
         """Called once the optimiser has moved the weights, before a checkpoint is written."""
 
     def evaluated(self, model: nn.Module) -> nn.Module:
@@ -53,11 +84,11 @@ class MethodConfig(Section):
 
     name: str
 
-    def loaders(self, data: SegmentationDataModule) -> Any:
+    def loaders(self, data: LoaderFactory) -> Any:
         """The training batches: a loader, or a dictionary of loaders that are walked through together.
 
         Args:
-            data: makes loaders of any split, see :meth:`SegmentationDataModule.training_loader`.
+            data: makes loaders of any split, see :meth:`LoaderFactory.training_loader`.
         """
         raise NotImplementedError
 

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from torch import Tensor, nn
 
-from aucseg.training.methods.base import Method, MethodConfig
-
-if TYPE_CHECKING:
-    from aucseg.training.datamodule import SegmentationDataModule
-    from aucseg.training.module import SegmentationModule
+from aucseg.training.methods.base import LoaderFactory, Method, MethodConfig, MethodContext
 
 
 class SupervisedConfig(MethodConfig):
@@ -22,7 +18,7 @@ class SupervisedConfig(MethodConfig):
 
     name: Literal["supervised"] = "supervised"
 
-    def loaders(self, data: SegmentationDataModule) -> Any:
+    def loaders(self, data: LoaderFactory) -> Any:
         """Batches of the training split, in the order that the configuration names."""
         return data.training_loader()
 
@@ -34,7 +30,7 @@ class SupervisedConfig(MethodConfig):
 class Supervised(Method):
     """Batch -> bank stores the tail classes it sees and pastes those it misses -> network -> objective."""
 
-    def step(self, module: SegmentationModule, batch: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
+    def step(self, module: MethodContext, batch: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
         """One step of Algorithm 2; see :meth:`Method.step`."""
         images, target = batch
         if module.bank is not None:
