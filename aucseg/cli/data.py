@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,7 +25,7 @@ from rich.progress import (
 from aucseg import catalog, paths
 from aucseg.catalog import DATASETS, FolderEntry
 from aucseg.cli import printing
-from aucseg.errors import DataError, did_you_mean
+from aucseg.errors import DataError, OptionError, did_you_mean
 
 app = typer.Typer(name="data", no_args_is_help=True, add_completion=False)
 
@@ -229,6 +230,8 @@ def tail(
     else:
         groups = auto_partition([float(s) for s in known.pixel_share], known.names, head=head, tail=below)
     kept = tuple(c for c in groups.tail if known.images[c])
+    if budget_mib is not None and not 0 < budget_mib < math.inf:
+        raise OptionError(f"--budget-mib is a number of MiB above 0, got {budget_mib:g}")
     budget = None if budget_mib is None else int(budget_mib * 2**20)
     bank = BankModel(sample_ratio, tail=kept)
     size = recommend_bank(known, image_size, batch_size=batch_size, bank=bank, budget=budget)

@@ -34,8 +34,8 @@ def read_checkpoint(path: str | Path, *, expect: RunConfig | None = None) -> dic
         content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise CheckpointError(f"cannot read checkpoint {path}: {error.strerror or error}") from error
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        reason = str(error).splitlines()[0]
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, LookupError) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
         raise CheckpointError(f"{path} is damaged or not a checkpoint ({reason}); train again") from error
     if not isinstance(content, dict) or "aucseg" not in content:
         raise CheckpointError(f"{path} was not written by aucseg; give a checkpoint of `aucseg train`")
