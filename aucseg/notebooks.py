@@ -50,7 +50,7 @@ def execute_notebooks(
     cwd: Path | None = None,
     jobs: int | None = None,
     cell_timeout: float | None = None,
-    idle_timeout: float = 60.0,
+    idle_timeout: float = 120.0,
     report: Callable[[str], None] = print,
     live: Callable[[list[str]], None] | None = None,
 ) -> list[Path]:
