@@ -21,10 +21,10 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from tests.distributions import closure
-from tests.repository import ROOT
+from tests.repository import PUBLIC, ROOT
 
 CORE = ("functional", "losses", "memory", "metrics", "theory")
-REST = ("data", "streets", "longtail", "models", "training", "experiments", "plots")
+REST = tuple(room for room in PUBLIC if room not in CORE)
 
 
 def run(*command: object, cwd: str | Path = "/") -> subprocess.CompletedProcess[str]:
