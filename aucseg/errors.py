@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -112,7 +113,7 @@ def extra(name: str) -> Iterator[None]:
         name: the extra, as in ``pip install "aucseg[train]"``.
 
     Raises:
-        MissingExtraError: for a package that is not there; a module of our own that is missing is a bug.
+        MissingExtraError: for a package that is not there; a missing module of our own or of Python is a bug.
 
     Example:
         >>> with extra("train"):
@@ -125,7 +126,7 @@ def extra(name: str) -> Iterator[None]:
         yield
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
-        if package in ("", "aucseg"):
+        if package in ("", "aucseg") or package in sys.stdlib_module_names:
             raise
         remedy = f'run: pip install "aucseg[{name}]"'
         raise MissingExtraError(f"{package} is not installed", remedy=remedy) from error

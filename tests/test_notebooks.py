@@ -199,7 +199,8 @@ def test_busy_kernel_is_not_idle(tmp_path: Path) -> None:
 def test_interrupt_ends_the_kernels_too(tmp_path: Path) -> None:
     cell = "import os, pathlib, time; pathlib.Path('pid').write_text(str(os.getpid())); time.sleep(600)"
     write_notebook(tmp_path / "a.ipynb", cell)
-    program = (
+    program = (  # which would ignore the signal as a child of a job in the background
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler);"
         "from pathlib import Path; from aucseg.notebooks import execute_notebooks;"
         "execute_notebooks([Path('a.ipynb')], Path('out'), {'profile': 'smoke'})"
     )
