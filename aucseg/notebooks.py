@@ -23,7 +23,9 @@ from aucseg.errors import UserError, extra
 with extra("book"):
     import nbformat
     import papermill
+    import zmq
     from jupyter_core.utils import ensure_event_loop, run_sync
+    from nbclient.client import NotebookClient
     from papermill.clientwrap import PapermillNotebookClient
     from papermill.engines import NBClientEngine, papermill_engines
     from papermill.iorw import load_notebook_node
@@ -266,7 +268,34 @@ def _execute(run: _Run, output_dir: Path, parameters: dict[str, Any], cwd: Path 
         run.ended = time.monotonic()
 
 
-class _Client(PapermillNotebookClient):
+class Awake(NotebookClient):
+    """A client that finds the answer that is there.
+
+    A widget's output makes nbclient send on the socket on which it waits at that moment. libzmq tells once
+    that something came, and it tells whoever touches the socket next: where that is the sender, the answer
+    stays in the queue and the wait has no end. Asking for the socket's events hands it on.
+    """
+
+    async def async_execute_cell(self, cell: Any, *arguments: Any, **options: Any) -> Any:
+        """Execute a cell, and look twice a second whether the answer has come."""
+        work = asyncio.ensure_future(super().async_execute_cell(cell, *arguments, **options))
+        try:
+            while not work.done():
+                await asyncio.wait({work}, timeout=_TICK)
+                if not work.done():
+                    self.kc.shell_channel.socket.get(zmq.EVENTS)
+                    await self.while_waiting()
+        finally:
+            work.cancel()
+        return work.result()
+
+    execute_cell = run_sync(async_execute_cell)
+
+    async def while_waiting(self) -> None:
+        """What else is to be done while a cell runs; what it raises ends the wait."""
+
+
+class _Client(Awake, PapermillNotebookClient):
     """Tells which cell runs, and gives one up whose kernel does not work on it."""
 
     def __init__(self, *arguments: Any, run: _Run, **options: Any) -> None:
@@ -277,25 +306,19 @@ class _Client(PapermillNotebookClient):
         self._run.begin(sum(map(_is_executed, self.nb.cells)))
         super().papermill_execute_cells()
 
-    async def async_execute_cell(
-        self, cell: Any, cell_index: int, execution_count: int | None = None, store_history: bool = True
-    ) -> Any:
+    async def async_execute_cell(self, cell: Any, *arguments: Any, **options: Any) -> Any:
         if _is_executed(cell):
             self._run.begin_cell()
-        work = asyncio.ensure_future(
-            super().async_execute_cell(cell, cell_index, execution_count, store_history)
-        )
-        while not work.done():
-            await asyncio.wait({work}, timeout=_TICK)
-            if not work.done():
-                try:
-                    self._run.check()
-                except _Stuck:
-                    await self._give_up()
-                    raise
-        return work.result()
+        return await super().async_execute_cell(cell, *arguments, **options)
 
     execute_cell = run_sync(async_execute_cell)
+
+    async def while_waiting(self) -> None:
+        try:
+            self._run.check()
+        except _Stuck:
+            await self._give_up()
+            raise
 
     async def _give_up(self) -> None:
         """Leave nothing behind that waits for the kernel, and do not ask it to end: it does not answer."""

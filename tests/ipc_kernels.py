@@ -1,7 +1,7 @@
 """Plugin for ``pytest --nbmake -p tests.ipc_kernels``: kernels that talk over Unix sockets of their own.
 
 nbmake takes Jupyter's default, TCP ports that are drawn: two kernels that start at the same moment may draw
-one.
+one. Its client also misses answers; ours does not.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from typing import Any
 
 import nbmake.nb_run
 import pytest
-from nbclient.client import NotebookClient
 from traitlets.config import Config
+
+from aucseg.notebooks import Awake
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -26,7 +27,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.add_cleanup(folder.cleanup)
     numbers = itertools.count()
 
-    class Client(NotebookClient):
+    class Client(Awake):
         def __init__(self, *arguments: Any, **options: Any) -> None:
             sockets = Config()
             sockets.KernelManager.transport = "ipc"

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 nbformat = pytest.importorskip("nbformat", reason="needs the extra aucseg[book]")
+zmq = pytest.importorskip("zmq", reason="needs the extra aucseg[book]")
 pytest.importorskip("papermill", reason="needs the extra aucseg[book]")
 
 from aucseg.notebooks import NotebookError, execute_notebooks, notebook_parameters  # noqa: E402
@@ -189,6 +190,29 @@ def test_request_that_never_arrives_is_an_idle_kernel(
     path = write_notebook(tmp_path / "a.ipynb", "1")
     with pytest.raises(NotebookError, match=r"a\.ipynb, cell \[1\]: the kernel is idle and has not answered"):
         execute_notebooks([path], tmp_path / "out", SMOKE, idle_timeout=1)
+
+
+def test_answer_that_came_while_something_was_sent_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """nbclient sends a widget's output on the socket on which it waits, and so takes the news of the answer."""
+    from nbclient.client import NotebookClient
+
+    process = NotebookClient.process_message
+    taken = []
+
+    def take(client: NotebookClient, msg: dict, cell: object, cell_index: int) -> object:
+        if msg["msg_type"] == "execute_input":
+            socket = zmq.Socket.shadow(client.kc.shell_channel.socket)
+            while not socket.get(zmq.EVENTS) & zmq.POLLIN:
+                time.sleep(0.01)
+            taken.append(cell_index)
+        return process(client, msg, cell, cell_index)
+
+    monkeypatch.setattr(NotebookClient, "process_message", take)
+    path = write_notebook(tmp_path / "a.ipynb", "1", "print('ran')")
+    assert printed(*execute_notebooks([path], tmp_path / "out", SMOKE, idle_timeout=5)) == "ran\n"
+    assert len(taken) == 4
 
 
 def test_busy_kernel_is_not_idle(tmp_path: Path) -> None:
