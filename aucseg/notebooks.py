@@ -282,7 +282,7 @@ class Awake(NotebookClient):
         try:
             while not work.done():
                 await asyncio.wait({work}, timeout=_TICK)
-                if not work.done():
+                if not work.done() and self.kc is not None:
                     self.kc.shell_channel.socket.get(zmq.EVENTS)
                     await self.while_waiting()
         finally:

@@ -195,7 +195,7 @@ def test_request_that_never_arrives_is_an_idle_kernel(
 def test_answer_that_came_while_something_was_sent_is_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """nbclient sends a widget's output on the socket on which it waits, and so takes the news of the answer."""
+    """nbclient sends a widget's output on the socket on which it waits, and takes the news of the answer."""
     from nbclient.client import NotebookClient
 
     process = NotebookClient.process_message
