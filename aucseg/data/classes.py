@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -16,22 +16,28 @@ import numpy as np
 
 from aucseg.data.files import Row, read_rows, write_rows
 from aucseg.data.labels import VOID, value_table
+from aucseg.data.palette import distinct_colors
 from aucseg.data.spec import GROUPS, ClassSpec
 from aucseg.errors import DataError, did_you_mean
 
 STATS_FILE = "class_stats.csv"
+_COLOR = ("r", "g", "b")
 _REMEDY = "make the file again with `aucseg data stats FOLDER --write`"
 
 
 @dataclass(frozen=True)
 class ClassRow:
-    """One row of ``classes.csv``: what one value of a mask file means."""
+    """One row of ``classes.csv``: what one value of a mask file means.
+
+    ``colored`` says whether the file gives the colour; one that was made for the row finds nothing in masks.
+    """
 
     id: int
     name: str
     color: tuple[int, int, int]
     ignore: bool
     group: str | None = None
+    colored: bool = True
 
 
 @dataclass(frozen=True)
@@ -110,7 +116,9 @@ class ClassTable:
 
 
 def read_classes(root: Path) -> ClassTable:
-    """Read ``classes.csv``: columns id, name, r, g, b, ignore and, optional, group.
+    """Read ``classes.csv``: columns id, name, ignore and, optional, r, g, b and group.
+
+    A row without a colour gets one of :func:`aucseg.data.palette.distinct_colors`; void gets black.
 
     Raises:
         DataError: if the file is missing, or a row has a bad or repeated id or name.
@@ -118,9 +126,9 @@ def read_classes(root: Path) -> ClassTable:
     path = root / "classes.csv"
     if not path.is_file():
         raise DataError(
-            "no such file", file=path, remedy="write it with the columns id,name,r,g,b,ignore, or pass a spec"
+            "no such file", file=path, remedy="write it with the columns id,name,ignore, or pass a spec"
         )
-    table = read_rows(path, ("id", "name", "r", "g", "b", "ignore"), optional=("group",))
+    table = read_rows(path, ("id", "name", "ignore"), optional=(*_COLOR, "group"))
     rows = tuple(_row(row) for row in table)
     for field in ("id", "name"):
         value, times = Counter(getattr(r, field) for r in rows).most_common(1)[0] if rows else (None, 0)
@@ -137,17 +145,28 @@ def read_classes(root: Path) -> ClassTable:
         )
     if found > VOID:
         raise DataError(f"{found} classes", file=path, remedy="8-bit masks hold at most 255")
-    return classes
+    return ClassTable(_with_colors(rows), path)
 
 
 def _row(row: Row) -> ClassRow:
-    id_, red, green, blue, ignore = row.whole("id", "r", "g", "b", "ignore")
+    id_, ignore = row.whole("id", "ignore")
+    colored = any(row[c].strip() for c in _COLOR)
+    red, green, blue = row.whole(*_COLOR) if colored else (0, 0, 0)
     name = row["name"].strip()
     if not all(0 <= n <= 255 for n in (id_, red, green, blue)) or ignore not in (0, 1) or not name:
         raise row.error(
             f": {list(row.values())}", "id, r, g and b are 0 to 255, ignore is 0 or 1, name is not empty"
         )
-    return ClassRow(id_, name, (red, green, blue), ignore == 1, row["group"].strip() or None)
+    return ClassRow(id_, name, (red, green, blue), ignore == 1, row["group"].strip() or None, colored)
+
+
+def _with_colors(rows: tuple[ClassRow, ...]) -> tuple[ClassRow, ...]:
+    """The rows, with a colour for each class that has none and that no other row has."""
+    taken = {row.color for row in rows if row.colored}
+    free = (color for color in distinct_colors(255) if color not in taken)
+    return tuple(
+        row if row.colored or row.ignore else replace(row, color=next(free, (1, 1, 1))) for row in rows
+    )
 
 
 def write_classes(

@@ -280,11 +280,18 @@ def _ids_from_colors(rgb: np.ndarray, table: ClassTable | None, path: Path) -> n
         raise DataError(
             "a colour mask needs a table of colours", file=path, remedy="write classes.csv beside the splits"
         )
-    codes = np.array([_code(np.array(r.color)) for r in table.rows])
+    rows = [row for row in table.rows if row.colored]
+    if not rows:
+        raise DataError(
+            f"has no colours, and {path} is a colour mask",
+            file=table.file,
+            remedy="add the columns r,g,b with the colour of each class",
+        )
+    codes = np.array([_code(np.array(r.color)) for r in rows])
     order = np.argsort(codes, kind="stable")
     twice = np.flatnonzero(np.diff(codes[order]) == 0)
     if twice.size:
-        a, b = (table.rows[order[i]].name for i in (twice[0], twice[0] + 1))
+        a, b = (rows[order[i]].name for i in (twice[0], twice[0] + 1))
         raise DataError(
             f"{a!r} and {b!r} have the same colour, and {path} is a colour mask",
             file=table.file,
@@ -292,7 +299,7 @@ def _ids_from_colors(rgb: np.ndarray, table: ClassTable | None, path: Path) -> n
         )
     remedy = "add its row, or save the mask as class ids without smoothing"
     row = _index_of_color(rgb, codes, path, "classes.csv", remedy)
-    return np.array([r.id for r in table.rows], np.uint8)[row]
+    return np.array([r.id for r in rows], np.uint8)[row]
 
 
 def _index_of_color(rgb: np.ndarray, codes: np.ndarray, path: Path, where: str, remedy: str) -> np.ndarray:

@@ -3,7 +3,7 @@
 images/<split>/NAME.jpg        (or .jpeg, .png)
 annotations/<split>/NAME.png   8-bit ids, palette or RGB
 splits/<split>.txt             one NAME a line, in order
-classes.csv                    id,name,r,g,b,ignore[,group]
+classes.csv                    id,name,ignore[,r,g,b][,group]
 """
 
 from __future__ import annotations
