@@ -1,7 +1,38 @@
-"""Decode one image or one mask, or say in words why not."""
+"""The one reader of pictures and the one reader of masks, for training, prediction, counting and checking.
+
+What becomes of a file, by what is in it and not by its ending:
+
+================================== ================================== ==================================
+in the file                        as a picture                       as a mask
+================================== ================================== ==================================
+8-bit gray (L)                     three equal channels               values are ids
+1 bit (1)                          black and white                    ids 0 and 1
+2 or 4 bits gray                   spread over 0 to 255               refused: readers of such files
+                                                                      disagree whether a 1 is 1, 17 or 85
+palette (P)                        the palette's colours              indices are ids
+RGB                                as it is                           ids by the colours of classes.csv
+alpha (LA, PA, RGBA, transparency) left out of account                left out of account
+CMYK, YCbCr                        Pillow's conversion, without a     refused
+                                   colour profile
+16 bits gray, 32-bit whole numbers refused; with a range of values    ids, where all are 0 to 255
+(I;16, I)                          scaled from it to 0 to 255
+floating point (F)                 as 16 bits gray                    refused
+colour of 16 bits a channel        as 16 bits gray                    refused
+several pictures: TIFF pages, GIF, refused; of a camera's JPEG with   refused
+animated PNG and WebP              previews (MPO) the first
+EXIF orientation                   turned upright                     turned upright
+JPEG, WebP, AVIF, JPEG 2000        read                               refused: labels are blurred at
+                                                                      borders. A data set of two labels
+                                                                      told apart by a threshold reads it
+more pixels than `pixel_limit`     refused                            refused
+cut off or damaged                 refused                            refused
+================================== ================================== ==================================
+"""
 
 from __future__ import annotations
 
+import os
+import re
 import struct
 import zlib
 from collections.abc import Iterator
@@ -10,50 +41,128 @@ from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
+from typing import NamedTuple
 
 import numpy as np
-from PIL import Image
+from PIL import ExifTags, Image, ImageOps
 
 from aucseg.data.classes import ClassTable
-from aucseg.errors import DataError, OptionError
+from aucseg.errors import DataError, MissingExtraError, OptionError
+
+#: Environment variable with the most pixels of a picture; see `pixel_limit`.
+MAX_PIXELS = "AUCSEG_MAX_PIXELS"
 
 # What Pillow raises for damaged files, over its formats.
-_BROKEN = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, Image.DecompressionBombError)
+_BROKEN = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error)
 _PNG = b"\x89PNG\r\n\x1a\n"
 _IHDR = _PNG + b"\x00\x00\x00\rIHDR"
 _EIGHT_BITS_GRAY = b"\x08\x00"
+# In a PNG file: an orientation, in one of three places, or more than one picture.
+_NOT_PLAIN = (b"eXIf", b"XML:com.adobe.xmp", b"Raw profile type", b"acTL")
+_LOSSY = ("JPEG", "MPO", "JPEG2000", "WEBP", "AVIF")
+_LOSSY_TIFF = ("jpeg", "tiff_jpeg", "webp")
+_COLOR = ("L", "1", "P", "LA", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr")
+_NARROW_GRAY = ("L;2", "L;4")
+_WIDE_REMEDY = (
+    "save it with 8 bits a channel, or give the values that are black and white, for example "
+    "`aucseg data prepare FOLDER --range 0 4095`"
+)
+
+Range = tuple[float, float]
 
 
-def read_image(path: Path) -> np.ndarray:
-    """Decode an image to RGB, (H, W, 3) uint8.
+def read_image(path: Path, value_range: Range | None = None) -> np.ndarray:
+    """Decode an image to RGB, upright, (H, W, 3) uint8; the module's table says how.
+
+    Args:
+        path: the file.
+        value_range: for an image of more than 8 bits a channel: the value that is black and the one that is
+            white. Others are taken as they are.
 
     Raises:
-        DataError: if the file cannot be decoded, or has more than 8 bits a channel.
+        DataError: if the file cannot be decoded, or holds what no image can be made of.
     """
-    image = open_picture(path, "image")
-    if image.mode.startswith(("I", "F")):
-        raise DataError(f"image of mode {image.mode!r}", file=path, remedy="save it with 8 bits a channel")
-    return np.array(image.convert("RGB"))
+    found = _decode(path, "image")
+    if not found.is_wide_color:
+        return to_rgb(found.image, value_range, path)
+    if value_range is None:
+        raise DataError("image of 16 bits a channel", file=path, remedy=_WIDE_REMEDY)
+    return _scale(_decode_wide_color(path), value_range, path)
+
+
+def to_rgb(picture: Image.Image, value_range: Range | None = None, file: Path | None = None) -> np.ndarray:
+    """RGB of a decoded picture of any mode, (H, W, 3) uint8, as `read_image` makes it.
+
+    It is not turned: whoever has decoded it has read its orientation too.
+
+    Args:
+        picture: what Pillow made of a file.
+        value_range: as for `read_image`.
+        file: its file, for the message.
+
+    Raises:
+        DataError: for a mode that no image can be made of.
+    """
+    mode = picture.mode
+    if mode.startswith(("I", "F")):
+        if value_range is None:
+            raise DataError(f"image of mode {mode!r}", file=file, remedy=_WIDE_REMEDY)
+        gray = _scale(np.asarray(picture), value_range, file)
+        return np.repeat(gray[..., None], 3, axis=2)
+    if mode not in _COLOR:
+        raise DataError(f"image of mode {mode!r}", file=file, remedy="save it as RGB of 8 bits a channel")
+    if mode != "RGB":
+        if "transparency" in picture.info:  # of a palette it would be reported as a loss
+            picture = picture.copy()
+            del picture.info["transparency"]
+        picture = picture.convert("RGB")
+    return np.array(picture)
+
+
+def check_range(value_range: Range | None) -> None:
+    """Raise `OptionError` unless ``value_range`` is None or two numbers, the lower one first."""
+    if value_range is not None and not (
+        len(value_range) == 2 and -np.inf < value_range[0] < value_range[1] < np.inf
+    ):
+        raise OptionError(f"a range is (low, high), the values that are black and white, got {value_range!r}")
+
+
+def orientation(path: Path) -> int:
+    """EXIF orientation of a picture as it lies in its file, 1 to 8; 1 is upright, or not said.
+
+    Args:
+        path: the file; one that cannot be read has none.
+    """
+    try:
+        with path.open("rb") as file, Image.open(file) as image:
+            found = image.getexif().get(ExifTags.Base.Orientation, 1)
+    except (*_BROKEN, Image.DecompressionBombError):
+        return 1
+    return int(found) if found in range(1, 9) else 1
 
 
 def read_ids(path: Path, table: ClassTable | None) -> np.ndarray:
-    """Decode a mask to the values of its file, (H, W) uint8.
+    """Decode a mask to the values of its file, (H, W) uint8; the module's table says how.
 
-    Palette masks are read as the ids that they hold. RGB masks go through the colours of ``table``; an
-    alpha channel is left out of account.
+    Args:
+        path: the file.
+        table: the classes by their colours, for a mask of colours.
 
     Raises:
-        DataError: for a file that cannot be decoded, a colour that no row has, values over 255.
+        DataError: for a file that cannot be decoded, a colour that no row has, values over 255, and for what
+            the module's table refuses.
     """
     if (gray := decode_gray_png(path)) is not None:
         return gray
-    mask = open_picture(path, "mask")
+    mask = _decode_mask(path)
     if mask.mode in ("RGB", "RGBA"):
         return _ids_from_colors(np.array(mask.convert("RGB")), table, path)
     return _ids_of(mask, path)
 
 
 def _ids_of(mask: Image.Image, path: Path) -> np.ndarray:
+    if mask.mode in ("LA", "PA"):
+        mask = mask.getchannel(0)
     if mask.mode in ("L", "P"):
         return np.asarray(mask)
     if mask.mode == "1":
@@ -78,7 +187,7 @@ def read_gray_ids(path: Path) -> np.ndarray:
         DataError: as :func:`read_ids`, and for a colour mask.
     """
     gray = decode_gray_png(path)
-    return _ids_of(open_picture(path, "mask"), path) if gray is None else gray
+    return _ids_of(_decode_mask(path), path) if gray is None else gray
 
 
 def read_indexed(path: Path, palette: np.ndarray) -> np.ndarray:
@@ -91,7 +200,7 @@ def read_indexed(path: Path, palette: np.ndarray) -> np.ndarray:
     Raises:
         DataError: as :func:`read_ids`, and for a colour that is not in the palette.
     """
-    mask = open_picture(path, "mask")
+    mask = _decode_mask(path)
     if mask.mode not in ("RGB", "RGBA"):
         return _ids_of(mask, path)
     rgb = np.array(mask.convert("RGB"))
@@ -100,19 +209,21 @@ def read_indexed(path: Path, palette: np.ndarray) -> np.ndarray:
 
 
 def read_luminance(path: Path) -> np.ndarray:
-    """Decode a mask to gray values, (H, W) uint8, whatever its mode.
+    """Decode a mask to gray values, (H, W) uint8, whatever its mode; for labels told apart by a threshold.
+
+    A JPEG is read too: what it blurs at a border stays on one side of the threshold or the other.
 
     Raises:
         DataError: if the file cannot be decoded, or has more than 8 bits a channel.
     """
     if (gray := decode_gray_png(path)) is not None:
         return gray
-    mask = open_picture(path, "mask")
-    if mask.mode.startswith(("I", "F")):
+    mask = _decode_mask(path, by_threshold=True)
+    if mask.mode not in _COLOR:
         raise DataError(f"mask of mode {mask.mode!r}", file=path, remedy="save it as 8-bit gray")
     if mask.mode == "1":
         return np.array(mask).astype(np.uint8) * 255
-    return np.asarray(mask if mask.mode == "L" else mask.convert("L"))
+    return np.asarray(mask if mask.mode == "L" else Image.fromarray(to_rgb(mask)).convert("L"))
 
 
 def read_matrix(path: Path, key: str) -> np.ndarray:
@@ -152,14 +263,20 @@ def read_matrix(path: Path, key: str) -> np.ndarray:
 
 
 def check_same_size(image: np.ndarray, mask: np.ndarray, image_file: Path, mask_file: Path) -> None:
-    """Raise `DataError` unless an image and its mask have the same height and width."""
-    if image.shape[:2] != mask.shape:
-        (ih, iw), (mh, mw) = image.shape[:2], mask.shape
-        raise DataError(
-            f"the mask is {mw}x{mh} but its image {image_file.name} is {iw}x{ih} (width x height)",
-            file=mask_file,
-            remedy="export both at the same size",
-        )
+    """Raise `DataError` unless an image and its mask have the same height and width.
+
+    Where the image was turned upright by its EXIF orientation, the message says so: its mask was drawn on
+    the picture as it lies in the file.
+    """
+    if image.shape[:2] == mask.shape:
+        return
+    (ih, iw), (mh, mw) = image.shape[:2], mask.shape
+    what = f"the mask is {mw}x{mh} but its image {image_file.name} is {iw}x{ih} (width x height)"
+    remedy = "export both at the same size"
+    if (turned := orientation(image_file)) != 1:
+        what += f" once it is turned upright by its EXIF orientation {turned}"
+        remedy = "draw the mask on the upright image, or take the orientation out of the image's file"
+    raise DataError(what, file=mask_file, remedy=remedy)
 
 
 def check_size(size: tuple[int, int] | None) -> None:
@@ -168,7 +285,26 @@ def check_size(size: tuple[int, int] | None) -> None:
         raise OptionError(f"size is (height, width) in pixels, both positive, got {size!r}")
 
 
-def open_picture(path: Path, kind: str) -> Image.Image:
+class _Decoded(NamedTuple):
+    """A picture, upright, and what of its file decides on it.
+
+    Args:
+        image: the picture.
+        raw: Pillow's name for how the pixels lie in the file; empty where it has none.
+        lossy: name of the format if it may have changed pixels; empty if not.
+    """
+
+    image: Image.Image
+    raw: str
+    lossy: str
+
+    @property
+    def is_wide_color(self) -> bool:
+        """Whether the file has more than 8 bits a channel and colours: Pillow keeps the upper 8 silently."""
+        return ";16" in self.raw and not self.raw.startswith("BGR") and not self.image.mode.startswith("I")
+
+
+def _decode(path: Path, kind: str) -> _Decoded:
     """Decode a file with Pillow.
 
     Args:
@@ -176,11 +312,140 @@ def open_picture(path: Path, kind: str) -> Image.Image:
         kind: ``"image"`` or ``"mask"``, for the message.
 
     Raises:
-        DataError: if it is missing, damaged or cut off, or may not be read.
+        DataError: if it is missing, damaged or cut off, or may not be read; if it has more pixels than
+            `pixel_limit`, or holds more than one picture.
     """
-    with _broken_files(path, kind), Image.open(path) as image:
+    limit = pixel_limit()
+    # As an open file and not by its name, because Pillow 13 mixes up the pixels of an uncompressed TIFF file
+    # that lies on its side when it maps it into the memory.
+    with _broken_files(path, kind), path.open("rb") as file, Image.open(file) as image:
+        _check_pixels(image.width * image.height, limit, path, kind)
+        if getattr(image, "is_animated", False) and image.format != "MPO":
+            raise DataError(
+                f"{kind} file with {getattr(image, 'n_frames', 'several')} pictures",
+                file=path,
+                remedy="save the one that is meant in a file of its own",
+            )
+        layout = image.tile[0].args if getattr(image, "tile", None) else ""
+        raw = layout[0] if isinstance(layout, tuple) and layout else layout
+        is_lossy = image.format in _LOSSY or image.info.get("compression") in _LOSSY_TIFF
+        lossy = f"{image.format}" if is_lossy else ""
         image.load()
-        return image
+        ImageOps.exif_transpose(image, in_place=True)
+        return _Decoded(image, raw if isinstance(raw, str) else "", lossy)
+
+
+def _decode_mask(path: Path, *, by_threshold: bool = False) -> Image.Image:
+    """Decode a mask with Pillow.
+
+    Args:
+        path: the file.
+        by_threshold: labels lie on the two sides of a gray value.
+
+    Raises:
+        DataError: as `_decode`, and for a format that blurs labels or gives them with other numbers.
+    """
+    mask = _decode(path, "mask")
+    if mask.lossy and not by_threshold:
+        raise DataError(
+            f"{mask.lossy} mask: the format blurs labels into others at their borders",
+            file=path,
+            remedy="export the masks again, as PNG",
+        )
+    if mask.is_wide_color:
+        raise DataError("mask of 16 bits a channel", file=path, remedy="save it with 8 bits a channel")
+    if mask.raw.startswith(_NARROW_GRAY) and not by_threshold:
+        raise DataError(
+            f"mask of {mask.raw[2]} bits a pixel, in which programs read one label as different numbers",
+            file=path,
+            remedy="save it with 8 bits a pixel",
+        )
+    return mask.image
+
+
+def _decode_wide_color(path: Path) -> np.ndarray:
+    """Decode colours of 16 bits a channel, which Pillow cannot, (H, W, 3) uint16."""
+    cv2 = opencv()
+    if cv2 is None:
+        raise MissingExtraError(
+            f"{path} has 16 bits a channel, for which OpenCV is needed",
+            remedy='run: pip install "aucseg[fast]"',
+        )
+    if orientation(path) != 1:
+        raise DataError(
+            "image of 16 bits a channel with an EXIF orientation", file=path, remedy="save it upright"
+        )
+    try:
+        pixels = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_UNCHANGED)
+    except cv2.error:
+        pixels = None
+    if pixels is None or pixels.ndim != 3 or pixels.dtype != np.uint16 or pixels.shape[2] not in (3, 4):
+        raise DataError("image of 16 bits a channel", file=path, remedy="save it with 8 bits a channel")
+    return np.asarray(pixels[..., 2::-1])
+
+
+def _scale(values: np.ndarray, value_range: Range, file: Path | None) -> np.ndarray:
+    """Values to bytes, linearly from the range to 0 to 255 and rounded; what lies outside goes to its end."""
+    check_range(value_range)
+    if not np.isfinite(values).all():
+        raise DataError(
+            "image with values that are no numbers", file=file, remedy="give those pixels a value"
+        )
+    low, high = value_range
+    part = (values.astype(np.float64) - low) / (high - low)
+    return np.rint(255 * part.clip(0, 1)).astype(np.uint8)
+
+
+def pixel_limit() -> int | None:
+    """The most pixels that a picture may have; a file of a few bytes can promise to fill the memory.
+
+    That is the environment variable ``AUCSEG_MAX_PIXELS`` (see `allow_pixels`), or Pillow's own limit: twice
+    ``PIL.Image.MAX_IMAGE_PIXELS``, 178,956,970 if nobody has changed it, and none where that is None.
+
+    Raises:
+        OptionError: if the variable is no positive number.
+    """
+    told = os.environ.get(MAX_PIXELS)
+    if not told:
+        return None if Image.MAX_IMAGE_PIXELS is None else 2 * Image.MAX_IMAGE_PIXELS
+    if not told.isdecimal() or int(told) < 1:
+        raise OptionError(f"{MAX_PIXELS} is a number of pixels, got {told!r}")
+    limit = int(told)
+    if Image.MAX_IMAGE_PIXELS is not None and limit > Image.MAX_IMAGE_PIXELS:
+        Image.MAX_IMAGE_PIXELS = limit  # Pillow has one limit for the whole process, and would not open it
+    return limit
+
+
+@contextmanager
+def allow_pixels(most: int | None) -> Iterator[None]:
+    """Set `pixel_limit` inside the block, for the threads of this process and the processes they start.
+
+    Args:
+        most: pixels; None leaves the limit as it is.
+
+    Raises:
+        OptionError: if it is below 1.
+    """
+    before, pillow = os.environ.get(MAX_PIXELS), Image.MAX_IMAGE_PIXELS
+    if most is not None:
+        os.environ[MAX_PIXELS] = str(most)
+    try:
+        pixel_limit()
+        yield
+    finally:
+        Image.MAX_IMAGE_PIXELS = pillow
+        os.environ.pop(MAX_PIXELS, None)
+        if before is not None:
+            os.environ[MAX_PIXELS] = before
+
+
+def _check_pixels(pixels: int, limit: int | None, path: Path, kind: str) -> None:
+    if limit is not None and pixels > limit:
+        raise DataError(
+            f"{kind} of {pixels / 1e6:.1f} megapixels, more than the {limit / 1e6:.1f} that are read",
+            file=path,
+            remedy=f"if it is no trick, allow them with --max-pixels {pixels} or {MAX_PIXELS}={pixels}",
+        )
 
 
 def check_bytes(path: Path, kind: str) -> None:
@@ -198,7 +463,7 @@ def check_bytes(path: Path, kind: str) -> None:
     with _broken_files(path, kind):
         if _head(path, len(_PNG)) != _PNG:
             return
-        with Image.open(path) as image:
+        with path.open("rb") as file, Image.open(file) as image:
             image.verify()
 
 
@@ -221,17 +486,17 @@ def decode_gray_png(path: Path) -> np.ndarray | None:
     if cv2 is None:
         return None
     try:
-        content = np.fromfile(path, np.uint8)  # by a path, OpenCV finds no file with an accent on Windows
+        content = path.read_bytes()  # by a path, OpenCV finds no file with an accent on Windows
     except OSError:
         return None
-    head = content[:26].tobytes()
+    head = content[:26]
     if len(head) < 26 or not head.startswith(_IHDR) or head[24:] != _EIGHT_BITS_GRAY:
         return None
     width, height = struct.unpack(">II", head[16:24])
-    if width * height > (Image.MAX_IMAGE_PIXELS or 0):  # what would fill the memory is for Pillow to refuse
-        return None
+    if width * height > (pixel_limit() or np.inf) or any(mark in content for mark in _NOT_PLAIN):
+        return None  # Pillow is to turn it, or to say why not
     try:
-        pixels: np.ndarray | None = cv2.imdecode(content, cv2.IMREAD_UNCHANGED)
+        pixels: np.ndarray | None = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
     except cv2.error:
         return None
     return None if pixels is None or pixels.ndim != 2 else pixels
@@ -256,10 +521,19 @@ def _broken_files(path: Path, kind: str) -> Iterator[None]:
     """Tell what Pillow raises for a damaged file as an error for the user."""
     try:
         yield
+    except DataError:
+        raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        found = re.search(r"\((\d+) pixels\)", str(error))
+        _check_pixels(int(found[1]) if found else 2**31, pixel_limit() or 0, path, kind)
+        raise
+    except MemoryError as error:
+        raise DataError(
+            f"{kind} that does not fit into the memory", file=path, remedy="make it smaller, or cut it"
+        ) from error
     except _BROKEN as error:
         if isinstance(error, FileNotFoundError) and not path.is_symlink():  # a link has lost its file
-            remedy = "add it or take its name out of the split's list"
-            raise DataError(f"missing {kind}", file=path, remedy=remedy) from error
+            raise DataError(f"missing {kind}", file=path, remedy="add it, or correct its name") from error
         # Pillow's own message repeats the path, or is empty.
         reason = type(error).__name__ if str(path) in str(error) or not str(error) else str(error)
         size = _size(path)

@@ -91,7 +91,7 @@ def test_all_bad_masks_are_named(tiny_camvid: Path) -> None:
     (tiny_camvid / "annotations/train/train_002.png").unlink()
     result = run(tiny_camvid)
     assert result.exit_code == 1
-    assert "train_002.png: missing mask; add it or take" in result.stderr
+    assert "train_002.png: missing mask; add it or take 'train_002' out of splits/train.txt" in result.stderr
     assert "3 of 4 masks could not be counted" in result.stderr
     assert "train_001.png: unreadable mask" in result.stderr
     assert "train_003.png: unreadable mask" in result.stderr

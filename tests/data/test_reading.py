@@ -1,7 +1,8 @@
-"""Decoding: OpenCV gives the pixels that Pillow gives, and damage inside PNG files is found."""
+"""Decoding: each kind of file by one rule; OpenCV gives the pixels that Pillow gives; damage is found."""
 
 from __future__ import annotations
 
+import os
 import struct
 import sys
 import zlib
@@ -14,13 +15,26 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from PIL import Image
+from PIL import Image, ImageCms
+from PIL.PngImagePlugin import PngInfo
 
 from aucseg.catalog import open_dataset
 from aucseg.data import reading
-from aucseg.data.reading import check_bytes, decode_gray_png, read_gray_ids, read_ids, read_luminance
+from aucseg.data.layouts.voc import interleaved_palette
+from aucseg.data.reading import (
+    MAX_PIXELS,
+    allow_pixels,
+    check_bytes,
+    decode_gray_png,
+    orientation,
+    read_gray_ids,
+    read_ids,
+    read_image,
+    read_indexed,
+    read_luminance,
+)
 from aucseg.data.spec import load_spec
-from aucseg.errors import DataError
+from aucseg.errors import DataError, MissingExtraError, OptionError
 from tests.data.folders import read_mask, replace_text, write_mask
 from tests.data.layouts.writers import label, stripes
 
@@ -129,7 +143,7 @@ def test_a_header_that_promises_too_much(tmp_path: Path) -> None:
     content[29:33] = struct.pack(">I", zlib.crc32(content[12:29]))
     path.write_bytes(content)
     assert decode_gray_png(path) is None
-    with pytest.raises(DataError, match="unreadable mask"):
+    with pytest.raises(DataError, match=r"mask of 3600\.0 megapixels, .* --max-pixels 3600000000 or AUCSEG"):
         read_ids(path, None)
 
 
@@ -253,3 +267,287 @@ def test_unknown_colour_of_a_colour_mask(tiny_camvid: Path) -> None:
     replace_text(tiny_camvid / "classes.csv", "1,Building,128,0,0", "1,Building,128,128,128")
     with pytest.raises(DataError, match=r"classes\.csv: 'Sky' and 'Building' have the same colour"):
         open_dataset("folder", tiny_camvid, "train", spec=load_spec("camvid"))[0]
+
+
+TURNED = {
+    1: lambda a: a,
+    2: lambda a: a[:, ::-1],
+    3: lambda a: a[::-1, ::-1],
+    4: lambda a: a[::-1],
+    5: lambda a: a.swapaxes(0, 1),
+    6: lambda a: np.rot90(a, -1),
+    7: lambda a: a[::-1, ::-1].swapaxes(0, 1),
+    8: np.rot90,
+}
+GRAY = np.arange(24, dtype=np.uint8).reshape(4, 6)
+
+
+def oriented(path: Path, pixels: np.ndarray, tag: int, **options: object) -> Path:
+    exif = Image.Exif()
+    exif[0x0112] = tag
+    Image.fromarray(pixels).save(path, exif=exif, **options)
+    return path
+
+
+@pytest.mark.parametrize("tag", TURNED)
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [("x.png", {}), ("x.webp", {"lossless": True}), ("x.tif", {}), ("x.tif", {"compression": "tiff_lzw"})],
+)
+def test_pictures_are_turned_upright(tmp_path: Path, name: str, options: dict[str, object], tag: int) -> None:
+    for pixels in (GRAY, np.random.default_rng(tag).integers(0, 256, (5, 3, 3), np.uint8)):
+        path = oriented(tmp_path / name, pixels, tag, **options)
+        assert orientation(path) == tag
+        upright = TURNED[tag](pixels)
+        expected = np.repeat(upright[..., None], 3, 2) if upright.ndim == 2 else upright
+        np.testing.assert_array_equal(read_image(path), expected, strict=True)
+        if pixels is GRAY and name != "x.webp":
+            for read in READERS:
+                np.testing.assert_array_equal(read(path), upright, strict=True)
+
+
+@pytest.mark.parametrize("tag", [2, 3, 6, 8])
+def test_an_image_and_its_mask_agree_whichever_way_the_camera_was_held(tiny_camvid: Path, tag: int) -> None:
+    ids = (read_mask(tiny_camvid) == 1).astype(np.uint8)
+    write_mask(tiny_camvid, ids)
+    back = {6: 8, 8: 6}.get(tag, tag)
+    lying = np.ascontiguousarray(TURNED[back](np.repeat(255 * ids[..., None], 3, 2)))
+    oriented(tiny_camvid / "images/train/train_000.jpg", lying, tag, quality=98)
+    image, mask = open_dataset("folder", tiny_camvid, "train")[0]
+    assert ((image[0] > 127) == (mask == 1)).double().mean() > 0.97
+
+
+def test_a_mask_drawn_on_the_picture_as_it_lies_in_its_file(tiny_camvid: Path) -> None:
+    lying = np.zeros((*read_mask(tiny_camvid).shape, 3), np.uint8)
+    oriented(tiny_camvid / "images/train/train_000.jpg", lying, 6)
+    with pytest.raises(
+        DataError, match=r"96x64 but its image train_000\.jpg is 64x96 .* EXIF orientation 6; draw the mask"
+    ):
+        open_dataset("folder", tiny_camvid, "train")[0]
+
+
+def test_the_orientation_of_no_picture(tmp_path: Path) -> None:
+    (tmp_path / "x.jpg").write_text("no picture")
+    assert orientation(tmp_path / "x.jpg") == orientation(tmp_path / "none.jpg") == 1
+    assert orientation(oriented(tmp_path / "y.jpg", GRAY, 77)) == 1  # no such orientation
+
+
+def test_pictures_of_each_mode(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    rgb = rng.integers(0, 256, (4, 6, 3), np.uint8)
+    alpha = rng.integers(0, 256, (4, 6), np.uint8)
+    gray3 = np.repeat(GRAY[..., None], 3, 2)
+    palette = rng.integers(0, 256, (256, 3), np.uint8)
+    indexed = Image.fromarray(GRAY)
+    indexed.putpalette(palette.tobytes())
+    bits = Image.fromarray(GRAY % 2 == 0)
+    cmyk = Image.merge("CMYK", [Image.fromarray(rgb[..., i % 3]) for i in range(4)])
+    cases: list[tuple[Image.Image, str, dict[str, object], np.ndarray]] = [
+        (Image.fromarray(GRAY), "png", {}, gray3),
+        (Image.fromarray(GRAY), "png", {"transparency": 3}, gray3),
+        (Image.fromarray(rgb), "png", {}, rgb),
+        (Image.fromarray(rgb), "png", {"transparency": (1, 2, 3)}, rgb),
+        (Image.fromarray(np.dstack([rgb, alpha])), "png", {}, rgb),
+        (Image.merge("LA", [Image.fromarray(GRAY), Image.fromarray(alpha)]), "png", {}, gray3),
+        (indexed, "png", {}, palette[GRAY]),
+        (indexed, "png", {"transparency": bytes(range(256))}, palette[GRAY]),
+        (indexed, "bmp", {}, palette[GRAY]),
+        (bits, "png", {}, np.where(gray3 % 2 == 0, 255, 0).astype(np.uint8)),
+        (cmyk, "tif", {}, np.array(cmyk.convert("RGB"))),
+    ]
+    for number, (picture, ending, options, expected) in enumerate(cases):
+        picture.save(tmp_path / f"{number}.{ending}", **options)
+        np.testing.assert_array_equal(read_image(tmp_path / f"{number}.{ending}"), expected, strict=True)
+    lab = Image.new("LAB", (5, 4))
+    lab.save(tmp_path / "lab.tif")
+    with pytest.raises(DataError, match=r"lab\.tif: image of mode 'LAB'; save it as RGB"):
+        read_image(tmp_path / "lab.tif")
+
+
+WIDE = {
+    "u16.png": GRAY.astype(np.uint16) * 150,
+    "u16.tif": GRAY.astype(np.uint16) * 150,
+    "i32.tif": GRAY.astype(np.int32) * 150,
+    "f32.tif": GRAY.astype(np.float32) * 150,
+}
+
+
+@pytest.mark.parametrize("name", WIDE)
+def test_wide_pictures_are_refused_or_scaled_as_told(tmp_path: Path, name: str) -> None:
+    Image.fromarray(WIDE[name]).save(tmp_path / name)
+    with pytest.raises(DataError, match=r"image of mode '.*'; save it with 8 bits a channel, or .* --range"):
+        read_image(tmp_path / name)
+    expected = [[round(255 * min(max((150 * int(v) - 300) / 2100, 0), 1)) for v in row] for row in GRAY]
+    found = read_image(tmp_path / name, (300, 2400))
+    assert found.shape == (4, 6, 3)
+    assert [found[..., i].tolist() for i in range(3)] == [expected] * 3
+    for bad in ((5, 5), (0, float("inf")), (float("nan"), 1)):
+        with pytest.raises(OptionError, match="range is"):
+            read_image(tmp_path / name, bad)
+
+
+def test_values_that_are_no_numbers(tmp_path: Path) -> None:
+    Image.fromarray(np.array([[0, np.nan]], np.float32)).save(tmp_path / "x.tif")
+    with pytest.raises(DataError, match="no numbers"):
+        read_image(tmp_path / "x.tif", (0, 1))
+
+
+@needs_opencv
+@pytest.mark.parametrize("name", ["x.png", "x.tif"])
+def test_colours_of_16_bits(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    cv2 = pytest.importorskip("cv2")
+    rgb = np.random.default_rng(0).integers(0, 4096, (4, 6, 3), np.uint16)
+    cv2.imwrite(str(tmp_path / name), rgb[..., ::-1])
+    path = tmp_path / name
+    with pytest.raises(DataError, match="image of 16 bits a channel; save it with 8 bits"):
+        read_image(path)
+    with pytest.raises(DataError, match="mask of 16 bits a channel"):
+        read_ids(path, None)
+    found = read_image(path, (0, 4095))
+    np.testing.assert_array_equal(found, np.rint(rgb / 4095 * 255).astype(np.uint8), strict=True)
+    monkeypatch.setattr(reading, "opencv", lambda: None)
+    with pytest.raises(MissingExtraError, match="fast"):
+        read_image(path, (0, 4095))
+
+
+def png(path: Path, depth: int, width: int, rows: list[bytes]) -> Path:
+    """A gray PNG of few bits, as other programs write it."""
+
+    def chunk(name: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+    head = struct.pack(">IIBBBBB", width, len(rows), depth, 0, 0, 0, 0)
+    data = zlib.compress(b"".join(b"\0" + row for row in rows))
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", data) + chunk(b"IEND", b""))
+    return path
+
+
+def test_gray_of_few_bits(tmp_path: Path) -> None:
+    """A stored 1 would be read as 17, which may be a class too."""
+    four = png(tmp_path / "four.png", 4, 4, [b"\x12\x3f"])
+    two = png(tmp_path / "two.png", 2, 4, [b"\x1b"])
+    for path, bits, values in ((four, 4, [17, 34, 51, 255]), (two, 2, [0, 85, 170, 255])):
+        for read in READERS[:2]:
+            with pytest.raises(DataError, match=rf"{path.name}: mask of {bits} bits a pixel, .* 8 bits"):
+                read(path)
+        assert read_image(path)[0, :, 0].tolist() == read_luminance(path)[0].tolist() == values
+    one = png(tmp_path / "one.png", 1, 4, [b"\x50"])
+    assert read_ids(one, None).tolist() == [[0, 1, 0, 1]]
+    few = Image.fromarray(GRAY % 4)
+    few.putpalette([0] * 12)
+    few.save(tmp_path / "palette.png", bits=2)
+    np.testing.assert_array_equal(read_ids(tmp_path / "palette.png", None), GRAY % 4, strict=True)
+
+
+@pytest.mark.parametrize("ending", ["gif", "png", "tif", "webp"])
+def test_files_of_several_pictures_are_refused(tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"x.{ending}"
+    pages = [Image.fromarray(GRAY + i) for i in (1, 90)]
+    pages[0].save(path, save_all=True, append_images=pages[1:])
+    for kind, read in (("image", read_image), ("mask", lambda p: read_ids(p, None))):
+        with pytest.raises(DataError, match=rf"x\.{ending}: {kind} file with 2 pictures; save the one"):
+            read(path)
+    pages[0].save(path)
+    assert read_image(path).shape == (4, 6, 3)
+
+
+def test_a_cameras_picture_with_a_preview_is_the_picture(tmp_path: Path) -> None:
+    pages = [Image.fromarray(np.full((16, 16, 3), v, np.uint8)) for v in (200, 10)]
+    pages[0].save(tmp_path / "x.jpg", format="MPO", save_all=True, append_images=pages[1:], quality=98)
+    with Image.open(tmp_path / "x.jpg") as picture:
+        assert picture.format == "MPO"
+    assert abs(int(read_image(tmp_path / "x.jpg").mean()) - 200) < 3
+
+
+@pytest.mark.parametrize(("kind", "options"), [("JPEG", {}), ("WEBP", {}), ("TIFF", {"compression": "jpeg"})])
+def test_masks_of_blurred_labels_are_refused(tmp_path: Path, kind: str, options: dict[str, str]) -> None:
+    path = tmp_path / "mask.png"  # the ending does not tell
+    ids = np.kron(np.random.default_rng(0).choice([2, 11, 23], (12, 12)), np.ones((9, 9))).astype(np.uint8)
+    Image.fromarray(ids).save(path, format=kind, **options)
+    for read in (*READERS[:2], lambda p: read_indexed(p, interleaved_palette())):
+        with pytest.raises(DataError, match=rf"{kind} mask: .* borders; export the masks again, as PNG"):
+            read(path)
+    Image.fromarray(ids).save(path, format="PNG")
+    np.testing.assert_array_equal(read_ids(path, None), ids, strict=True)
+
+
+def test_two_labels_told_apart_by_a_threshold_may_be_blurred(tmp_path: Path) -> None:
+    white = np.kron(np.random.default_rng(0).integers(0, 2, (8, 8)), np.ones((8, 8))).astype(bool)
+    Image.fromarray(np.where(white, 255, 0).astype(np.uint8)).save(tmp_path / "x.jpg", quality=75)
+    np.testing.assert_array_equal(read_luminance(tmp_path / "x.jpg") >= 128, white)
+
+
+def test_alpha_of_a_mask_is_left_out_of_account(tmp_path: Path) -> None:
+    alpha = Image.fromarray(np.random.default_rng(0).integers(0, 256, GRAY.shape, np.uint8))
+    Image.merge("LA", [Image.fromarray(GRAY), alpha]).save(tmp_path / "la.png")
+    for read in READERS:
+        np.testing.assert_array_equal(read(tmp_path / "la.png"), GRAY, strict=True)
+
+
+@pytest.mark.parametrize("mode", ["CMYK", "YCbCr", "F", "LAB"])
+def test_modes_that_are_no_mask(tmp_path: Path, mode: str) -> None:
+    Image.new(mode, (5, 4)).save(tmp_path / "x.tif")
+    for read in READERS[:2]:
+        with pytest.raises(DataError, match=rf"mask of mode '{mode}'; save it as"):
+            read(tmp_path / "x.tif")
+
+
+def test_a_limit_to_the_size_and_a_way_round_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
+    monkeypatch.delenv(MAX_PIXELS, raising=False)
+    path = tmp_path / "x.png"
+    Image.fromarray(GRAY).save(path)
+    for kind, read in (("image", read_image), ("mask", lambda p: read_ids(p, None))):
+        with pytest.raises(DataError, match=rf"x\.png: {kind} of 0\.0 megapixels, .* --max-pixels 24 or AUC"):
+            read(path)
+        with allow_pixels(24):
+            assert read(path).shape[:2] == (4, 6)
+            assert os.environ[MAX_PIXELS] == "24"  # which the processes of a loader inherit
+        with allow_pixels(23), pytest.raises(DataError, match="megapixels"):  # Pillow would only warn
+            read(path)
+    assert Image.MAX_IMAGE_PIXELS == 10
+    assert MAX_PIXELS not in os.environ
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", None)
+    assert reading.pixel_limit() is None
+    assert decode_gray_png(path) is not None or reading.opencv() is None
+    monkeypatch.setenv(MAX_PIXELS, "many")
+    with pytest.raises(OptionError, match="AUCSEG_MAX_PIXELS is a number of pixels, got 'many'"):
+        read_image(path)
+
+
+def test_a_picture_that_does_not_fit_into_the_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Image.fromarray(GRAY).save(tmp_path / "x.png")
+
+    def load(self: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("PIL.PngImagePlugin.PngImageFile.load", load)
+    with pytest.raises(DataError, match=r"x\.png: image that does not fit into the memory; make it smaller"):
+        read_image(tmp_path / "x.png")
+
+
+@needs_opencv
+def test_the_fast_way_gives_the_same_labels_or_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Gray PNG files with all that may stand in one."""
+    picture = Image.fromarray(GRAY)
+    info = PngInfo()
+    info.add(b"gAMA", struct.pack(">I", 100000))
+    info.add(b"pHYs", struct.pack(">IIB", 1, 1, 1))
+    info.add_text("Comment", "eX" + "If")
+    icc = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    files = {
+        "plain": {},
+        "gamma": {"pnginfo": info},
+        "profile": {"icc_profile": icc},
+        "transparent": {"transparency": 3},
+        "fast": {"compress_level": 1},
+    }
+    for name, options in files.items():
+        picture.save(tmp_path / f"{name}.png", **options)
+        found = decode_gray_png(tmp_path / f"{name}.png")
+        assert (found is None) == (name == "gamma"), name  # whose comment looks like an orientation
+        with monkeypatch.context() as patch:
+            patch.setattr(reading, "opencv", lambda: None)
+            slow = read_ids(tmp_path / f"{name}.png", None)
+        np.testing.assert_array_equal(read_ids(tmp_path / f"{name}.png", None), slow, strict=True)
+        np.testing.assert_array_equal(slow, GRAY, strict=True)

@@ -7,6 +7,7 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -339,10 +340,10 @@ def test_a_file_that_cannot_be_opened(tmp_path: Path, monkeypatch: pytest.Monkey
     base = ade(tmp_path, 3)
     real = Image.open
 
-    def opened(path: Path, *rest: object) -> object:
-        if Path(path).name == "ADE_train_1.png":
+    def opened(file: Any, *rest: object) -> object:
+        if Path(file.name).name == "ADE_train_1.png":
             raise PermissionError(13, "Permission denied")
-        return real(path)
+        return real(file)
 
     monkeypatch.setattr(Image, "open", opened)
     monkeypatch.setattr("aucseg.data.reading.decode_gray_png", lambda path: None)  # opens files its own way

@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
 
-from aucseg.data.classes import read_classes
+import numpy as np
+
+from aucseg.data.classes import ClassTable, read_classes
 from aucseg.data.labels import train_id_table
 from aucseg.data.layouts.base import Access, Layout
 from aucseg.data.listing import IMAGE_SUFFIXES, Item, Listing, find_files, read_names
@@ -69,13 +71,13 @@ def own_layout(root: Path, spec: ClassSpec | None = None) -> OwnLayout:
     if not root.is_dir():
         raise DataError("no such folder", file=root, remedy="check the path of the data set")
     if spec is not None and not (root / "classes.csv").is_file():
-        label_set, reader, grouped = spec, partial(read_ids, table=None), True
+        label_set, reader, grouped = spec, partial(read_listed, root=root, table=None), True
         lookup = train_id_table(spec.num_classes)
     else:
         table = read_classes(root)
         label_set = spec or table.spec(root.resolve().name)
         table.check_names(label_set)
-        reader, lookup = partial(read_ids, table=table), table.lookup(label_set.names)
+        reader, lookup = partial(read_listed, root=root, table=table), table.lookup(label_set.names)
         grouped = spec is not None or table.groups() is not None
     return OwnLayout(
         name="folder",
@@ -203,6 +205,26 @@ def mask_path(root: Path, split: str, name: str) -> Path:
             remedy=f"add it or take {name!r} out of splits/{split}.txt",
         )
     return path
+
+
+def read_listed(path: Path, root: Path, table: ClassTable | None) -> np.ndarray:
+    """Decode the mask of an item, as `read_ids`; of one that is not there, say which list names it.
+
+    Args:
+        path: the file, below ``annotations``.
+        root: the folder of the data set.
+        table: its class table.
+
+    Raises:
+        DataError: as `read_ids` and `mask_path`.
+    """
+    try:
+        return read_ids(path, table)
+    except DataError as error:
+        if isinstance(error.__cause__, FileNotFoundError):
+            split, _, name = path.relative_to(root / "annotations").as_posix().partition("/")
+            mask_path(root, split, name.removesuffix(".png"))
+        raise
 
 
 def _other_case(candidates: list[Path]) -> str:
