@@ -62,6 +62,7 @@ class Setting:
             memory_size=memory_size,
             sample_ratio=self.sample_ratio,
             resize_ratio=self.resize_ratio,
+            budget=None,
             num_classes=self.num_classes,
             ignore_index=VOID,
             generator=torch.Generator().manual_seed(0),

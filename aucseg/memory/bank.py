@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Iterator, Sequence
-from typing import Any, Literal
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Literal, NamedTuple
 
 import torch
 import torch.distributed as dist
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from aucseg.errors import OptionError
 from aucseg.functional.checks import check_labels
-from aucseg.memory.boxes import Box, tail_areas, tail_boxes
+from aucseg.memory.boxes import Survey, survey
 from aucseg.memory.exchange import gather_new_objects, ranks_of
 from aucseg.memory.objects import Crop, NewObject, ObjectStore, Origin, StoredObject
 from aucseg.memory.paste import (
@@ -24,13 +24,26 @@ from aucseg.memory.paste import (
     cut,
     find_place,
     fit,
+    fitted_size,
 )
 from aucseg.memory.policies import ReplacementPolicy, make_policy
 from aucseg.memory.state import BankStats, pack, saved_bytes, unpack
 
+BUDGET = 0.05
+"""Share of an image's labelled pixels that pastes may cover by default."""
+
+
+class _Draw(NamedTuple):
+    """An object that was drawn for an image, and the ratio by which it is scaled."""
+
+    image: int
+    label: int
+    stored: StoredObject
+    ratio: float
+
 
 class TailMemoryBank(nn.Module):
-    """Stores objects of tail classes and pastes them into the images of a batch that miss them.
+    r"""Stores objects of tail classes and pastes them into the images of a batch that miss them.
 
     For each batch, in this order (AUCSeg, Algorithm 2):
 
@@ -40,6 +53,17 @@ class TailMemoryBank(nn.Module):
        replacement. The draw of a class that has nothing stored is lost.
     3. Paste: a random stored object of each drawn class is scaled by R_R and pasted at a uniformly random
        place. A later paste may cover an earlier one, or tail pixels of the image itself.
+
+    What step 3 writes is bounded by a budget, which the paper does not have: at R_S = R_R = 1, its setting
+    for Cityscapes, pastes repaint half of a small image. Where the objects drawn for an image, of
+    :math:`e_1, \dots, e_n` pixels at the ratio R_R, would exceed the budget of :math:`b` pixels, each one
+    larger than the level :math:`\ell` is scaled further down, to :math:`\ell` pixels:
+
+    .. math:: \ell = \max \{ \ell : \textstyle\sum_i \min(e_i, \ell) \le b \}
+
+    So no class is served before another, small objects keep their size, and what they leave is the larger
+    ones'. Where not even a pixel is left for each, the first in the random order of the draw have one and the
+    others are skipped.
 
     The whole batch is stored before anything is pasted, so only clean pixels are kept. Where nothing is
     pasted, as in ``eval()`` mode (which stores nothing either), the tensors are handed back that came in.
@@ -62,6 +86,9 @@ class TailMemoryBank(nn.Module):
             ceil(n R_S) classes, and each object goes to a random image ("paste randomly
             into D_B"). Objects are stored from each image that holds the class in either case, although
             Algorithm 2 reads as if a batch gave one: Section 4.3 stores "whenever a new image arrives".
+        budget: share of an image's labelled pixels that pastes may write in a step, in [0, 1]; ``None`` for
+            no limit, as in the paper. An object's pixels at a smaller size are foretold from its box; what a
+            thin one has beyond that is cut off where it would exceed the budget.
         min_area: pixels that an object needs to be stored, at full size. The paper stores any; a few pixels
             that the crop left of an object show little of it. A smaller object still counts as present.
         max_cover: share of the pixels that another tail class has in an image, in [0, 1], which one paste may
@@ -107,6 +134,7 @@ class TailMemoryBank(nn.Module):
         sample_ratio: float = 0.05,
         resize_ratio: float = 0.4,
         scope: Literal["image", "batch"] = "image",
+        budget: float | None = BUDGET,
         min_area: int = 1,
         max_cover: float | None = None,
         antialias: bool = True,
@@ -127,6 +155,8 @@ class TailMemoryBank(nn.Module):
         to_zero = "; to paste nothing set sample_ratio=0"
         self.resize_ratio = _check_share("resize_ratio", resize_ratio, zero=False, note=to_zero)
         self.min_area = check_count("min_area", min_area, 1)
+        if budget is not None:
+            _check_share("budget", budget, zero=True, note="; None sets no limit")
         if max_cover is not None:
             _check_share("max_cover", max_cover, zero=True, note="; None sets no limit")
         _check_choice("scope", scope, ("image", "batch"))
@@ -137,7 +167,8 @@ class TailMemoryBank(nn.Module):
             raise OptionError(
                 "edge='soft' is the antialiased edge, got antialias=False; leave one of them out"
             )
-        self.scope, self.max_cover, self.placement = scope, max_cover, placement
+        self.scope, self.budget = scope, budget
+        self.max_cover, self.placement = max_cover, placement
         self.antialias, self.edge, self.ignore_index = antialias, edge, ignore_index
         self.offload, self.share, self.process_group = offload, share, process_group
         self.replacement = make_policy(replacement)
@@ -168,40 +199,43 @@ class TailMemoryBank(nn.Module):
         self._store.check_format(images)
         if not self.training or self.memory_size == 0:
             return images, target
-        boxes = tail_boxes(target, self.tail_classes)
-        batch = CopyOnWriteBatch(images, target, [set(found) for found in boxes], self.ignore_index)
-        in_batch = set().union(*batch.held)
+        found = survey(target, self.tail_classes, self.ignore_index)
+        labelled, room = [image.labelled for image in found], None
+        if self.budget is not None:
+            room = [math.floor(self.budget * number + 1e-9) for number in labelled]
+        held = [set(image.boxes) for image in found]
+        batch = CopyOnWriteBatch(images, target, held, self.ignore_index, room)
+        in_batch = set().union(*held)
         units = len(batch) if self.scope == "image" else 1
         self._stats.begin(len(batch), units * len(self.tail_classes), in_batch)
-        self._keep(images, target, boxes)
+        self._keep(images, target, found)
         if self.scope == "batch":
             self._complete(batch, None, self._without(in_batch))
         else:
-            for index, held in enumerate(batch.held):
-                self._complete(batch, index, self._without(held))
-        self._stats.end(set().union(*batch.held))
+            for index, classes in enumerate(batch.held):
+                self._complete(batch, index, self._without(classes))
+        self._stats.end(set().union(*batch.held), batch.covered(labelled))
         return batch.images, batch.target
 
-    def _keep(self, images: Tensor, target: Tensor, boxes: list[dict[int, Box]]) -> None:
+    def _keep(self, images: Tensor, target: Tensor, found: list[Survey]) -> None:
         """Store the objects of a batch."""
         # one after the other, so that an object that is replaced leaves its memory to the next
-        found = self._cut_out(images, target, boxes)
+        objects: Iterable[NewObject] = self._cut_out(images, target, found)
         if self.share == "all" and ranks_of(self.process_group) > 1:
-            found = iter(gather_new_objects(list(found), images, self.process_group))
-        for new in found:
+            objects = gather_new_objects(list(objects), images, self.process_group)
+        for new in objects:
             self._stats.count("stored", new.label)
             if self._store.put(new, self._stats.steps, self._draw):
                 self._stats.count("replaced", new.label)
 
-    def _cut_out(self, images: Tensor, target: Tensor, boxes: list[dict[int, Box]]) -> Iterator[NewObject]:
-        areas = tail_areas(target, self.tail_classes) if self.min_area > 1 else None
-        for index, present in enumerate(boxes):
-            image, labels = images[index], target[index]
-            for label, box in present.items():
-                if areas is not None and areas[index][label] < self.min_area:
+    def _cut_out(self, images: Tensor, target: Tensor, found: list[Survey]) -> Iterator[NewObject]:
+        for image, labels, (boxes, areas, _) in zip(images, target, found, strict=True):
+            for label, box in boxes.items():
+                if areas[label] < self.min_area:
                     self._stats.count("too_small", label)
                     continue
-                yield NewObject(label, cut(image, labels, label, box), Origin.of(box, *labels.shape))
+                crop = cut(image, labels, label, box)
+                yield NewObject(label, crop, areas[label], Origin.of(box, *labels.shape))
 
     def _without(self, held: set[int]) -> list[int]:
         return [label for label in self.tail_classes if label not in held]
@@ -212,6 +246,16 @@ class TailMemoryBank(nn.Module):
     def _complete(self, batch: CopyOnWriteBatch, index: int | None, missing: list[int]) -> None:
         """Paste the drawn share of the missing classes into one image, or each into a random one."""
         self._stats.count("missing", *missing)
+        # one after the other unless a budget must see them all: the places are drawn between them
+        draws: Iterable[_Draw] = self._drawn(batch, index, missing)
+        if batch.room is not None:
+            draws = self._within_budget(batch, batch.room, list(draws))
+        for draw in draws:
+            crop = batch.within(draw.image, self._resized(draw.stored, draw.ratio, batch))
+            self._paste(batch, draw.image, draw.label, draw.stored, crop, draw.ratio)
+
+    def _drawn(self, batch: CopyOnWriteBatch, index: int | None, missing: list[int]) -> Iterator[_Draw]:
+        """A random object of each class of the drawn share."""
         # 0.07 * 100 is 7.000000000000001 in binary: the ceiling must not make 8 of it
         count = math.ceil(len(missing) * self.sample_ratio - 1e-9)
         for position in torch.randperm(len(missing), generator=self._generator)[:count].tolist():
@@ -222,11 +266,31 @@ class TailMemoryBank(nn.Module):
                 continue
             stored = shelf[self._draw(len(shelf))]
             where = self._draw(len(batch)) if index is None else index
-            self._paste(batch, where, label, stored, self._resized(stored, batch))
+            yield _Draw(where, label, stored, self._ratio(stored, batch))
 
-    def _resized(self, stored: StoredObject, batch: CopyOnWriteBatch) -> Crop:
+    def _within_budget(self, batch: CopyOnWriteBatch, room: list[int], draws: list[_Draw]) -> Iterator[_Draw]:
+        """The draws at ratios at which the objects of each image fit its room, without those skipped."""
+        left = {image: room[image] for image in {draw.image for draw in draws}}
+        levels = {
+            image: _level([_pixels(d.stored, d.ratio, batch.size) for d in draws if d.image == image], pixels)
+            for image, pixels in left.items()
+        }
+        for draw in draws:
+            level, wanted = levels[draw.image], _pixels(draw.stored, draw.ratio, batch.size)
+            if level < 1:  # fewer pixels than objects: one for each of the first
+                level = min(1, left[draw.image])
+                left[draw.image] -= level
+            if level == 0:
+                self._stats.count("skipped", draw.label)
+            elif wanted <= level:
+                yield draw
+            else:
+                self._stats.count("shrunk", draw.label)
+                yield draw._replace(ratio=_shrunk(draw.stored, draw.ratio, batch.size, level))
+
+    def _resized(self, stored: StoredObject, ratio: float, batch: CopyOnWriteBatch) -> Crop:
         """The pixels of an object at the size in which they are pasted."""
-        crop, ratio = self._store.crop(stored, batch.device), self._ratio(stored, batch)
+        crop = self._store.crop(stored, batch.device)
         return fit(crop, ratio, *batch.size, antialias=self.antialias, edge=self.edge)
 
     def _ratio(self, stored: StoredObject, batch: CopyOnWriteBatch) -> float:
@@ -235,13 +299,18 @@ class TailMemoryBank(nn.Module):
         return canvas_ratio(stored.known_origin(), self.resize_ratio, *batch.size)
 
     def _paste(
-        self, batch: CopyOnWriteBatch, index: int, label: int, stored: StoredObject, crop: Crop
+        self,
+        batch: CopyOnWriteBatch,
+        index: int,
+        label: int,
+        stored: StoredObject,
+        crop: Crop,
+        ratio: float,
     ) -> Tensor | None:
         """Paste an object, resized to ``crop``, at a random place, if there is one; the pixels written."""
         if self.placement == "box":
             corners = box_corners(crop, *batch.size)
         else:
-            ratio = self._ratio(stored, batch)
             corners = canvas_corners(crop, stored.known_origin(), ratio, *batch.size)
         others = [other for other in batch.held[index] if other != label]
         labels = batch.target[index]
@@ -289,9 +358,19 @@ class TailMemoryBank(nn.Module):
             without the class. ``"pasted"``: objects pasted. ``"empty"``: draws lost because nothing was
             stored yet. ``"replaced"``: objects that made room for another. ``"too_small"``: objects below
             ``min_area``. ``"crowded"``: draws given up for ``max_cover``. ``"pasted_age"``: steps between
-            storing and pasting, summed over all pastes.
+            storing and pasting, summed over all pastes. ``"shrunk"``: objects scaled further down than R_R
+            for the budget. ``"skipped"``: draws for which the budget left no pixel.
         """
         return {name: dict(counts) for name, counts in self._stats.counters.items()}
+
+    def covered(self) -> dict[str, float]:
+        """Share of an image's labelled pixels that pastes covered since the start, each pixel once.
+
+        Returns:
+            ``"mean"`` over all images that came by, and ``"max"``, in [0, 1]. On CUDA this waits for the
+            device.
+        """
+        return self._stats.covered()
 
     def metrics(self, prefix: str = "bank/") -> dict[str, float]:
         """Numbers to log during training: means over the last 100 batches, and the present content.
@@ -302,7 +381,9 @@ class TailMemoryBank(nn.Module):
         Returns:
             ``missing``: share of the tail classes that an image (with ``scope="batch"`` a batch) misses.
             ``stored``, ``replaced``, ``pasted``: objects for each image. ``lost``, ``crowded``: share of the
-            draws that found nothing stored, or no place. ``pasted_age``: mean age of a pasted object in
+            draws that found nothing stored, or no place. ``shrunk``, ``skipped``: share of the draws that
+            the budget scaled down, or left no pixel. ``covered``, ``covered_most``: mean and largest share of
+            an image's labelled pixels that was pasted over. ``pasted_age``: mean age of a pasted object in
             steps. ``coverage_before``, ``coverage_after``: share of the batches that hold all tail classes
             before and after pasting; a pasted class counts as held even if void or a later paste covers all
             of it. ``objects``, ``bytes``: what is stored, and ``age``, its mean age in steps. A mean over
@@ -360,9 +441,44 @@ class TailMemoryBank(nn.Module):
     def extra_repr(self) -> str:
         """The options, for ``repr``."""
         names = ("tail_classes", "memory_size", "sample_ratio", "resize_ratio", "ignore_index")
-        others = ("scope", "min_area", "max_cover", "antialias", "edge", "placement", "offload", "share")
-        shown = [f"{name}={getattr(self, name)!r}" for name in (*names, *others)]
+        others = ("scope", "budget", "min_area", "max_cover", "antialias", "edge", "placement")
+        shown = [f"{name}={getattr(self, name)!r}" for name in (*names, *others, "offload", "share")]
         return ", ".join([*shown, f"replacement={type(self.replacement).__name__}"])
+
+
+def _pixels(stored: StoredObject, ratio: float, size: tuple[int, int]) -> float:
+    """Pixels that an object will have at a ratio, as its box says; it keeps at least one."""
+    rows, columns = stored.crop.mask.shape
+    new_rows, new_columns = fitted_size(rows, columns, ratio, *size)
+    return max(1.0, stored.area * new_rows * new_columns / (rows * columns))
+
+
+def _level(wanted: list[float], room: int) -> float:
+    """The largest level with the sum of min(wanted, level) within the room; infinite if all fit.
+
+    >>> _level([1.0, 9.0, 20.0], 30), _level([1.0, 9.0, 20.0], 11), _level([5.0, 5.0], 1)
+    (inf, 5.0, 0.5)
+    """
+    left = float(room)
+    for served, pixels in enumerate(sorted(wanted)):
+        share = left / (len(wanted) - served)
+        if pixels > share:
+            return share
+        left -= pixels
+    return math.inf
+
+
+def _shrunk(stored: StoredObject, ratio: float, size: tuple[int, int], level: float) -> float:
+    """The ratio at which an object has about ``level`` pixels and not more.
+
+    The pixels fall with the square of the ratio, but not where a side is down to one of them, and sides are
+    whole numbers: the ratio is found by halving.
+    """
+    low, high = 0.0, ratio
+    for _ in range(12):
+        middle = (low + high) / 2
+        low, high = (middle, high) if _pixels(stored, middle, size) <= level else (low, middle)
+    return low
 
 
 def _tail_labels(tail_classes: Sequence[int], ignore_index: int, num_classes: int | None) -> tuple[int, ...]:

@@ -1,4 +1,4 @@
-"""Which tail classes an image holds, and the tight box around each."""
+"""Which tail classes an image holds, the tight box around each, and how many pixels it has."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+
+from aucseg.functional.checks import synchronizes
 
 
 class Box(NamedTuple):
@@ -19,31 +21,66 @@ class Box(NamedTuple):
     right: int
 
 
-def tail_boxes(target: Tensor, tail_classes: tuple[int, ...]) -> list[dict[int, Box]]:
-    """The tight box around all pixels of each tail class in each image.
+class Survey(NamedTuple):
+    """What an image holds.
 
-    The cost is linear in the pixels whatever the number of classes, and only the boxes travel to the host, in
-    one transfer.
+    Attributes:
+        boxes: the box around all pixels of each tail class that is there, in the order of the tail classes.
+        areas: the pixels of each of them.
+        labelled: pixels that are not void.
+    """
+
+    boxes: dict[int, Box]
+    areas: dict[int, int]
+    labelled: int
+
+
+def survey(target: Tensor, tail_classes: tuple[int, ...], ignore_index: int = 255) -> list[Survey]:
+    """What each image of a batch holds of the tail classes.
+
+    The cost is linear in the pixels whatever the number of classes, and only the numbers travel to the host,
+    in one transfer.
 
     Args:
         target: (B, H, W), integer labels; labels that are no tail class, void included, are passed over.
         tail_classes: distinct labels of the tail classes, none negative.
-
-    Returns:
-        For each image a dictionary from the tail classes it holds, in the order of ``tail_classes``, to
-        their boxes.
+        ignore_index: the void label.
 
     Example:
-        >>> tail_boxes(torch.tensor([[[0, 7], [7, 7]]]), (3, 7))
-        [{7: Box(top=0, bottom=2, left=0, right=2)}]
+        >>> survey(torch.tensor([[[0, 7], [7, 7]]]), (3, 7))
+        [Survey(boxes={7: Box(top=0, bottom=2, left=0, right=2)}, areas={7: 3}, labelled=4)]
     """
     if target.numel() == 0:
-        return [{} for _ in target]
-    spans = (spans_by_corners if target.device.type == "cpu" else spans_by_tables)(target, tail_classes)
-    return [
-        {label: Box(*box) for label, box in zip(tail_classes, boxes, strict=True) if box[1] > 0}
-        for boxes in spans.tolist()
-    ]
+        return [Survey({}, {}, 0) for _ in target]
+    if not synchronizes(target.device):
+        return _survey_here(target, tail_classes, ignore_index)
+    number = len(tail_classes)
+    spans, areas = spans_by_tables(target, tail_classes), _areas(target, tail_classes)
+    labelled = (target.long() != ignore_index).flatten(1).sum(1, keepdim=True)
+    found = []
+    for row in torch.cat((spans.flatten(1), areas, labelled), dim=1).tolist():  # the one transfer
+        boxes = {
+            label: Box(*row[4 * slot : 4 * slot + 4])
+            for slot, label in enumerate(tail_classes)
+            if row[4 * slot + 1] > 0
+        }
+        counts = dict(zip(tail_classes, row[4 * number : -1], strict=True))
+        found.append(Survey(boxes, {label: counts[label] for label in boxes}, row[-1]))
+    return found
+
+
+def _survey_here(target: Tensor, tail_classes: tuple[int, ...], ignore_index: int) -> list[Survey]:
+    """The same on the host, where looking at a few pixels costs no transfer."""
+    found = []
+    for labels, rows in zip(target, spans_by_corners(target, tail_classes).tolist(), strict=True):
+        boxes = {label: Box(*box) for label, box in zip(tail_classes, rows, strict=True) if box[1] > 0}
+        here = labels.numpy()
+        areas = {
+            label: int(np.count_nonzero(here[box.top : box.bottom, box.left : box.right] == label))
+            for label, box in boxes.items()
+        }
+        found.append(Survey(boxes, areas, int(np.count_nonzero(here != ignore_index))))
+    return found
 
 
 def spans_by_tables(target: Tensor, tail_classes: tuple[int, ...]) -> Tensor:
@@ -96,21 +133,14 @@ def spans_by_corners(target: Tensor, tail_classes: tuple[int, ...]) -> Tensor:
     return torch.stack((top, bottom + 1, left, right + 1), dim=-1)
 
 
-def tail_areas(target: Tensor, tail_classes: tuple[int, ...]) -> list[dict[int, int]]:
-    """Number of pixels of each tail class in each image, in one transfer to the host.
-
-    Args:
-        target: (B, H, W), integer labels.
-        tail_classes: distinct labels of the tail classes, none negative.
-
-    Returns:
-        For each image a dictionary from all tail classes to their pixels.
-    """
+def _areas(target: Tensor, tail_classes: tuple[int, ...]) -> Tensor:
+    """Pixels of each tail class in each image, (B, T) int64, left on the device."""
     batch, size = target.shape[0], len(tail_classes) + 1
     slot = tail_slots(target, tail_classes).flatten(1)
     slot = slot + torch.arange(0, batch * size, size, device=target.device)[:, None]
-    counts = torch.bincount(slot.flatten(), minlength=batch * size).view(batch, size)
-    return [dict(zip(tail_classes, row, strict=False)) for row in counts.tolist()]
+    ones = torch.ones_like(slot).flatten()  # counting with bincount would ask the device for the largest
+    counts = torch.zeros(batch * size, dtype=torch.int64, device=target.device)
+    return counts.scatter_add_(0, slot.flatten(), ones).view(batch, size)[:, :-1]
 
 
 def tail_slots(target: Tensor, tail_classes: tuple[int, ...]) -> Tensor:

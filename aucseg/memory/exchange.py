@@ -8,7 +8,7 @@ from torch import Tensor
 
 from aucseg.memory.objects import Crop, NewObject, Origin
 
-_FIELDS = 7  # of an object: label, rows and columns of the crop, the four numbers of its origin
+_FIELDS = 8  # of an object: label, pixels, rows and columns of the crop, the four numbers of its origin
 
 
 def ranks_of(group: dist.ProcessGroup | None) -> int:
@@ -73,9 +73,10 @@ def _pack(objects: list[NewObject], device: torch.device) -> Tensor:
     """Numbers, pictures and masks of all objects as bytes."""
     if not objects:
         return torch.empty(0, dtype=torch.uint8, device=device)
-    numbers = torch.tensor([(label, *crop.mask.shape, *origin) for label, crop, origin in objects])
+    notes = [(new.label, new.area, *new.crop.mask.shape, *new.origin) for new in objects]
+    numbers = torch.tensor(notes)
     parts = [numbers.view(torch.uint8).flatten().to(device)]
-    for part in (part for _, crop, _ in objects for part in (crop.image, crop.mask)):
+    for part in (part for new in objects for part in (new.crop.image, new.crop.mask)):
         parts.append(part.contiguous().view(torch.uint8).flatten().to(device))
     return torch.cat(parts)
 
@@ -84,7 +85,8 @@ def _unpack(message: Tensor, number: int, channels: int, images: Tensor) -> list
     """The objects of one rank, in memory of their own."""
     start = number * _FIELDS * torch.int64.itemsize
     objects = []
-    for label, rows, columns, *origin in message[:start].clone().view(torch.int64).view(-1, _FIELDS).tolist():
+    notes = message[:start].clone().view(torch.int64).view(-1, _FIELDS).tolist()
+    for label, area, rows, columns, *origin in notes:
         parts = []
         for dtype, shape in (
             (images.dtype, (channels, rows, columns)),
@@ -95,5 +97,5 @@ def _unpack(message: Tensor, number: int, channels: int, images: Tensor) -> list
             part = message[start:end].clone().view(dtype).view(shape)
             parts.append(part.to(images.device))
             start = end
-        objects.append(NewObject(label, Crop(*parts), Origin(*origin)))
+        objects.append(NewObject(label, Crop(*parts), area, Origin(*origin)))
     return objects

@@ -55,10 +55,11 @@ class Origin(NamedTuple):
 
 
 class NewObject(NamedTuple):
-    """An object that is about to be stored: its class, its pixels, where it was."""
+    """An object that is about to be stored: its class, its pixels and how many, where it was."""
 
     label: int
     crop: Crop
+    area: int
     origin: Origin
 
 
@@ -68,6 +69,7 @@ class StoredObject:
 
     Attributes:
         crop: picture and mask.
+        area: pixels of the mask, known without asking a device.
         origin: where it was; ``None`` if the state of an older version did not say.
         born: the step in which it was stored.
         order: how many objects had been stored before it.
@@ -75,6 +77,7 @@ class StoredObject:
     """
 
     crop: Crop
+    area: int
     origin: Origin | None
     born: int
     order: int
@@ -147,7 +150,7 @@ class ObjectStore:
             ValueError: if the policy chooses a position that does not exist.
         """
         shelf = self.shelves[new.label]
-        stored = StoredObject(self._kept(new.crop), new.origin, born, self.count)
+        stored = StoredObject(self._kept(new.crop), new.area, new.origin, born, self.count)
         self.count += 1
         if len(shelf) < self.size:
             shelf.append(stored)

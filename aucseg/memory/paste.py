@@ -66,8 +66,7 @@ def fit(
         The resized object, at least one pixel; ``crop`` itself where the size does not change.
     """
     old_height, old_width = crop.mask.shape
-    scale = min(ratio, height / old_height, width / old_width)
-    size = min(max(1, round(old_height * scale)), height), min(max(1, round(old_width * scale)), width)
+    size = fitted_size(old_height, old_width, ratio, height, width)
     if size == (old_height, old_width):
         return crop
     wide = crop.image if crop.image.dtype == torch.float64 else crop.image.float()
@@ -79,6 +78,20 @@ def fit(
     if synchronizes(mask.device) or not mask.any():  # where looking costs nothing, the share is seldom needed
         mask = _not_empty(mask, F.adaptive_avg_pool2d(bits.float(), size)[0, 0])
     return Crop(_as(image, crop.image.dtype), mask)
+
+
+def fitted_size(rows: int, columns: int, ratio: float, height: int, width: int) -> tuple[int, int]:
+    """Rows and columns of a box that is scaled by a ratio, or further down where it would not fit the canvas.
+
+    Args:
+        rows: of the box.
+        columns: of the box.
+        ratio: resize ratio of both sides, in (0, 1].
+        height: rows of the canvas.
+        width: columns of the canvas.
+    """
+    scale = min(ratio, height / rows, width / columns)
+    return min(max(1, round(rows * scale)), height), min(max(1, round(columns * scale)), width)
 
 
 def _bilinear(picture: Tensor, size: tuple[int, int], *, antialias: bool) -> Tensor:
@@ -117,6 +130,22 @@ def _as(image: Tensor, dtype: torch.dtype) -> Tensor:
     if not dtype.is_floating_point:
         image = image.round_().clamp_(0, torch.iinfo(dtype).max)
     return image.to(dtype)
+
+
+def part_of(crop: Crop, pixels: int | Tensor, *, from_right: bool) -> Crop:
+    """The first pixels of an object, column by column.
+
+    Args:
+        crop: the object.
+        pixels: how many; as a tensor on the object's device nothing waits for the device.
+        from_right: begin at the right side.
+
+    Returns:
+        An object of the same box with a smaller mask.
+    """
+    columns = crop.mask.t().flip(0) if from_right else crop.mask.t()
+    kept = columns & (columns.flatten().cumsum(0) <= pixels).view(columns.shape)
+    return crop._replace(mask=(kept.flip(0) if from_right else kept).t())
 
 
 # where an object may go
@@ -262,13 +291,24 @@ class CopyOnWriteBatch:
         target: (B, H, W), never written to.
         held: for each image the tail classes that it holds.
         ignore_index: the void label.
+        room: for each image how many pixels may be written; ``None`` for no limit.
     """
 
-    def __init__(self, images: Tensor, target: Tensor, held: list[set[int]], ignore_index: int) -> None:
+    def __init__(
+        self,
+        images: Tensor,
+        target: Tensor,
+        held: list[set[int]],
+        ignore_index: int,
+        room: list[int] | None = None,
+    ) -> None:
         self.images, self.target, self.held = images, target, held
         self.ignore_index = ignore_index
         self.size: tuple[int, int] = (target.shape[1], target.shape[2])
-        self._own = False
+        self.room = room
+        self._before = target
+        # how much room is left depends on the void under a paste: on a device the number stays there
+        self._left = None if room is None else torch.tensor(room, device=target.device)
 
     def __len__(self) -> int:
         return len(self.held)
@@ -277,6 +317,20 @@ class CopyOnWriteBatch:
     def device(self) -> torch.device:
         """Where the batch is."""
         return self.images.device
+
+    def within(self, index: int, crop: Crop) -> Crop:
+        """An object without the last pixels that an image has no room for.
+
+        Args:
+            index: of the image.
+            crop: the object, on the same device.
+        """
+        if self._left is None:
+            return crop
+        left = self._left[index]
+        if not synchronizes(self.device) and np.count_nonzero(crop.mask.numpy()) <= int(left):
+            return crop
+        return part_of(crop, left, from_right=False)
 
     def paste(self, index: int, crop: Crop, label: int, top: int, left: int) -> Tensor:
         """Paste an object into an image; the first time the batch is copied.
@@ -291,11 +345,34 @@ class CopyOnWriteBatch:
         Returns:
             (h, w), boolean: the pixels of the object that were written.
         """
-        if not self._own:
-            self.images, self.target, self._own = self.images.clone(), self.target.clone(), True
+        if self.target is self._before:
+            self.images, self.target = self.images.clone(), self.target.clone()
         written = paste(self.images[index], self.target[index], crop, label, top, left, self.ignore_index)
+        if self._left is not None:
+            self._left[index] -= written.sum()
         self.held[index].add(label)
         return written
+
+    def covered(self, labelled: list[int]) -> Tensor | None:
+        """Share of each image's labelled pixels that pastes cover, each pixel once.
+
+        A class is pasted where it is missing, so that each pixel of a paste has changed its label.
+
+        Args:
+            labelled: labelled pixels of each image.
+
+        Returns:
+            (B,) float, on the device of the batch; ``None`` if nothing was pasted.
+        """
+        if self.target is self._before:
+            return None
+        if synchronizes(self.device):
+            counts = (self.target != self._before).flatten(1).sum(1)
+        else:
+            pairs = zip(self.target.numpy(), self._before.numpy(), strict=True)
+            counts = torch.tensor([np.count_nonzero(after != before) for after, before in pairs])
+        wide = torch.float32 if self.device.type == "mps" else torch.float64  # which MPS does not have
+        return counts.to(wide) / torch.tensor(labelled, device=self.device).clamp_min(1)
 
 
 # Three elementwise steps that NumPy takes several times as fast as PyTorch on a CPU: PyTorch goes through a

@@ -10,8 +10,7 @@ import torch
 from torch import Tensor
 
 from aucseg.memory.bank import TailMemoryBank, check_count
-from aucseg.memory.objects import Crop
-from aucseg.memory.paste import CopyOnWriteBatch
+from aucseg.memory.paste import CopyOnWriteBatch, part_of
 
 
 class PixelMemoryBank(TailMemoryBank):
@@ -49,7 +48,7 @@ class FixedPixelBank(TailMemoryBank):
     Args:
         tail_classes: labels of the tail classes.
         pixels_per_image: N, at least 1.
-        **options: those of :class:`TailMemoryBank` but ``sample_ratio`` and ``scope``.
+        **options: those of :class:`TailMemoryBank` but ``sample_ratio``, ``scope`` and ``budget``: N is one.
 
     Raises:
         OptionError: as :class:`TailMemoryBank`, or if N is below 1.
@@ -57,8 +56,8 @@ class FixedPixelBank(TailMemoryBank):
 
     def __init__(self, tail_classes: Sequence[int], pixels_per_image: int = 10_000, **options: Any) -> None:
         check_count("pixels_per_image", pixels_per_image, 1)
-        _refuse(options, "FixedPixelBank", "sample_ratio", "scope")
-        super().__init__(tail_classes, sample_ratio=1.0, **options)
+        _refuse(options, "FixedPixelBank", "sample_ratio", "scope", "budget")
+        super().__init__(tail_classes, sample_ratio=1.0, budget=None, **options)
         self.pixels_per_image = pixels_per_image
 
     def _complete(self, batch: CopyOnWriteBatch, index: int | None, missing: list[int]) -> None:
@@ -70,30 +69,14 @@ class FixedPixelBank(TailMemoryBank):
         left = self.pixels_per_image
         for position in torch.randperm(len(objects), generator=self._generator).tolist():
             label, stored = objects[position]
-            crop = self._resized(stored, batch)
+            crop = self._resized(stored, self._ratio(stored, batch), batch)
             if int(crop.mask.sum()) > left:
                 crop = part_of(crop, left, from_right=bool(self._draw(2)))
-            written = self._paste(batch, index, label, stored, crop)
+            written = self._paste(batch, index, label, stored, crop, self._ratio(stored, batch))
             if written is not None:
                 left -= int(written.sum())
             if left == 0:
                 break
-
-
-def part_of(crop: Crop, pixels: int, *, from_right: bool) -> Crop:
-    """The first pixels of an object, column by column.
-
-    Args:
-        crop: the object.
-        pixels: how many.
-        from_right: begin at the right side.
-
-    Returns:
-        An object of the same box with a smaller mask.
-    """
-    columns = crop.mask.t().flip(0) if from_right else crop.mask.t()
-    kept = columns & (columns.flatten().cumsum(0) <= pixels).view(columns.shape)
-    return crop._replace(mask=(kept.flip(0) if from_right else kept).t())
 
 
 class CopyPaste(TailMemoryBank):

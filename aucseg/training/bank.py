@@ -16,13 +16,16 @@ class BankConfig(Section):
     """The tail-class memory bank, or what the paper compares it with.
 
     See :class:`aucseg.memory.TailMemoryBank` for what each option does. The defaults are the best values of
-    AUCSeg on ADE20K (Tables 20 to 22).
+    AUCSeg on ADE20K (Tables 20 to 22), and no budget, which the paper does not have. The profiles for images
+    and masks of one's own set one, with ratios that follow from how often the classes occur, see
+    :func:`aucseg.longtail.recommend_ratios`.
 
     Attributes:
         kind: ``"tail"``; ``"pixel"``, a bank of all classes (Table 18); ``"fixed_pixels"``, which gives
             each image a fixed number of pixels (Appendix G.8); ``"copy_paste"``, which keeps nothing from
             one batch to the next.
         memory_size, sample_ratio, resize_ratio: S_M, R_S and R_R.
+        budget: share of an image's labelled pixels that pastes may cover, in [0, 1]; ``None`` for no limit.
         scope: whether missing classes are counted for each image or for the batch.
         replacement: which object a full class gives up (Table 19).
         min_area, max_cover, antialias, edge, placement: how objects are stored and pasted.
@@ -35,6 +38,7 @@ class BankConfig(Section):
     memory_size: int = Field(5, ge=0)
     sample_ratio: float = Field(0.05, ge=0, le=1)
     resize_ratio: float = Field(0.4, gt=0, le=1)
+    budget: float | None = Field(None, ge=0, le=1)
     scope: Literal["image", "batch"] = "image"
     replacement: Literal["random", "fifo", "lifo", "priority_used"] = "random"
     min_area: int = Field(1, ge=1)
@@ -61,7 +65,7 @@ class BankConfig(Section):
 
 # What a kind of bank does not look at: set, it would make another run of the same numbers.
 _WITHOUT = {
-    "fixed_pixels": ("sample_ratio", "scope"),
+    "fixed_pixels": ("sample_ratio", "budget", "scope"),
     "copy_paste": ("memory_size", "replacement", "scope"),
 }
 
@@ -96,7 +100,7 @@ def make_bank(
         if config.kind == "copy_paste":
             return CopyPaste(classes.tail, **_without(options, "memory_size", "replacement", "scope"))
         pixels = max(1, round((config.image_share or 0.0) * image_size[0] * image_size[1]))
-        return FixedPixelBank(classes.tail, pixels, **_without(options, "sample_ratio", "scope"))
+        return FixedPixelBank(classes.tail, pixels, **_without(options, "sample_ratio", "budget", "scope"))
     except ValueError as error:
         raise ConfigError(f"bank: {error}") from error
 

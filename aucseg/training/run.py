@@ -222,6 +222,7 @@ def _bank_summary(module: SegmentationModule) -> dict[str, Any] | None:
     bank = module.bank
     summary: dict[str, Any] = {"entries": {names[c]: n for c, n in bank.sizes().items()}}
     summary |= {key: {names[c]: n for c, n in counts.items()} for key, counts in bank.stats().items()}
+    summary["covered"] = bank.covered()
     summary["ages"] = {names[c]: ages for c, ages in bank.ages().items()}
     return summary | {"bytes": bank.nbytes()}
 

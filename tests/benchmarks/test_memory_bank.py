@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from aucseg.memory import TailMemoryBank
-from aucseg.memory.boxes import tail_boxes
+from aucseg.memory.boxes import survey
 from tests.repository import ROOT
 
 COUNTED = pytest.mark.skipif(
@@ -97,7 +97,7 @@ def test_the_reference_stores_what_the_bank_stores():
     for label, index, box in ((5, 0, (1, 7, 2, 8)), (6, 1, (4, 7, 1, 6))):
         ((picture, shape),) = ours.objects()[label]
         ((image, mask),) = reference.stored[label]
-        assert tail_boxes(target, (label,))[index][label] == box
+        assert survey(target, (label,))[index].boxes[label] == box
         rows, columns = slice(*box[:2]), slice(*box[2:])
         assert torch.equal(image, images[index])
         assert torch.equal(image[:, rows, columns], picture)
@@ -110,7 +110,7 @@ def test_at_ratio_one_the_reference_pastes_what_the_bank_pastes():
     """The whole image has one place, so nothing is left to chance but the order of the classes."""
     images, target = scene()
     options = {"sample_ratio": 1.0, "resize_ratio": 1.0}
-    ours = TailMemoryBank((5, 6), placement="canvas", **options)
+    ours = TailMemoryBank((5, 6), placement="canvas", budget=None, **options)
     reference = import_module("plain_bank").PlainBank((5, 6), **options)
     found, expected = ours(images, target), reference(images, target)
     assert torch.equal(found[0], expected[0])

@@ -46,7 +46,7 @@ def test_paste_at_ratio_one_is_the_stored_object():
 
 def test_places_are_uniform():
     """A 1x1 object on a 3x4 canvas lands on each pixel alike: chi-square below its 0.999 quantile."""
-    bank = TailMemoryBank((5,), sample_ratio=1.0, generator=seeded(1))
+    bank = TailMemoryBank((5,), sample_ratio=1.0, budget=None, generator=seeded(1))
     images, target = torch.zeros(1, 3, 3, 4), torch.zeros(1, 3, 4, dtype=torch.long)
     target[0, 0, 0] = 5
     bank(images, target)
@@ -192,7 +192,7 @@ def test_dtypes_are_kept(dtype):
 
 
 def test_huge_object_with_a_small_ratio_and_a_smaller_canvas():
-    bank = TailMemoryBank((5,), sample_ratio=1.0, resize_ratio=0.1)
+    bank = TailMemoryBank((5,), sample_ratio=1.0, resize_ratio=0.1, budget=None)
     bank(torch.rand(1, 3, 64, 64), torch.full((1, 64, 64), 5))
     _, labels = bank(torch.rand(1, 3, 40, 40), torch.zeros(1, 40, 40, dtype=torch.long))
     assert (labels == 5).sum() == 36  # 6.4 pixels a side
@@ -229,6 +229,7 @@ def test_bad_options():
         (((3,),), {"resize_ratio": 0.0}, r"got 0.0; to paste nothing set sample_ratio=0"),
         (((3, 19),), {"num_classes": 19}, "holds 19; with num_classes=19 the last class is 18"),
         (((3,),), {"min_area": 0}, "min_area must be an int of at least 1, got 0"),
+        (((3,),), {"budget": 1.5}, r"budget must be in \[0, 1\], got 1.5; None sets no limit"),
         (((3,),), {"max_cover": 1.5}, r"max_cover must be in \[0, 1\], got 1.5; None sets no limit"),
         (((3,),), {"scope": "picture"}, "scope must be one of image, batch, got 'picture'"),
         (((3,),), {"edge": "round"}, "edge must be one of hard, soft"),

@@ -226,7 +226,9 @@ def test_edges_by_hand(dtype):
     images[0, :, :, 1:4] = 200.0
     found = {}
     for edge in ("hard", "soft"):
-        bank = TailMemoryBank((5,), sample_ratio=1.0, resize_ratio=0.5, edge=edge, generator=seeded(2))
+        bank = TailMemoryBank(
+            (5,), sample_ratio=1.0, resize_ratio=0.5, budget=None, edge=edge, generator=seeded(2)
+        )
         bank(images.to(dtype), target)
         out, labels = bank((canvas + 100).to(dtype), plain_target)
         found[edge] = out[0, 0][labels[0] == 5].unique().tolist()
@@ -252,7 +254,7 @@ def test_without_antialias_a_picture_is_sampled():
     images[..., ::4] = 1.0
     found = {}
     for antialias in (True, False):
-        bank = TailMemoryBank((5,), sample_ratio=1.0, resize_ratio=0.25, antialias=antialias)
+        bank = TailMemoryBank((5,), sample_ratio=1.0, resize_ratio=0.25, budget=None, antialias=antialias)
         bank(images, target)
         out, labels = bank(*plain(size=(8, 8)))
         found[antialias] = float(out[0, 0][labels[0] == 5].sum())

@@ -37,7 +37,7 @@ def play(policy, moves, draw, size=3):
     found = []
     for step, move in enumerate(moves):
         if move is None:
-            store.put(NewObject(5, PIXEL, Origin(0, 0, 1, 1)), step, draw)
+            store.put(NewObject(5, PIXEL, 1, Origin(0, 0, 1, 1)), step, draw)
         else:
             store.shelves[5][move].uses += 1
         found.append([stored.order for stored in store.shelves[5]])

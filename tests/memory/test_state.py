@@ -32,6 +32,8 @@ def test_three_batches_by_hand():
         "empty": {5: 0, 6: 1},
         "too_small": {5: 0, 6: 0},
         "crowded": {5: 0, 6: 0},
+        "shrunk": {5: 0, 6: 0},
+        "skipped": {5: 0, 6: 0},
         "pasted_age": {5: 5, 6: 4},
     }
     assert bank.ages() == {5: [1], 6: [3]}
@@ -42,6 +44,11 @@ def test_three_batches_by_hand():
         "pasted": 6 / 5,
         "lost": 1 / 7,
         "crowded": 0.0,
+        "shrunk": 0.0,
+        "skipped": 0.0,
+        # six pastes of 1 x 2 pixels into five images of 400, two into each of the last but one batch
+        "covered": 12 / 400 / 5,
+        "covered_most": 4 / 400,
         "pasted_age": 9 / 6,
         "coverage_before": 0.0,
         "coverage_after": 3 / 4,

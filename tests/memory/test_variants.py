@@ -6,7 +6,7 @@ import torch
 from aucseg.errors import OptionError
 from aucseg.memory import CopyPaste, FixedPixelBank, PixelMemoryBank, TailMemoryBank
 from aucseg.memory.objects import Crop
-from aucseg.memory.variants import part_of
+from aucseg.memory.paste import part_of
 from tests.memory.scenes import TAIL, assert_same, one_object, run, scene, seeded
 
 

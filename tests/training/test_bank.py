@@ -38,11 +38,23 @@ def test_each_kind_is_its_class_and_runs(options, kind):
     assert labels.shape == target.shape
 
 
+@pytest.mark.parametrize("kind", ["tail", "pixel", "copy_paste"])
+def test_a_bank_without_a_budget_is_the_papers(kind):
+    """Records that were made before there was a budget stay what they are: by name and by what they do."""
+    assert build(kind=kind).budget is None
+    config = RunConfig(data={"train_images": 8, "eval_images": 4}, bank={"kind": kind})
+    old = config.model_dump(mode="json")
+    assert old["bank"].pop("budget") is None
+    assert RunConfig.from_dict(old, recorded=True).identity == config.identity
+    assert config.with_(bank__budget=0.05).identity != config.identity
+
+
 def test_options_reach_the_bank():
     bank = build(
         memory_size=3,
         sample_ratio=0.5,
         resize_ratio=0.7,
+        budget=0.02,
         scope="batch",
         replacement="fifo",
         min_area=4,
@@ -52,6 +64,7 @@ def test_options_reach_the_bank():
         offload=True,
     )
     assert (bank.memory_size, bank.sample_ratio, bank.resize_ratio) == (3, 0.5, 0.7)
+    assert bank.budget == 0.02
     assert (bank.scope, bank.min_area, bank.max_cover) == ("batch", 4, 0.25)
     assert (bank.edge, bank.placement, bank.offload) == ("soft", "canvas", True)
     assert type(bank.replacement).__name__ == "FIFO"

@@ -59,6 +59,8 @@ def test_record_is_complete(finished):
     assert 0 <= record.metrics["mIoU"] <= 1
     assert set(record.metrics["iou"]) == set(record.dataset["classes"])
     assert record.bank is not None
+    assert 0 < record.bank["covered"]["mean"] <= record.bank["covered"]["max"] <= 1
+    assert record.history["bank/covered_most"][-1] == record.bank["covered"]["max"]
     assert record.timing["seconds_per_step"] > 0
     assert record.peak_memory_bytes > 1e6
     assert record.versions["torch"] == torch.__version__.split("+")[0] or record.versions["torch"]
