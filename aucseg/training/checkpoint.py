@@ -57,8 +57,9 @@ def load_module(path: str | Path) -> SegmentationModule:
     content = read_checkpoint(path)
     state = content["aucseg"]
     config = RunConfig.from_dict(state["config"], source=f"configuration in {path}", recorded=True)
-    # The weights come from this file: nothing is fetched for them.
-    module = SegmentationModule(config.with_(model__encoder_weights=None), ClassInfo.from_state(state))
+    # The weights come from this file: nothing is fetched for them, and their normalisation stays.
+    config = config.resolved().with_(model__encoder_weights=None)
+    module = SegmentationModule(config, ClassInfo.from_state(state))
     try:
         module.load_state_dict(content["state_dict"])
     except RuntimeError as error:

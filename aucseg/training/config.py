@@ -13,6 +13,7 @@ from pydantic import Field, SerializeAsAny, ValidationError, ValidationInfo, fie
 
 from aucseg.catalog import DATASETS
 from aucseg.errors import did_you_mean
+from aucseg.models.normalization import IMAGENET, Normalization, encoder_normalization
 from aucseg.training.bank import BankConfig
 from aucseg.training.methods import METHODS, MethodConfig
 from aucseg.training.methods.supervised import SupervisedConfig
@@ -35,13 +36,53 @@ class ModelConfig(Section):
         name: architecture.
         encoder: its encoder; ``None`` takes the network's own.
         encoder_weights: where its first weights come from, random by default.
+        normalization: mean and deviation that images are normalised by, for weights in a file that want other
+            figures than those published for the encoder, which are the default; see
+            :func:`aucseg.models.encoder_normalization`.
         options: further arguments of the architecture.
     """
 
     name: str = "unet"
     encoder: str | None = "resnet18"
     encoder_weights: str | None = None
+    normalization: Normalization | None = None
     options: dict[str, Option] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _recorded(cls, content: Any, info: ValidationInfo) -> Any:
+        """Before it was a key, every network had ImageNet's figures; since then a record has its own."""
+        recorded = bool(info.context and info.context.get("recorded"))
+        if recorded and isinstance(content, dict) and "normalization" not in content:
+            return content | {"normalization": IMAGENET}
+        return content
+
+    @model_validator(mode="after")
+    def _check(self) -> ModelConfig:
+        if self.normalization is not None and not all(0 < s < float("inf") for s in self.normalization.std):
+            raise ValueError(f"normalization has a deviation that is not positive: {self.normalization.std}")
+        return self
+
+    @property
+    def figures(self) -> Normalization:
+        """What images are normalised by."""
+        if self.normalization is not None:
+            return self.normalization
+        encoder = self.encoder
+        if encoder is None and self.encoder_weights is not None:
+            from aucseg.models.registry import list_models, standard_encoder  # smp takes seconds
+
+            encoder = standard_encoder(self.name) if self.name in list_models() else None
+        return encoder_normalization(encoder, self.encoder_weights)
+
+    def resolved(self) -> ModelConfig:
+        """The same with its normalisation written out, as records and checkpoints have it."""
+        return self.model_copy(update={"normalization": self.figures})
+
+    def shortened(self) -> ModelConfig:
+        """The same without a normalisation that is the encoder's own: what :meth:`resolved` was made of."""
+        short = self.model_copy(update={"normalization": None})
+        return short if short.figures == self.figures else self
 
 
 class EvaluationConfig(Section):
@@ -120,7 +161,8 @@ class RunConfig(Section):
         """Sixteen hex digits that name the run: a hash of every key that can change its numbers.
 
         Keys at their default are left out, so that a later version with one more option still recognises the
-        runs recorded before it. So is the name of an objective or a method, where it is the default.
+        runs recorded before it. So is the name of an objective or a method, where it is the default, and the
+        normalisation, written out or not, where it is ImageNet's.
         """
         versions: dict[str, int] = {}
 
@@ -133,8 +175,17 @@ class RunConfig(Section):
         for key, choice in self.choices.items():
             if (name := getattr(self, key).name) != choice.default:
                 content[key]["name"] = name  # to its own section every name is the default
+        model = {key: value for key, value in content.pop("model", {}).items() if key != "normalization"}
+        if (figures := self.model.figures) != IMAGENET:
+            model["normalization"] = figures
+        if model:
+            content["model"] = model
         text = json.dumps([IDENTITY_VERSION, content], sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def resolved(self) -> RunConfig:
+        """The same with what follows from other keys written out, as records and checkpoints have it."""
+        return map_sections(self, lambda s: s.resolved() if isinstance(s, ModelConfig) else s)
 
     @classmethod
     def from_dict(
@@ -146,16 +197,20 @@ class RunConfig(Section):
             content: the values by key.
             source: where they come from, for the message.
             recorded: they are of a record or a checkpoint, which an older version may have written: keys
-                that had no meaning there, and are no longer, are left out whatever they say.
+                that had no meaning there, and are no longer, are left out whatever they say, and what is
+                written out there (see :meth:`resolved`) follows from other keys again.
 
         Raises:
             ConfigError: names each wrong key, its value and the nearest right one.
         """
         try:
-            return cls.model_validate(content, context={"recorded": recorded})
+            config = cls.model_validate(content, context={"recorded": recorded})
         except ValidationError as error:
             lines = [f"  {line}" for line in explain(error, cls, content)]
             raise ConfigError("\n".join([f"{source} is not valid:", *lines])) from error
+        if not recorded:
+            return config
+        return map_sections(config, lambda s: s.shortened() if isinstance(s, ModelConfig) else s)
 
     @classmethod
     def from_yaml(cls, path: str | Path) -> RunConfig:

@@ -33,9 +33,12 @@ from aucseg.training.splits import DataConfig, build_dataset
 class SegmentationDataModule(LightningDataModule):
     """Training and evaluation batches for a :class:`~aucseg.training.RunConfig`.
 
-    Batches arrive as ``(images, target)``: images (B,3,H,W) float, normalised on the device; target (B,H,W)
-    int64. The training batch of step t depends on the run's seed and t alone, whatever the number of workers,
-    so a resumed run sees exactly the batches it would have seen.
+    Batches arrive as ``(images, target)``: images (B,3,H,W) float, normalised on the device as the network's
+    encoder wants them; target (B,H,W) int64. What a memory bank stores and pastes comes from there, so that
+    all images of a run are on one scale.
+
+    The training batch of step t depends on the run's seed and t alone, whatever the number of workers, so a
+    resumed run sees exactly the batches it would have seen.
     """
 
     def __init__(self, config: RunConfig) -> None:
@@ -200,4 +203,5 @@ class SegmentationDataModule(LightningDataModule):
         if isinstance(batch, dict):  # of several loaders
             return {name: self.on_after_batch_transfer(part, dataloader_idx) for name, part in batch.items()}
         images, target = batch
-        return normalize(images).contiguous(memory_format=torch.channels_last), target.long()
+        images = normalize(images, *self.config.model.figures)
+        return images.contiguous(memory_format=torch.channels_last), target.long()

@@ -76,6 +76,7 @@ class SegmentationModule(LightningModule):
                     config.model.encoder,
                     num_classes=spec.num_classes,
                     encoder_weights=config.model.encoder_weights,
+                    normalization=config.model.figures,
                     **config.model.options,
                 )
             except UserError as error:
@@ -191,5 +192,7 @@ class SegmentationModule(LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add what a resume and a reader of the file need, as plain values."""
         checkpoint.setdefault("aucseg", {}).update(
-            identity=self.config.identity, config=self.config.model_dump(mode="json"), **self.classes.state()
+            identity=self.config.identity,
+            config=self.config.resolved().model_dump(mode="json"),
+            **self.classes.state(),
         )

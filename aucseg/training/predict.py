@@ -35,7 +35,8 @@ def predict_image(module: SegmentationModule, picture: Image.Image) -> np.ndarra
     pixels = np.asarray(rgb.resize(size, Image.Resampling.BILINEAR))
     batch = torch.from_numpy(pixels.transpose(2, 0, 1).copy())[None].to(module.device)
     with torch.inference_mode():
-        ids = module.predict_scores(normalize(batch))[0][0].to(torch.uint8).cpu().numpy()
+        images = normalize(batch, *module.config.model.figures)
+        ids = module.predict_scores(images)[0][0].to(torch.uint8).cpu().numpy()
     return np.asarray(Image.fromarray(ids).resize(rgb.size, Image.Resampling.NEAREST))
 
 

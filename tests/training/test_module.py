@@ -21,8 +21,16 @@ from aucseg.models import (
     small_options,
 )
 from aucseg.models.networks.base import ClassifierHead, FCNHead, build_encoder, resized_cross_entropy
+from aucseg.models.normalization import IMAGENET, LITE
 from aucseg.models.registry import NETWORKS
-from aucseg.training import SegmentationDataModule, SegmentationModule, train
+from aucseg.training import (
+    SegmentationDataModule,
+    SegmentationModule,
+    checkpoint_path,
+    evaluate,
+    load_module,
+    train,
+)
 
 
 class Tiny(Network):
@@ -166,3 +174,63 @@ def test_module_leaves_the_global_generator_alone():
     assert torch.rand(1) == expected
     b = SegmentationModule(config, data.classes)
     assert all(torch.equal(x, y) for x, y in zip(a.parameters(), b.parameters(), strict=True))
+
+
+@pytest.fixture(scope="module")
+def pretrained(tmp_path_factory):
+    """A short run from ImageNet weights, with a bank."""
+    folder = tmp_path_factory.mktemp("pretrained")
+    model = {"encoder": "tu-tf_efficientnet_lite0", "encoder_weights": "package", "options": {}}
+    config = make_config(
+        "streets",
+        "smoke",
+        model=model,
+        optim={"steps": 2, "decoder_factor": 10.0},
+        bank={"sample_ratio": 1.0},
+    ).with_(device="cpu")
+    return config, folder, train(config, folder, progress=False)
+
+
+def test_images_arrive_as_the_encoder_wants_them(pretrained):
+    config, _, _ = pretrained
+    data = SegmentationDataModule(config)
+    raw, labels = next(iter(data.test_dataloader()))
+    images, _ = data.on_after_batch_transfer((raw, labels), 0)
+    torch.testing.assert_close(images, (raw.float() - 127) / 128)
+    usual = SegmentationDataModule(config.with_(model__encoder_weights=None))
+    assert not torch.allclose(usual.on_after_batch_transfer((raw, labels), 0)[0], images)
+
+
+def test_the_bank_stores_what_the_network_sees(pretrained):
+    """Bytes back out of the bank are whole numbers: on another scale they would be none."""
+    config, _, _ = pretrained
+    data = SegmentationDataModule(config)
+    module = SegmentationModule(config, data.classes)
+    batch = data.on_after_batch_transfer(next(iter(data.train_dataloader())), 0)
+    module.bank(*batch)
+    stored = [image for objects in module.bank.objects().values() for image, _ in objects]
+    assert stored
+    for image in stored:
+        grey = image.float() * 128 + 127
+        torch.testing.assert_close(grey, grey.round(), atol=1e-3, rtol=0)
+
+
+def test_record_and_checkpoint_have_the_normalisation(pretrained):
+    config, folder, record = pretrained
+    written = record.config["model"]["normalization"]
+    assert tuple(map(tuple, written)) == LITE
+    assert record.run_config == config
+    module = load_module(checkpoint_path(config, folder))
+    assert module.model.normalization == module.config.model.figures == LITE
+    assert module.config.model.encoder_weights is None
+    again = evaluate(checkpoint_path(config, folder), progress=False)
+    assert again == record.metrics
+
+
+def test_a_checkpoint_of_before_has_imagenets_figures(pretrained, tmp_path):
+    """Whatever its encoder: nothing else was there."""
+    config, folder, _ = pretrained
+    content = torch.load(checkpoint_path(config, folder), weights_only=True)
+    del content["aucseg"]["config"]["model"]["normalization"]
+    torch.save(content, tmp_path / "old.ckpt")
+    assert load_module(tmp_path / "old.ckpt").model.normalization == IMAGENET

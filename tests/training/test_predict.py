@@ -43,6 +43,18 @@ def test_a_picture_is_seen_at_the_size_of_the_training(module, photo):
     assert np.array_equal(found, ids.repeat(2, 0).repeat(2, 1))  # each pixel of it is four of the photo
 
 
+def test_a_picture_is_normalised_as_the_encoder_wants_it(module, photo):
+    figures = ((127 / 255,) * 3, (128 / 255,) * 3)
+    other = SegmentationModule(module.config.with_(model__normalization=figures), module.classes).eval()
+    small = np.asarray(photo.resize((128, 64), Image.Resampling.BILINEAR)).astype(np.float32)
+    images = torch.from_numpy((small - 127) / 128).movedim(-1, 0)[None]
+    with torch.inference_mode():
+        ids = other(images).argmax(1)[0].numpy()
+    found = predict_image(other, photo)
+    assert (found == ids.repeat(2, 0).repeat(2, 1)).mean() > 0.999  # a tie may fall to either side
+    assert not np.array_equal(found, predict_image(module, photo))
+
+
 def test_a_picture_is_seen_as_it_is_by_a_network_of_any_size(module, photo):
     config = module.config.with_(data__name="camvid", data__resize=(64, 128), data__crop_size=(32, 32))
     other = SegmentationModule(config, module.classes).eval()

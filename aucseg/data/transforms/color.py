@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -134,30 +135,44 @@ _CHANGES = {
 }
 
 
-def normalize(images: Tensor, *, dtype: torch.dtype = torch.float32) -> Tensor:
-    """Scale uint8 images (B, 3, H, W) or (3, H, W) to ``(x / 255 - mean) / std`` of ImageNet.
+def normalize(
+    images: Tensor,
+    mean: Sequence[float] = IMAGENET_MEAN,
+    std: Sequence[float] = IMAGENET_STD,
+    *,
+    dtype: torch.dtype = torch.float32,
+) -> Tensor:
+    """Scale uint8 images (B, 3, H, W) or (3, H, W) to ``(x / 255 - mean) / std``.
+
+    Which figures a network wants depends on the weights that its encoder starts from; a network of
+    :func:`aucseg.models.create_model` says so: ``normalize(images, *model.normalization)``.
 
     Runs on the device of ``images``: send uint8 there, a quarter of the bytes.
 
     Args:
         images: uint8, 0 to 255.
+        mean: of red, green and blue in [0, 1], ImageNet's by default.
+        std: their standard deviations, all positive, ImageNet's by default.
         dtype: floating-point type of the result.
 
     Raises:
-        ValueError: if ``images`` is not uint8 with three channels.
+        ValueError: if ``images`` is not uint8 with three channels, or the figures are not three each.
     """
     if images.dtype != torch.uint8 or images.ndim < 3 or images.shape[-3] != 3:
         raise ValueError(
             f"normalize needs uint8 images (B, 3, H, W), got {images.dtype} {tuple(images.shape)}; "
             "normalise once only"
         )
-    factor, offset = _constants(images.device, dtype)
+    if len(mean) != 3 or len(std) != 3 or not all(0 < s < float("inf") for s in std):
+        raise ValueError(f"mean and std are three figures each, std positive, got {mean!r} and {std!r}")
+    factor, offset = _constants(tuple(mean), tuple(std), images.device, dtype)
     return images.as_subclass(Tensor).to(dtype).mul_(factor).add_(offset)
 
 
 @lru_cache(maxsize=16)
-def _constants(device: torch.device, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+def _constants(
+    mean: tuple[float, ...], std: tuple[float, ...], device: torch.device, dtype: torch.dtype
+) -> tuple[Tensor, Tensor]:
     """Factor and offset (3, 1, 1); kept, since copying them to a GPU for each batch would make it wait."""
-    mean = torch.tensor(IMAGENET_MEAN, dtype=torch.float64)[:, None, None]
-    std = torch.tensor(IMAGENET_STD, dtype=torch.float64)[:, None, None]
-    return (1 / (255 * std)).to(device, dtype), (-mean / std).to(device, dtype)
+    means, stds = (torch.tensor(figures, dtype=torch.float64)[:, None, None] for figures in (mean, std))
+    return (1 / (255 * stds)).to(device, dtype), (-means / stds).to(device, dtype)

@@ -145,6 +145,8 @@ def test_normalize_against_the_formula() -> None:
     expected = (images.numpy() / 255 - mean[:, None, None]) / std[:, None, None]
     before = images.clone()
     np.testing.assert_allclose(normalize(images).numpy(), expected, atol=1e-5)
+    lite = normalize(images, (127 / 255,) * 3, (128 / 255,) * 3)  # of an EfficientNet-Lite
+    np.testing.assert_allclose(lite.numpy(), (images.numpy() - 127.0) / 128, atol=1e-6)
     assert torch.equal(images, before)
     assert normalize(images, dtype=torch.bfloat16).dtype == torch.bfloat16
     assert type(normalize(tv_tensors.Image(images[0]))) is torch.Tensor
