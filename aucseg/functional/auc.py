@@ -10,6 +10,7 @@ import torch.distributed as dist
 from torch import Tensor
 from torch.nn import functional as F
 
+from aucseg.functional.checks import check_count, check_num_classes, poison
 from aucseg.functional.distributed import all_reduce, of_whole_batch
 from aucseg.functional.engine import class_count, class_sums
 from aucseg.functional.hinge import sorted_hinge
@@ -80,8 +81,7 @@ def _by_order(
         if request.activation != "identity":
             scores = wide.sigmoid() if request.activation == "sigmoid" else wide.softmax(1)
         # a label that is none, on a device that must not be waited for: nan, and void for the sort
-        bad = torch.where((rows > k).any(), torch.nan, 0.0)
-        rows = rows.clamp(max=k)
+        bad, rows = poison(rows, k), rows.clamp(max=k)
         count, pairs = sorted_hinge(
             scores, rows, k, margin=form.margin, scale=form.scale, power=form.power, group=group
         )
@@ -283,7 +283,8 @@ def tail_versus_rest(tail_classes: Sequence[int], num_classes: int) -> Tensor:
         [[0.0, 0.0, 1.0], [0.0, 0.0, 1.0], [1.0, 1.0, 0.0]]
 
     """
-    tail = list(tail_classes)
+    num_classes = check_num_classes(num_classes)
+    tail = [check_count("tail_classes", c, -(2**31)) for c in tail_classes]
     outside = [c for c in tail if not 0 <= c < num_classes]
     if outside:
         raise ValueError(f"tail class {outside[0]} is outside the classes 0 to {num_classes - 1}")

@@ -2,8 +2,41 @@
 
 from __future__ import annotations
 
+import operator
+from collections.abc import Sequence
+
 import torch
+import torch.nn.functional as F
 from torch import Tensor
+
+from aucseg.errors import OptionError
+
+
+def check_count(name: str, value: int, least: int, *, most: int | None = None, note: str = "") -> int:
+    """A whole number within its bounds, whatever type of integer it comes as.
+
+    Args:
+        name: what the error message calls it.
+        value: what the user gave: an int, or another type's integer, as NumPy's.
+        least: the least number allowed.
+        most: the greatest number allowed; None for any.
+        note: what the error message adds.
+
+    Returns:
+        ``value`` as a plain int.
+
+    Raises:
+        OptionError: if it is no integer, or outside its bounds; True and False are no numbers.
+
+    """
+    try:
+        number = least - 1 if isinstance(value, bool) else operator.index(value)
+    except TypeError:
+        number = least - 1
+    if number < least or (most is not None and number > most):
+        bounds = f"of at least {least}" if most is None else f"from {least} to {most}"
+        raise OptionError(f"{name} must be an int {bounds}, got {value!r}{note}")
+    return number
 
 
 def check_num_classes(num_classes: int) -> int:
@@ -16,15 +49,29 @@ def check_num_classes(num_classes: int) -> int:
         ``num_classes`` as a plain int.
 
     Raises:
-        ValueError: if it is not an int or is below 2.
+        OptionError: if it is not an integer or is below 2.
 
     """
-    if isinstance(num_classes, bool) or not isinstance(num_classes, int) or num_classes < 2:
-        raise ValueError(f"num_classes must be an int of at least 2, got {num_classes!r}")
-    return num_classes
+    return check_count("num_classes", num_classes, 2)
 
 
-def check_option(what: str, name: object, known: tuple[str, ...]) -> None:
+def check_ignore_index(ignore_index: int) -> int:
+    """The void label as a plain int.
+
+    Args:
+        ignore_index: any integer, negative ones included.
+
+    Returns:
+        The same number.
+
+    Raises:
+        OptionError: if it is no integer.
+
+    """
+    return check_count("ignore_index", ignore_index, -(2**31), most=2**31 - 1)
+
+
+def check_option(what: str, name: object, known: tuple[str | None, ...]) -> None:
     """Make sure that an option exists.
 
     Args:
@@ -53,23 +100,98 @@ def check_labels(labels: Tensor, name: str = "target") -> None:
     """
     if not isinstance(labels, Tensor):
         raise TypeError(f"{name} must be a torch.Tensor, got {type(labels).__name__}")
-    if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
+    if labels.dtype == torch.bool:
         raise TypeError(
-            f"{name} must hold integer class labels, got dtype {labels.dtype}; convert it with .long()"
+            f"{name} must hold integer class labels, got dtype torch.bool, which tells two classes apart at "
+            f"most; convert it with .long()"
+        )
+    if labels.is_floating_point() or labels.is_complex():
+        raise TypeError(
+            f"{name} must hold integer class labels, got dtype {labels.dtype}; convert it with .long(), or "
+            f"where a transform scaled it to [0, 1] read it without"
         )
 
 
-def check_logits_target(logits: Tensor, target: Tensor, num_classes: int, *, name: str = "logits") -> None:
-    """Make sure that logits and target fit each other. Looks at shapes and dtypes only, never at values.
+def label_map(
+    target: Tensor,
+    num_classes: int | None,
+    size: Sequence[int] | None = None,
+    *,
+    axes: int = 2,
+    name: str = "target",
+) -> Tensor:
+    """Labels in one shape, whichever of the usual ones they come in. Looks at no value.
+
+    Taken are integers of any width, and booleans for two classes, in the shape (B, H, W), or with an axis of
+    length one for a channel that there is not: (B, 1, H, W), as images have it, or (B, H, W, 1). One number
+    for each class (one-hot, soft labels) is refused: which pixel of it is void, only its maker knows.
 
     Args:
-        logits: (B, K, H, W), floating point; any number of spatial axes.
-        target: (B, H, W), integer.
-        num_classes: number of classes K.
-        name: what the error message calls ``logits``.
+        target: labels of a batch.
+        num_classes: number of classes K; None where it is not known, and booleans are then taken.
+        size: (H, W) of what the labels are for, where it is known.
+        axes: number of spatial axes.
+        name: what the error message calls ``target``.
+
+    Returns:
+        (B, H, W), a view of ``target``; booleans as uint8.
 
     Raises:
-        TypeError: if the logits are not floating point or the target is not integer.
+        TypeError: if it is no tensor, or holds no class labels.
+        ValueError: for any other shape, with the remedy.
+
+    """
+    if not isinstance(target, Tensor):
+        check_labels(target, name)
+    shape = tuple(target.shape)
+    wanted = f"(B, {', '.join('DHW'[-axes:])})" if axes <= 3 else f"(B, ...) with {axes} axes of space"
+    if len(shape) == axes + 2:
+        places = [axis for axis in (1, axes + 1) if shape[axis] == 1]
+        if size is not None:
+            fitting = [axis for axis in places if (shape[1:axis] + shape[axis + 1 :]) == tuple(size)]
+            places = fitting or places
+        if places:
+            target = target.squeeze(places[0])
+        elif num_classes is None or num_classes in (shape[1], shape[-1]):
+            last = shape[-1] == num_classes != shape[1] or tuple(size or ()) == shape[1:-1]
+            axis = -1 if last else 1
+            raise ValueError(
+                f"{name} of shape {shape} holds a number for each class and not labels of shape {wanted}; "
+                f"make them with .argmax({axis}), and put ignore_index where .sum({axis}) says that no class "
+                f"is set"
+            )
+    if target.dtype == torch.bool and num_classes in (2, None):
+        target = target.view(torch.uint8)
+    check_labels(target, name)
+    if target.ndim != axes + 1:
+        raise ValueError(
+            f"{name} must have shape {wanted}, or with one channel (B, 1, {wanted[4:-1]}), got {shape}"
+        )
+    return target
+
+
+def logits_and_labels(
+    logits: Tensor, target: Tensor, num_classes: int, *, name: str = "logits", size: str | None = None
+) -> tuple[Tensor, Tensor]:
+    r"""Logits and labels of a batch in one form, whichever of the usual ones they come in.
+
+    The one place where losses and metrics take in a batch. Labels as ``label_map`` has them. For two classes
+    logits may have one channel z, as a network with one output has them: it stands for the logits (0, z),
+    whose softmax is (1 - sigmoid(z), sigmoid(z)). Looks at shapes and dtypes only, never at values.
+
+    Args:
+        logits: (B, K, H, W), floating point; any number of spatial axes. (B, 1, H, W) where K = 2.
+        target: (B, H, W), integer, or another of the shapes and dtypes of ``label_map``.
+        num_classes: number of classes K.
+        name: what the error message calls ``logits``.
+        size: ``"target"``: logits of another size than the labels are resized to theirs, linearly along each
+            axis and with ``align_corners=False``, in float32 at least. None: that is an error.
+
+    Returns:
+        Logits (B, K, H, W) and labels (B, H, W).
+
+    Raises:
+        TypeError: if the logits are not floating point or the target is no integer.
         ValueError: if a shape does not fit, with the remedy.
 
     """
@@ -77,28 +199,35 @@ def check_logits_target(logits: Tensor, target: Tensor, num_classes: int, *, nam
         raise TypeError(f"{name} must be a torch.Tensor, got {type(logits).__name__}")
     if not logits.is_floating_point():
         raise TypeError(f"{name} must be floating point, got dtype {logits.dtype}")
-    check_labels(target)
-    shape, labels = tuple(logits.shape), tuple(target.shape)
+    shape = tuple(logits.shape)
     if len(shape) < 3:
+        check_labels(target)
         raise ValueError(f"{name} must have shape (B, K, H, W), got {shape}")
+    labels = label_map(target, num_classes, shape[2:], axes=len(shape) - 2)
+    found = tuple(labels.shape)
+    if shape[1] != num_classes and (shape[1], num_classes) != (1, 2):
+        one = "; one channel is for two classes, num_classes=2" if shape[1] == 1 else ""
+        raise ValueError(
+            f"{name} have {shape[1]} channel{'' if shape[1] == 1 else 's'}, expected num_classes="
+            f"{num_classes}; shape {shape}{one}"
+        )
+    if found[0] != shape[0]:
+        raise ValueError(f"{name} hold {shape[0]} images, target {found[0]}")
+    if logits.device != labels.device:
+        raise ValueError(f"{name} are on {logits.device}, target on {labels.device}; move one of them")
+    if found[1:] != shape[2:]:
+        mode = {1: "linear", 2: "bilinear", 3: "trilinear"}.get(len(found) - 1)
+        if size is None or mode is None:
+            raise ValueError(
+                f"{name} have spatial size {shape[2:]}, target {found[1:]}; resize the {name}: "
+                f"torch.nn.functional.interpolate({name}, size={found[1:]}, mode={mode!r}), which losses do "
+                f"with size='target'"
+            )
+        logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+        logits = F.interpolate(logits, size=found[1:], mode=mode, align_corners=False)
     if shape[1] != num_classes:
-        raise ValueError(
-            f"{name} have {shape[1]} channels, expected num_classes={num_classes}; shape {shape}"
-        )
-    if len(labels) != len(shape) - 1:
-        raise ValueError(
-            f"target must have shape (B, H, W) for {name} of shape {shape}, got {labels}; "
-            f"remove a channel axis with .squeeze(1)"
-        )
-    if labels[0] != shape[0]:
-        raise ValueError(f"{name} hold {shape[0]} images, target {labels[0]}")
-    if labels[1:] != shape[2:]:
-        raise ValueError(
-            f"{name} have spatial size {shape[2:]}, target {labels[1:]}; resize the {name} first: "
-            f"torch.nn.functional.interpolate({name}, size={labels[1:]}, mode='bilinear')"
-        )
-    if logits.device != target.device:
-        raise ValueError(f"{name} are on {logits.device}, target on {target.device}; move one of them")
+        logits = torch.cat((torch.zeros_like(logits), logits), 1)
+    return logits, labels
 
 
 def check_finite(logits: Tensor) -> None:
@@ -168,6 +297,19 @@ def class_index(
                 f"{name} holds label {label}, which is outside the classes 0 to {num_classes - 1}{remedy}"
             )
     return rows.masked_fill_(void, num_classes)
+
+
+def poison(rows: Tensor, num_classes: int) -> Tensor:
+    """What a loss adds so that a label that could not be refused is seen all the same.
+
+    Args:
+        rows: what ``class_index`` returns.
+        num_classes: number of classes K.
+
+    Returns:
+        Scalar float32: nan if any row is K + 1, else 0. Nothing is waited for.
+    """
+    return torch.where((rows > num_classes).any(), torch.nan, 0.0)
 
 
 def synchronizes(device: torch.device) -> bool:

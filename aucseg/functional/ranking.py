@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Real
 from typing import NamedTuple
 
 import torch
@@ -119,7 +120,7 @@ def check_max_fpr(max_fpr: float | None) -> None:
     """
     if max_fpr is None:
         return
-    if isinstance(max_fpr, bool) or not isinstance(max_fpr, (int, float)) or not 0 < max_fpr <= 1:
+    if isinstance(max_fpr, bool) or not isinstance(max_fpr, Real) or not 0 < max_fpr <= 1:
         raise ValueError(
             f"max_fpr must be a number in (0, 1], got {max_fpr!r}; None or 1 takes the whole curve"
         )

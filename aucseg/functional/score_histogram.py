@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor
 
+from aucseg.functional.checks import check_count
 from aucseg.functional.ranking import PairAUC, check_max_fpr, check_scores, standardize_partial_area
 
 MAX_BINS = 2**20
@@ -20,18 +21,20 @@ _LOW, _HIGH = 39, 24  # octaves from 2^-40 to 1/2, and from 1/2 to 1 - 2^-25, wh
 _HALF = 126 * _OCTAVE  # the pattern of 1/2
 
 
-def check_bins(bins: int, score_range: tuple[float, float] | None = None) -> None:
+def check_bins(bins: int, score_range: tuple[float, float] | None = None) -> int:
     """Make sure that bins of scores can be made.
 
     Args:
         bins: number of bins.
         score_range: lowest and highest score, or None for probabilities.
 
+    Returns:
+        ``bins`` as a plain int.
+
     Raises:
         ValueError: if ``bins`` is not an int from 2 to 2^20 or the range not two finite ascending numbers.
     """
-    if isinstance(bins, bool) or not isinstance(bins, int) or not 2 <= bins <= MAX_BINS:
-        raise ValueError(f"bins must be an int from 2 to {MAX_BINS}, got {bins!r}; None computes exactly")
+    bins = check_count("bins", bins, 2, most=MAX_BINS, note="; None computes exactly")
     if score_range is not None and not (
         len(score_range) == 2 and all(map(math.isfinite, score_range)) and score_range[0] < score_range[1]
     ):
@@ -39,6 +42,7 @@ def check_bins(bins: int, score_range: tuple[float, float] | None = None) -> Non
             f"score_range must be two finite numbers, the lower one first, got {score_range!r}; None is for "
             f"probabilities"
         )
+    return bins
 
 
 def score_bins(scores: Tensor, bins: int, score_range: tuple[float, float] | None = None) -> Tensor:
@@ -119,8 +123,8 @@ def add_score_histogram(
     """Count a batch into the histograms, in place and with temporaries of fixed size.
 
     Args:
-        histogram: (K, K, bins) int64: channel, class of the pixel, bin.
-        scores: (B, K, H, W), what ``binnable`` returns.
+        histogram: (C, K, bins) int64: channel, class of the pixel, bin.
+        scores: (B, C, H, W), what ``binnable`` returns.
         labels: (B, H, W) int64, 0 to K - 1, anything in that range where not valid.
         valid: (B, H, W) bool, False for void pixels.
         score_range: as in ``score_bins``.
@@ -128,15 +132,15 @@ def add_score_histogram(
     Returns:
         ``histogram``.
     """
-    k, _, bins = histogram.shape
-    cells = histogram.view(k, k * bins)
-    chunk = max(1, BLOCK.get(scores.device.type, BLOCK_ELSEWHERE) // k)
+    channels, k, bins = histogram.shape
+    cells = histogram.view(channels, k * bins)
+    chunk = max(1, BLOCK.get(scores.device.type, BLOCK_ELSEWHERE) // channels)
     for image, label, one in zip(scores.flatten(2), labels.flatten(1), valid.flatten(1).long(), strict=True):
         first = label * bins
         for start in range(0, len(first), chunk):
             part = slice(start, start + chunk)
             cell = score_bins(image[:, part], bins, score_range) + first[part]
-            cells.scatter_add_(1, cell, one[part].expand(k, -1))
+            cells.scatter_add_(1, cell, one[part].expand(channels, -1))
     return histogram
 
 

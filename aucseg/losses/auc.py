@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, Literal
 
@@ -13,10 +14,11 @@ from torch import Tensor, nn
 from aucseg.functional.auc import auc_risk, check_pair_weights, tail_versus_rest
 from aucseg.functional.checks import (
     check_finite,
-    check_logits_target,
+    check_ignore_index,
     check_num_classes,
     check_option,
     class_index,
+    logits_and_labels,
 )
 from aucseg.functional.distributed import scale_gradient
 from aucseg.functional.engine import class_sums
@@ -56,6 +58,8 @@ class AUCLoss(nn.Module):
         score_range: for ``"identity"``, the lowest and highest score, where a surrogate needs bounds; a
             score outside makes the loss nan. The other activations have (0, 1).
         tolerance: largest error of the expansion of a smooth surrogate, for one pair (``error_bound``).
+        size: ``"target"``: logits of another size than the target, as the networks of transformers give
+            them, are resized to it bilinearly (``align_corners=False``). None: that is an error.
         queue: recent batches that stand in for classes that a batch lacks: a ``SumQueue``. The loss must
             then move with ``.to(device)`` and be saved, as it has a state.
         process_group: ``"auto"`` (all ranks, if ``torch.distributed`` is initialised), a group, or None: the
@@ -75,8 +79,13 @@ class AUCLoss(nn.Module):
         error_bound: largest error of the surrogate for one pair, and so of the mean; zero where exact.
 
     Shape:
-        logits (B, K, H, W), floating point; target (B, H, W), integer; a scalar comes out, of the dtype of
-        the logits but at least float32 (the scores are computed in float32 under autocast too).
+        logits (B, K, H, W), floating point; target (B, H, W) or (B, 1, H, W) or (B, H, W, 1), integer of any
+        width; a scalar comes out, of the dtype of the logits but at least float32 (the scores are computed
+        in float32 under autocast too).
+
+        With two classes the target may be boolean, and the logits may be those of a network with one output,
+        z in (B, 1, H, W). The scores are then sigmoid(z) for class 1 and 1 - sigmoid(z) for class 0, so that
+        both ordered pairs cost the same and their mean is the binary loss (AUCSeg, Eq. 5).
 
     Note:
         The paper minimises the sum of Eq. 7 plus lambda times the cross entropy. With n classes present
@@ -108,6 +117,7 @@ class AUCLoss(nn.Module):
         ignore_index: int = 255,
         score_range: tuple[float, float] | None = None,
         tolerance: float = 1e-7,
+        size: Literal["target"] | None = None,
         queue: SumQueue | None = None,
         process_group: dist.ProcessGroup | Literal["auto"] | None = "auto",
         gradients: str = "averaged",
@@ -119,6 +129,7 @@ class AUCLoss(nn.Module):
             ("multiclass", multiclass, MULTICLASS),
             ("reduction", reduction, REDUCTIONS),
             ("gradients", gradients, ("averaged", "summed")),
+            ("size", size, ("target", None)),
         ):
             check_option(what, name, known)
         self.num_classes = check_num_classes(num_classes)
@@ -129,9 +140,10 @@ class AUCLoss(nn.Module):
         self.form = surrogate_form(
             surrogate, margin=margin, scale=scale, score_range=score_range, tolerance=tolerance
         )
-        self.surrogate, self.margin, self.scale = surrogate, margin, scale
+        self.surrogate, self.margin, self.scale, self.score_range = surrogate, margin, scale, score_range
         self.multiclass, self.activation, self.reduction = multiclass, activation, reduction
-        self.ignore_index, self.validate = ignore_index, validate
+        self.ignore_index = check_ignore_index(ignore_index)
+        self.size, self.validate = size, validate
         self.process_group, self.gradients = process_group, gradients
         self.queue = queue
         if queue is not None:
@@ -164,8 +176,8 @@ class AUCLoss(nn.Module):
         """The loss of a batch.
 
         Args:
-            logits: (B, K, H, W), floating point.
-            target: (B, H, W), integer; 0 to K - 1 or ``ignore_index``.
+            logits: (B, K, H, W), floating point; for two classes also (B, 1, H, W).
+            target: (B, H, W), integer; 0 to K - 1 or ``ignore_index``. See "Shape" for other forms.
             whole: class sums of a larger batch that this one is a part of, see ``class_sums``. The value is
                 then that of the larger batch and the gradient that of its loss by these logits, so that the
                 gradients of all parts add up to the whole's.
@@ -175,8 +187,8 @@ class AUCLoss(nn.Module):
 
         Raises:
             TypeError: if the logits are not floating point or the target is not integer.
-            ValueError: if the shapes do not fit or a label is outside the classes; with ``validate`` also
-                for logits that are not finite.
+            ValueError: if the shapes do not fit (one-hot targets among them) or a label is outside the
+                classes; with ``validate`` also for logits that are not finite.
 
         """
         return self._terms(logits, target, whole)[0]
@@ -201,8 +213,7 @@ class AUCLoss(nn.Module):
         """
         if isinstance(self.form, SortedForm):
             raise ValueError(self._no_sums())
-        rows = self._rows(logits, target)
-        return class_sums(logits.flatten(2), rows, self._request(), all_channels=True)
+        return class_sums(*self._batch(logits, target), all_channels=True)
 
     def _terms(self, logits: Tensor, target: Tensor, whole: ClassSums | None) -> tuple[Tensor, Tensor]:
         """The AUC loss, and the mean cross entropy (zero where this loss is without it)."""
@@ -213,22 +224,21 @@ class AUCLoss(nn.Module):
         return self._compute(logits, target, whole)
 
     def _compute(self, logits: Tensor, target: Tensor, whole: ClassSums | None) -> tuple[Tensor, Tensor]:
-        rows = self._rows(logits, target)
+        scores, rows, request = self._batch(logits, target)
         if whole is not None and isinstance(self.form, SortedForm):
             raise ValueError(self._no_sums())
         group, factor = self._group()
         remember = None
         if self.queue is not None:
             remember = partial(self.queue, update=self.training and torch.is_grad_enabled())
-        values = auc_risk(
-            logits.flatten(2), rows, self._request(), group=group, whole=whole, remember=remember
-        )
+        values = auc_risk(scores, rows, request, group=group, whole=whole, remember=remember)
         dtype = torch.promote_types(logits.dtype, torch.float32)
         risk, mean = (scale_gradient(value, factor).to(dtype) for value in values)
         return risk, mean
 
-    def _request(self) -> Request:
-        return Request(
+    def _batch(self, logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Request]:
+        """Logits (B, K, P), their rows (B, P), and what is asked of them."""
+        request = Request(
             self.form,
             self.num_classes,
             activation=self.activation,
@@ -237,13 +247,32 @@ class AUCLoss(nn.Module):
             reduction=self.reduction,
             pair_weights=self.pair_weights,
         )
-
-    def _rows(self, logits: Tensor, target: Tensor) -> Tensor:
-        check_logits_target(logits, target, self.num_classes)
+        two, target = logits_and_labels(logits, target, self.num_classes, size=self.size)
+        if two.shape[1] != logits.shape[1]:
+            # of the logits (0, z) it is the softmax whose channels are sigmoid(z) and what is left of one
+            request = replace(request, activation="softmax")
+            if self.activation == "identity":
+                two, request = self._mirrored(two), replace(request, activation="identity")
         if self.validate:
             check_finite(logits)
         rows = class_index(target, self.num_classes, self.ignore_index, validate=self.validate)
-        return rows.flatten(1)
+        return two.flatten(2), rows.flatten(1), request
+
+    def _mirrored(self, two: Tensor) -> Tensor:
+        """The scores of both classes, where one channel holds those of class 1, in the same range."""
+        if self.with_cross_entropy:
+            raise ValueError(
+                "with activation='identity' one channel holds scores of class 1, of which a cross entropy "
+                "cannot be taken; give logits of two channels, or use activation='sigmoid'"
+            )
+        score = two[:, 1:]
+        if self.score_range is None:
+            return torch.cat((-score, score), 1)
+        low, high = self.score_range
+        other = low + high - score
+        # rounding must not put a score at the edge outside
+        other = other + (other.clamp(low, high) - other).detach()
+        return torch.cat((other, score), 1)
 
     def _group(self) -> tuple[dist.ProcessGroup | None, float]:
         """The ranks whose pixels count together, and the factor of the gradient."""

@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from aucseg.functional.checks import check_count, check_ignore_index, label_map
+
 # Epsilon of Eq. 2 of STDC; it also decides what an image without edges costs.
 _SMOOTH = 1.0
 
@@ -28,7 +30,7 @@ def boundary_targets(
     0.1, what only stride 4 sees. Here no result depends on how classes are numbered, and each stride counts.
 
     Args:
-        target: (B,H,W) integer labels.
+        target: (B,H,W), integer labels of any width; an axis of length one for a channel is left out.
         ignore_index: the void label.
         strides: which strides, in pixels.
 
@@ -38,21 +40,28 @@ def boundary_targets(
     Raises:
         ValueError: if there are no strides or one is below 1, or the target is not (B,H,W).
     """
-    if not strides or min(strides) < 1:
-        raise ValueError(f"strides are numbers of pixels from 1 on, at least one, got {list(strides)}")
-    if target.ndim != 3:
-        raise ValueError(f"target must have shape (B, H, W), got {tuple(target.shape)}")
-    finest = _label_changes(target, ignore_index)
+    strides = [check_count("strides", stride, 1) for stride in strides]
+    if not strides:
+        raise ValueError("strides are numbers of pixels from 1 on, at least one, got []")
+    target, void = _labels(target, ignore_index)
+    finest = _label_changes(target, void)
     height, width = target.shape[-2:]
     edges = torch.zeros_like(finest)
     for stride in strides:
         cells = finest[:, ::stride, ::stride]
         cells = cells.repeat_interleave(stride, 1).repeat_interleave(stride, 2)
         edges |= cells[:, :height, :width]
-    return edges & (target != ignore_index)
+    return edges & ~void
 
 
-def _label_changes(target: Tensor, ignore_index: int) -> Tensor:
+def _labels(target: Tensor, ignore_index: int) -> tuple[Tensor, Tensor]:
+    """Labels (B,H,W) and where they are void."""
+    target = label_map(target, None)
+    # widened before the comparison: in uint8 the label 255 equals -1
+    return target, target.long() == check_ignore_index(ignore_index)
+
+
+def _label_changes(target: Tensor, void: Tensor) -> Tensor:
     """(B,H,W) bool: labelled, with a labelled neighbour of another class among the eight."""
     height, width = target.shape[-2:]
     edges = torch.zeros_like(target, dtype=torch.bool)
@@ -62,7 +71,7 @@ def _label_changes(target: Tensor, ignore_index: int) -> Tensor:
         columns = slice(max(0, -right), width - max(0, right))
         other_columns = slice(max(0, right), width - max(0, -right))
         here, there = target[:, rows, columns], target[:, other_rows, other_columns]
-        differ = (here != there) & (here != ignore_index) & (there != ignore_index)
+        differ = (here != there) & ~void[:, rows, columns] & ~void[:, other_rows, other_columns]
         edges[:, rows, columns] |= differ
         edges[:, other_rows, other_columns] |= differ
     return edges
@@ -86,7 +95,7 @@ def boundary_loss(
 
     Args:
         logits: (B,1,H,W) of "here is an edge".
-        target: (B,H,W) int64 class labels.
+        target: (B,H,W), class labels, as for the edges.
         ignore_index: the void label.
         strides: as for the edges.
 
@@ -96,6 +105,7 @@ def boundary_loss(
     Raises:
         ValueError: if the shapes do not fit, and as for the edges.
     """
+    target, void = _labels(target, ignore_index)
     batch, *size = target.shape
     if tuple(logits.shape) != (batch, 1, *size):
         raise ValueError(
@@ -105,7 +115,7 @@ def boundary_loss(
         )
     logits = logits.squeeze(1)
     logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
-    labelled = target != ignore_index
+    labelled = ~void
     edges = boundary_targets(target, ignore_index=ignore_index, strides=strides).to(logits.dtype)
     logits = logits.where(labelled, 0.0)
     entropy = F.binary_cross_entropy_with_logits(logits, edges, reduction="none").where(labelled, 0.0)

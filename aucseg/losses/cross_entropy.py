@@ -4,32 +4,68 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from aucseg.functional.checks import check_logits_target, check_num_classes, check_option, class_index
+from aucseg.functional.checks import (
+    check_count,
+    check_ignore_index,
+    check_num_classes,
+    check_option,
+    class_index,
+    logits_and_labels,
+    poison,
+)
 
 RULES = ("inverse", "sqrt_inverse", "effective_number")
 NORMALIZATIONS = ("weights", "pixels")
 
 
-def cross_entropy(logits: Tensor, target: Tensor, *, ignore_index: int = 255) -> Tensor:
-    """Softmax cross entropy averaged over labelled pixels; zero where every pixel is void.
+def cross_entropy(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    ignore_index: int = 255,
+    size: Literal["target"] | None = None,
+) -> Tensor:
+    r"""Softmax cross entropy averaged over labelled pixels; zero where every pixel is void.
 
-    PyTorch's own mean is NaN for a batch without a label, which would end the run.
+    PyTorch's own mean is NaN for a batch without a label, which would end the run. One channel z is taken
+    for the logits (0, z) of two classes: what comes out is the binary cross entropy of sigmoid(z).
 
     Args:
-        logits: (B,K,H,W).
-        target: (B,H,W) int64, void = ``ignore_index``.
+        logits: (B,K,H,W), floating point, or (B,1,H,W) for two classes.
+        target: (B,H,W), integer of any width (for two classes also boolean), 0 to K - 1 or
+            ``ignore_index``; an axis of length one for a channel is left out.
         ignore_index: the void label.
+        size: ``"target"`` resizes logits of another size to the target's, as ``AUCLoss`` does.
 
     Returns:
-        Scalar loss.
+        Scalar loss, at least float32.
+
+    Raises:
+        TypeError: if the logits are not floating point or the target is not integer.
+        ValueError: if the shapes do not fit or a label is outside the classes.
     """
-    total = F.cross_entropy(logits, target, ignore_index=ignore_index, reduction="sum")
-    return total / (target != ignore_index).sum().clamp(min=1)
+    wide, rows = _wide_batch(logits, target, ignore_index, size)
+    k = wide.shape[1]
+    with torch.autocast(wide.device.type, enabled=False):
+        total = F.cross_entropy(wide, rows.clamp(max=k), ignore_index=k, reduction="sum")
+        return total / (rows < k).sum().clamp(min=1) + poison(rows, k)
+
+
+def _wide_batch(logits: Tensor, target: Tensor, ignore_index: int, size: str | None) -> tuple[Tensor, Tensor]:
+    """Logits (B,K,H,W) in float32 at least, and labels (B,H,W) with K for void and K + 1 for none."""
+    ignore_index, classes = check_ignore_index(ignore_index), 2
+    check_option("size", size, ("target", None))
+    if isinstance(logits, Tensor) and logits.ndim > 1:
+        classes = max(classes, logits.shape[1])
+    logits, target = logits_and_labels(logits, target, classes, size=size)
+    rows = class_index(target, classes, ignore_index, validate=False)
+    return logits.to(torch.promote_types(logits.dtype, torch.float32)), rows
 
 
 class WeightedCrossEntropyLoss(nn.Module):
@@ -50,17 +86,19 @@ class WeightedCrossEntropyLoss(nn.Module):
             loss is a weighted mean and no factor common to all weights matters; a batch in which a rare class
             happens to be missing weighs as much as any other. ``"pixels"``: their number. Each pixel then
             pulls with its own weight whatever else is in its batch, so a batch of rare classes pulls harder.
+        size: ``"target"`` resizes logits of another size to the target's, as ``AUCLoss`` does.
         validate: look for labels that are neither a class nor void, and raise an error. On CUDA that waits
             for the device; without it such a label makes the loss nan (labels on the CPU are checked all the
             same).
 
     Raises:
-        ValueError: for weights of another shape or range, or an unknown ``normalize``.
+        ValueError: for weights of another shape or range, or an unknown option.
 
     Shape:
-        logits (B, K, H, W), floating point; target (B, H, W), integer; a scalar comes out, of the dtype of
-        the logits but at least float32 (under autocast too). It is zero, with a gradient of zero, where no
-        pixel has a weight.
+        logits (B, K, H, W), floating point; target (B, H, W) or (B, 1, H, W) or (B, H, W, 1), integer of any
+        width; a scalar comes out, of the dtype of the logits but at least float32 (under autocast too). It
+        is zero, with a gradient of zero, where no pixel has a weight. For two classes one channel z stands
+        for the logits (0, z): the weighted binary cross entropy of sigmoid(z).
 
     Example:
         >>> loss = WeightedCrossEntropyLoss(class_weights([900, 90, 10]))
@@ -77,13 +115,16 @@ class WeightedCrossEntropyLoss(nn.Module):
         *,
         ignore_index: int = 255,
         normalize: str = "weights",
+        size: Literal["target"] | None = None,
         validate: bool = True,
     ) -> None:
         super().__init__()
         table = _vector(weights, "weights")
         self.num_classes = check_num_classes(len(table))
         check_option("normalize", normalize, NORMALIZATIONS)
-        self.ignore_index, self.normalize, self.validate = ignore_index, normalize, validate
+        check_option("size", size, ("target", None))
+        self.ignore_index, self.normalize = check_ignore_index(ignore_index), normalize
+        self.size, self.validate = size, validate
         self.register_buffer("weights", table, persistent=False)
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
@@ -102,14 +143,12 @@ class WeightedCrossEntropyLoss(nn.Module):
 
         """
         k = self.num_classes
-        check_logits_target(logits, target, k)
+        logits, target = logits_and_labels(logits, target, k, size=self.size)
         rows = class_index(target, k, self.ignore_index, validate=self.validate)
         with torch.autocast(logits.device.type, enabled=False):
             wide = logits.to(torch.promote_types(logits.dtype, torch.float32))
             weights = self.weights.to(wide)
-            total = F.cross_entropy(
-                wide, rows.masked_fill(rows >= k, k), weights, ignore_index=k, reduction="sum"
-            )
+            total = F.cross_entropy(wide, rows.clamp(max=k), weights, ignore_index=k, reduction="sum")
             share = weights if self.normalize == "weights" else torch.ones_like(weights)
             # void weighs nothing, a label that is none makes everything nan
             share = F.pad(F.pad(share, (0, 1)), (0, 1), value=torch.nan)
@@ -177,6 +216,7 @@ def ohem_cross_entropy(
     ignore_index: int = 255,
     threshold: float = 0.7,
     min_kept: int = 10_000,
+    size: Literal["target"] | None = None,
 ) -> Tensor:
     r"""Softmax cross entropy averaged over the hard pixels of the batch only (online hard example mining).
 
@@ -194,30 +234,35 @@ def ohem_cross_entropy(
     it also divides by the number of all pixels, here by that of the kept ones.
 
     Args:
-        logits: (B,K,H,W).
-        target: (B,H,W) int64, void = ``ignore_index``.
+        logits: (B,K,H,W), and all that :func:`aucseg.losses.cross_entropy` takes.
+        target: (B,H,W), likewise.
         ignore_index: the void label; void pixels are never kept.
         threshold: probability in (0, 1] below which a pixel is hard.
         min_kept: least number of pixels to keep, at least 0. With 0 a batch without hard pixels gives 0.
+        size: ``"target"`` resizes logits of another size to the target's, as ``AUCLoss`` does.
 
     Returns:
-        Scalar loss, at least float32 under autocast; zero where every pixel is void.
+        Scalar loss, at least float32; zero where every pixel is void.
 
     Raises:
-        ValueError: for a threshold or a number out of its range.
+        TypeError: if the logits are not floating point or the target is not integer.
+        ValueError: for a threshold or a number out of its range, shapes that do not fit, or a label outside
+            the classes.
     """
     if not 0 < threshold <= 1:
         raise ValueError(f"threshold is a probability in (0, 1], got {threshold!r}")
-    if min_kept < 0:
-        raise ValueError(f"min_kept is a number of pixels of at least 0, got {min_kept!r}")
-    losses = F.cross_entropy(logits, target, ignore_index=ignore_index, reduction="none").flatten()
-    with torch.no_grad():
-        labelled = (target != ignore_index).flatten()
-        kept = losses > -math.log(threshold)
-        # no count is compared on the host: the device need not be waited for
-        hardest = losses.masked_fill(~labelled, -1.0).topk(min(min_kept, losses.numel()), sorted=False)
-        kept = kept.index_fill(0, hardest.indices, True) & labelled
-    return losses.where(kept, 0.0).sum() / kept.sum().clamp(min=1)
+    min_kept = check_count("min_kept", min_kept, 0)
+    wide, rows = _wide_batch(logits, target, ignore_index, size)
+    k = wide.shape[1]
+    with torch.autocast(wide.device.type, enabled=False):
+        losses = F.cross_entropy(wide, rows.clamp(max=k), ignore_index=k, reduction="none").flatten()
+        with torch.no_grad():
+            labelled = (rows < k).flatten()
+            kept = losses > -math.log(threshold)
+            # no count is compared on the host: the device need not be waited for
+            hardest = losses.masked_fill(~labelled, -1.0).topk(min(min_kept, losses.numel()), sorted=False)
+            kept = kept.index_fill(0, hardest.indices, True) & labelled
+        return losses.where(kept, 0.0).sum() / kept.sum().clamp(min=1) + poison(rows, k)
 
 
 def _vector(values: Tensor | Sequence[float], name: str) -> Tensor:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
-from aucseg.functional.checks import check_labels, class_index
+from aucseg.functional.checks import check_ignore_index, check_num_classes, class_index, label_map
 
 
 def class_presence(target: Tensor, num_classes: int, *, ignore_index: int = 255) -> Tensor:
     """Which classes each image holds.
 
     Args:
-        target: (B,H,W) integer, 0 to K - 1 or ``ignore_index``.
+        target: (B,H,W), integer of any width, 0 to K - 1 or ``ignore_index``; an axis of length one for a
+            channel is left out.
         num_classes: number of classes K.
         ignore_index: the void label.
 
@@ -21,11 +22,12 @@ def class_presence(target: Tensor, num_classes: int, *, ignore_index: int = 255)
 
     Raises:
         TypeError: if the target holds no integers.
-        ValueError: for a label that is neither a class nor void; on the CPU, as ``class_index`` says.
+        ValueError: if the shape is another; for a label that is neither a class nor void, on the CPU alone.
     """
-    check_labels(target)
+    num_classes = check_num_classes(num_classes)
+    target = label_map(target, num_classes)
     # the last column is for void pixels
-    rows = class_index(target, num_classes, ignore_index, validate=False).flatten(1)
+    rows = class_index(target, num_classes, check_ignore_index(ignore_index), validate=False).flatten(1)
     held = rows.new_zeros((len(rows), num_classes + 1)).scatter_(1, rows, 1)
     return held[:, :num_classes].bool()
 

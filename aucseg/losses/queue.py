@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from aucseg.functional.checks import check_count
 from aucseg.functional.sums import ClassSums
 
 
@@ -40,10 +41,9 @@ class SumQueue(nn.Module):
             raise ValueError(f"give momentum or batches, one of them; got {momentum!r} and {batches!r}")
         if momentum is not None and not 0 <= momentum < 1:
             raise ValueError(f"momentum must be in [0, 1), got {momentum!r}")
-        for name, value in (("batches", batches), ("max_age", max_age)):
-            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-                raise ValueError(f"{name} must be an int of at least 1, got {value!r}")
-        self.momentum, self.batches, self.max_age = momentum, batches, max_age
+        self.momentum = momentum
+        self.batches = None if batches is None else check_count("batches", batches, 1)
+        self.max_age = None if max_age is None else check_count("max_age", max_age, 1)
 
     def prepare(self, num_classes: int, degree: int) -> None:
         """Make room; called by the loss that owns the queue.

@@ -12,7 +12,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from aucseg.errors import OptionError
-from aucseg.functional.checks import check_labels
+from aucseg.functional.checks import check_count, check_ignore_index, check_num_classes, label_map
 from aucseg.memory.boxes import Survey, survey
 from aucseg.memory.exchange import gather_new_objects, ranks_of
 from aucseg.memory.objects import Crop, NewObject, ObjectStore, Origin, StoredObject
@@ -149,8 +149,11 @@ class TailMemoryBank(nn.Module):
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
+        ignore_index = check_ignore_index(ignore_index)
+        if num_classes is not None:
+            num_classes = check_num_classes(num_classes)
         self.tail_classes = _tail_labels(tail_classes, ignore_index, num_classes)
-        self.memory_size = check_count("memory_size", memory_size, 0, "; 0 means no bank")
+        self.memory_size = check_count("memory_size", memory_size, 0, note="; 0 means no bank")
         self.sample_ratio = _check_share("sample_ratio", sample_ratio, zero=True)
         to_zero = "; to paste nothing set sample_ratio=0"
         self.resize_ratio = _check_share("resize_ratio", resize_ratio, zero=False, note=to_zero)
@@ -186,7 +189,8 @@ class TailMemoryBank(nn.Module):
 
         Args:
             images: (B, C, H, W), floating point or uint8, on any device.
-            target: (B, H, W), integer, on the same device.
+            target: (B, H, W), integer of any width, on the same device; (B, 1, H, W), (B, H, W, 1) and, for
+                two classes, booleans are taken too.
 
         Returns:
             New images and target of the same shape, dtype and device; the inputs if nothing was pasted.
@@ -195,10 +199,10 @@ class TailMemoryBank(nn.Module):
             TypeError: if the target is not integer.
             ValueError: if images and target do not fit each other or the objects stored before.
         """
-        _check_batch(images, target)
+        given, target = target, _check_batch(images, target)
         self._store.check_format(images)
         if not self.training or self.memory_size == 0:
-            return images, target
+            return images, given
         found = survey(target, self.tail_classes, self.ignore_index)
         labelled, room = [image.labelled for image in found], None
         if self.budget is not None:
@@ -215,7 +219,9 @@ class TailMemoryBank(nn.Module):
             for index, classes in enumerate(batch.held):
                 self._complete(batch, index, self._without(classes))
         self._stats.end(set().union(*batch.held), batch.covered(labelled))
-        return batch.images, batch.target
+        if batch.target is target:  # nothing was pasted
+            return images, given
+        return batch.images, batch.target.view(given.dtype).view(given.shape)
 
     def _keep(self, images: Tensor, target: Tensor, found: list[Survey]) -> None:
         """Store the objects of a batch."""
@@ -501,23 +507,6 @@ def _tail_labels(tail_classes: Sequence[int], ignore_index: int, num_classes: in
     return tail
 
 
-def check_count(name: str, value: int, least: int, note: str = "") -> int:
-    """A whole number of at least ``least``.
-
-    Args:
-        name: of the option.
-        value: what the user gave.
-        least: the least number allowed.
-        note: what the error message adds.
-
-    Raises:
-        OptionError: if it is none.
-    """
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise OptionError(f"{name} must be an int of at least {least}, got {value!r}{note}")
-    return value
-
-
 def _check_share(name: str, value: float, *, zero: bool, note: str = "") -> float:
     """A number in [0, 1], or in (0, 1]."""
     if not 0 <= value <= 1 or (value == 0 and not zero):
@@ -541,18 +530,20 @@ def _cpu_generator(generator: torch.Generator | None) -> torch.Generator:
     return generator
 
 
-def _check_batch(images: Tensor, target: Tensor) -> None:
-    """Make sure that images and target fit each other. Looks at no value."""
-    check_labels(target)
+def _check_batch(images: Tensor, target: Tensor) -> Tensor:
+    """The labels (B, H, W), if images and target fit each other. Looks at no value."""
     if not isinstance(images, Tensor):
         raise TypeError(f"images must be a torch.Tensor, got {type(images).__name__}")
-    shape, labels = tuple(images.shape), tuple(target.shape)
-    if len(shape) != 4 or (shape[0], *shape[2:]) != labels:
+    shape = tuple(images.shape)
+    labels = label_map(target, None, shape[2:]) if len(shape) == 4 else target
+    found = tuple(labels.shape)
+    if len(shape) != 4 or (shape[0], *shape[2:]) != found:
         raise ValueError(
             f"images must have shape (B, C, H, W) and target (B, H, W) of the same batch and size, got "
-            f"{shape} and {labels}"
+            f"{shape} and {found}"
         )
-    if images.device != target.device:
-        raise ValueError(f"images are on {images.device}, target on {target.device}; move one of them")
+    if images.device != labels.device:
+        raise ValueError(f"images are on {images.device}, target on {labels.device}; move one of them")
     if not images.is_floating_point() and images.dtype != torch.uint8:
         raise ValueError(f"images must be floating point or uint8, got {images.dtype}")
+    return labels

@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from aucseg.memory.bank import TailMemoryBank, check_count
+from aucseg.functional.checks import check_count, check_num_classes
+from aucseg.memory.bank import TailMemoryBank
 from aucseg.memory.paste import CopyOnWriteBatch, part_of
 
 
@@ -29,7 +30,7 @@ class PixelMemoryBank(TailMemoryBank):
     """
 
     def __init__(self, num_classes: int, **options: Any) -> None:
-        check_count("num_classes", num_classes, 2)
+        num_classes = check_num_classes(num_classes)
         super().__init__(range(num_classes), num_classes=num_classes, **options)
 
 
@@ -55,7 +56,7 @@ class FixedPixelBank(TailMemoryBank):
     """
 
     def __init__(self, tail_classes: Sequence[int], pixels_per_image: int = 10_000, **options: Any) -> None:
-        check_count("pixels_per_image", pixels_per_image, 1)
+        pixels_per_image = check_count("pixels_per_image", pixels_per_image, 1)
         _refuse(options, "FixedPixelBank", "sample_ratio", "scope", "budget")
         super().__init__(tail_classes, sample_ratio=1.0, budget=None, **options)
         self.pixels_per_image = pixels_per_image

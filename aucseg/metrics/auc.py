@@ -9,7 +9,13 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-from aucseg.functional.checks import check_logits_target, check_num_classes, check_option, class_index
+from aucseg.functional.checks import (
+    check_ignore_index,
+    check_num_classes,
+    check_option,
+    class_index,
+    logits_and_labels,
+)
 from aucseg.functional.ranking import PairAUC, check_max_fpr, check_scores, pairwise_auc
 from aucseg.functional.score_histogram import (
     add_score_histogram,
@@ -100,7 +106,9 @@ class PixelAUC(Metric):
         self.groups = check_groups(groups, num_classes)
         check_option("multiclass", multiclass, MULTICLASS)
         check_max_fpr(max_fpr)
-        self.multiclass, self.ignore_index, self.max_fpr = multiclass, ignore_index, max_fpr
+        self.multiclass, self.max_fpr = multiclass, max_fpr
+        self.ignore_index = check_ignore_index(ignore_index)
+        self._one_channel: bool | None = None
         self.bins, self.score_range = bins, score_range
         if bins is None:
             if score_range is not None:
@@ -108,7 +116,7 @@ class PixelAUC(Metric):
             self.add_state("scores", default=[], dist_reduce_fx="cat")
             self.add_state("labels", default=[], dist_reduce_fx="cat")
         else:
-            check_bins(bins, score_range)
+            self.bins = bins = check_bins(bins, score_range)
             zeros = torch.zeros(num_classes, num_classes, bins, dtype=torch.int64)
             self.add_state("histogram", default=zeros, dist_reduce_fx="sum")
 
@@ -117,27 +125,45 @@ class PixelAUC(Metric):
 
         Args:
             scores: (B, K, H, W), floating point; with ``bins`` and no ``score_range`` in [0, 1]. Infinities
-                rank like any other score. Scores at void pixels do not matter.
-            target: (B, H, W), integer; 0 to K - 1 or ``ignore_index``.
+                rank like any other score. Scores at void pixels do not matter. For two classes also those of
+                class 1 alone, (B, 1, H, W), in every update since the last reset; class 0 then ranks the
+                other way round.
+            target: (B, H, W), integer of any width, 0 to K - 1 or ``ignore_index``; for two classes also
+                boolean. An axis of length one for a channel is left out.
 
         Raises:
             TypeError: if the scores are not floating point or the target is not integer.
             ValueError: if the shapes do not fit, a label is outside the classes, a score is nan, or not a
                 probability where one is needed.
         """
-        check_logits_target(scores, target, self.num_classes, name="scores")
-        scores = scores.detach()
+        two, target = logits_and_labels(scores, target, self.num_classes, name="scores")
+        one = two.shape[1] != scores.shape[1]
+        if self._one_channel not in (None, one):
+            raise ValueError(
+                f"scores have {scores.shape[1]} channel{'' if one else 's'}, and before they had another "
+                f"number; give all of them alike, or call reset()"
+            )
+        self._one_channel = one
+        scores = (scores if one else two).detach()
         labels = class_index(target, self.num_classes, self.ignore_index)
         valid = labels != self.num_classes
         if self.bins is None:
-            pixels = scores.movedim(1, -1)[valid]
+            # of one channel class 0 has the opposite, which ranks exactly the other way round
+            pixels = (torch.cat((-scores, scores), 1) if one else scores).movedim(1, -1)[valid]
             check_scores(pixels)
             self.scores.append(pixels.float())
             self.labels.append(labels[valid].to(self._label_dtype))
         else:
             scores = binnable(scores, valid, self.score_range)
             labels = labels.masked_fill(~valid, 0)
-            add_score_histogram(self.histogram, scores, labels, valid, self.score_range)
+            add_score_histogram(self.histogram[one:], scores, labels, valid, self.score_range)
+            if one:  # 1 - score in floating point would tie where score does not
+                self.histogram[0] = self.histogram[1].flip(-1)
+
+    def reset(self) -> None:
+        """Forget all pixels."""
+        super().reset()
+        self._one_channel = None
 
     def compute(self) -> dict[str, Tensor]:
         """The metrics so far.

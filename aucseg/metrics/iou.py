@@ -8,7 +8,13 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-from aucseg.functional.checks import check_labels, check_logits_target, check_num_classes, class_index
+from aucseg.functional.checks import (
+    check_ignore_index,
+    check_num_classes,
+    class_index,
+    label_map,
+    logits_and_labels,
+)
 
 GROUPS = ("head", "middle", "tail")
 
@@ -30,6 +36,9 @@ class SegmentationIoU(Metric):
         groups: ``"head"``, ``"middle"`` or ``"tail"`` for each class (``ClassSpec.groups``); without it the
             group means are left out.
         ignore_index: label of void pixels.
+        threshold: where predictions are scores of one channel, for two classes: above which score a pixel is
+            class 1. 0 for logits, 0.5 for probabilities; there is no default, as the scores do not tell which
+            they are.
 
     Raises:
         ValueError: if ``groups`` does not fit the number of classes or holds another name.
@@ -48,11 +57,16 @@ class SegmentationIoU(Metric):
     confusion: Tensor
 
     def __init__(
-        self, num_classes: int, groups: Sequence[str] | None = None, ignore_index: int = 255
+        self,
+        num_classes: int,
+        groups: Sequence[str] | None = None,
+        ignore_index: int = 255,
+        *,
+        threshold: float | None = None,
     ) -> None:
         super().__init__()
         self.num_classes = check_num_classes(num_classes)
-        self.ignore_index = ignore_index
+        self.ignore_index, self.threshold = check_ignore_index(ignore_index), threshold
         self.groups = check_groups(groups, num_classes)
         zeros = torch.zeros(num_classes, num_classes, dtype=torch.int64)
         self.add_state("confusion", default=zeros, dist_reduce_fx="sum")
@@ -62,19 +76,20 @@ class SegmentationIoU(Metric):
 
         Args:
             preds: (B, K, H, W) logits, floating point, or (B, H, W) predicted labels, integer; predictions
-                at void pixels do not matter.
-            target: (B, H, W), integer; 0 to K - 1 or ``ignore_index``.
+                at void pixels do not matter. For two classes also scores (B, 1, H, W), see ``threshold``.
+            target: (B, H, W), integer of any width, 0 to K - 1 or ``ignore_index``; for two classes also
+                boolean. An axis of length one for a channel is left out, of predicted labels too.
 
         Raises:
             TypeError: if the target is not integer.
             ValueError: if the shapes do not fit or a label is outside the classes.
         """
-        if preds.is_floating_point():
-            check_logits_target(preds, target, self.num_classes)
-            preds = preds.argmax(1)
+        if isinstance(preds, Tensor) and preds.is_floating_point():
+            scores, target = logits_and_labels(preds, target, self.num_classes)
+            preds = scores.argmax(1) if scores.shape[1] == preds.shape[1] else self._above(scores[:, 1])
         else:
-            check_labels(preds, "preds")
-            check_labels(target)
+            target = label_map(target, self.num_classes)
+            preds = label_map(preds, self.num_classes, target.shape[1:], name="preds")
             if preds.shape != target.shape:
                 raise ValueError(
                     f"preds have shape {tuple(preds.shape)}, target {tuple(target.shape)}; give logits of "
@@ -90,6 +105,14 @@ class SegmentationIoU(Metric):
         # bincount without weights is deterministic everywhere.
         cells = torch.bincount(rows * k + columns, minlength=k * (k + 1))
         self.confusion += cells[: k * k].view(k, k)
+
+    def _above(self, scores: Tensor) -> Tensor:
+        if self.threshold is None:
+            raise ValueError(
+                "preds have one channel, and whether they are logits or probabilities they do not tell; give "
+                "the metric threshold=0 for logits or threshold=0.5 for probabilities"
+            )
+        return (scores > self.threshold).long()
 
     def compute(self) -> dict[str, Tensor]:
         """The metrics so far.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -167,18 +168,83 @@ class LossTester:
             (logits[0], target[0], "hold 4 images|have 6 channels"),
             (logits, target[:, :3], r"interpolate\(logits, size=\(3, 7\)"),
             (logits, target[:1], "2 images, target 1"),
-            (logits, target[:, None], r"squeeze\(1\)"),
+            (logits, target[:, None, None], r"target must have shape \(B, H, W\), .* got \(2, 1, 1, 6, 7\)"),
+            (logits, torch.zeros(2, 4, 6, 7), r"\(2, 4, 6, 7\) holds a number for each class.*argmax\(1\)"),
+            (logits, torch.zeros(2, 6, 7, 4).bool(), r"a number for each class.*argmax\(-1\)"),
+            (logits[:, :1], target, r"1 channel, expected num_classes=4.*one channel is for two classes"),
             (logits[0, 0], target[0, 0], r"must have shape \(B, K, H, W\)"),
         )
         for bad_logits, bad_target, message in cases:
             with pytest.raises(ValueError, match=message):
                 loss(bad_logits, bad_target)
 
+    @pytest.mark.parametrize("dtype", [torch.uint8, torch.int16, torch.uint16, torch.int32, torch.int64])
+    def test_every_integer_holds_labels(self, dtype):
+        """Void is 255 in the masks of most data sets, which uint8 holds too."""
+        logits, target = self.batch(void=0.3)
+        value, grad = self.value_and_grad(self.build(), logits, target)
+        for shape in (target, target[:, None], target[..., None]):
+            same, same_grad = self.value_and_grad(self.build(), logits, shape.to(dtype))
+            assert torch.equal(value, same)
+            assert torch.equal(grad, same_grad)
+
+    def test_negative_void_beside_labels_without_a_sign(self):
+        """In uint8 the label 255 is -1; it must stay a label that is none."""
+        logits, target = self.batch(void=0.3)
+        with pytest.raises(ValueError, match="label 255"):
+            self.build(ignore_index=-1)(logits, target.to(torch.uint8))
+
+    def test_numpy_integers(self):
+        logits, target = self.batch(void=0.3)
+        value, _ = self.value_and_grad(self.build(), logits, target)
+        loss = type(self).factory(np.int64(4), ignore_index=np.uint8(255))
+        assert torch.equal(self.value_and_grad(loss, logits, target)[0], value)
+
+    def binary_reference(self, two, target):
+        """What one channel z must come to, from the logits (0, z)."""
+        return self.build(2)(two, target)
+
+    def test_one_channel_for_two_classes(self):
+        logits, target = self.batch(k=2, void=0.2)
+        one = logits[:, 1:]
+        value, grad = self.value_and_grad(self.build(2), one, target)
+        wanted, two_grad = self.value_and_grad(
+            self.binary_reference, torch.cat((torch.zeros_like(one), one), 1), target
+        )
+        torch.testing.assert_close(value, wanted, rtol=1e-12, atol=1e-14)
+        torch.testing.assert_close(grad, two_grad[:, 1:], rtol=1e-12, atol=1e-14)
+        labels = target.masked_fill(target == 255, 0)
+        value, _ = self.value_and_grad(self.build(2), one, labels)
+        same, _ = self.value_and_grad(self.build(2), one, labels.bool()[:, None])
+        assert torch.equal(value, same)
+
+    @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
+    def test_size_of_the_target(self, dtype):
+        """Logits at a quarter of the size, as the networks of transformers give them."""
+        logits, _ = self.batch(size=(3, 4))
+        logits = logits.to(dtype)
+        _, target = self.batch(size=(12, 16))
+        value, grad = self.value_and_grad(self.build(size="target"), logits, target)
+        wide = logits.to(torch.promote_types(dtype, torch.float32)).requires_grad_()
+        large = torch.nn.functional.interpolate(wide, size=(12, 16), mode="bilinear", align_corners=False)
+        expected = self.build()(large, target)
+        (expected_grad,) = torch.autograd.grad(expected, wide)
+        torch.testing.assert_close(value, expected.detach(), rtol=1e-6, atol=0)
+        torch.testing.assert_close(
+            grad, expected_grad.to(dtype), rtol=1e-2 if dtype != torch.float64 else 1e-9, atol=1e-9
+        )
+        with pytest.raises(ValueError, match=r"spatial size \(3, 4\), target \(12, 16\).*size='target'"):
+            self.build()(logits, target)
+        with pytest.raises(ValueError, match="unknown size 'input'; use one of 'target', None"):
+            self.build(size="input")
+
     def test_bad_types(self):
         loss = self.build()
         logits, target = torch.zeros(2, 4, 6, 7), torch.zeros(2, 6, 7, dtype=torch.long)
         with pytest.raises(TypeError, match=r"integer class labels, got dtype torch.float32.*\.long\(\)"):
             loss(logits, target.float())
+        with pytest.raises(TypeError, match=r"got dtype torch\.bool, which tells two classes apart"):
+            loss(logits, target.bool())
         with pytest.raises(TypeError, match=r"floating point, got dtype torch\.int64"):
             loss(logits.long(), target)
         with pytest.raises(TypeError, match=r"must be a torch\.Tensor, got list"):

@@ -21,49 +21,57 @@ def variant(**fixed):
     return staticmethod(lambda num_classes, **options: AUCLoss(num_classes, **fixed, **options))
 
 
-class TestAUCLoss(LossTester):
+class AUCLossTester(LossTester):
+    def binary_reference(self, two, target):
+        """The softmax of (0, z) is (1 - sigmoid(z), sigmoid(z)); the sigmoid of 0 says nothing of class 0."""
+        loss = self.build(2)
+        loss.activation = "softmax"
+        return loss(two, target)
+
+
+class TestAUCLoss(AUCLossTester):
     factory = AUCLoss
 
 
-class TestSoftmax(LossTester):
+class TestSoftmax(AUCLossTester):
     factory = variant(activation="softmax")
 
 
-class TestSum(LossTester):
+class TestSum(AUCLossTester):
     factory = variant(reduction="sum")
 
 
-class TestOneVersusAll(LossTester):
+class TestOneVersusAll(AUCLossTester):
     factory = variant(multiclass="ova")
 
 
-class TestExponential(LossTester):
+class TestExponential(AUCLossTester):
     factory = variant(surrogate="exp", scale=2.0)
 
 
-class TestLogistic(LossTester):
+class TestLogistic(AUCLossTester):
     factory = variant(surrogate="logistic", scale=3.0)
 
 
-class TestLinearHinge(LossTester):
+class TestLinearHinge(AUCLossTester):
     factory = variant(surrogate="hinge")
 
 
-class TestSortedHinge(LossTester):
+class TestSortedHinge(AUCLossTester):
     factory = variant(surrogate="hinge", margin=0.31)
 
 
-class TestSortedSquaredHinge(LossTester):
+class TestSortedSquaredHinge(AUCLossTester):
     factory = variant(surrogate="squared_hinge", margin=0.5, activation="softmax")
 
 
-class TestPairWeights(LossTester):
+class TestPairWeights(AUCLossTester):
     """The way through the K x K table."""
 
     factory = staticmethod(
         lambda num_classes, **options: (
             AUCLoss(num_classes, pair_weights=torch.ones(num_classes, num_classes), **options)
-            if isinstance(num_classes, int) and num_classes > 1
+            if not isinstance(num_classes, float) and num_classes > 1
             else AUCLoss(num_classes, **options)
         )
     )
@@ -393,3 +401,53 @@ def test_no_pixel_at_all(options, shape):
     value.backward()
     assert value.item() == 0
     assert logits.grad.shape == shape
+
+
+@pytest.mark.parametrize("surrogate", oracle.SURROGATES)
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+@pytest.mark.parametrize("activation", ["sigmoid", "identity"])
+def test_one_channel_is_the_binary_loss(surrogate, reduction, activation):
+    """AUCSeg, Eq. 5: every pixel of class 1 against every pixel of class 0, by one score."""
+    logits, target = streets(2, 2, 5, 6, seed=7, void=0.2)
+    bounds = None
+    if activation == "identity":
+        logits, bounds = logits.sigmoid() * 0.6 + 0.1, (0.1, 0.7)
+    fast, slow = logits[:, 1:].clone().requires_grad_(), logits[:, 1:].clone().requires_grad_()
+    loss = AUCLoss(
+        2, surrogate=surrogate, scale=1.3, activation=activation, reduction=reduction, score_range=bounds
+    )
+    value = loss(fast, target)
+    score = (slow.sigmoid() if activation == "sigmoid" else slow)[:, 0]
+    positive, negative = score[target == 1], score[target == 0]
+    pairs = oracle.SURROGATES[surrogate](1.3 * (positive[:, None] - negative), 1.0)
+    # the sum of Eq. 7 has both ordered pairs, and each of them costs this
+    expected = pairs.mean() * (2 if reduction == "sum" else 1)
+    value.backward()
+    expected.backward()
+    torch.testing.assert_close(value, expected, rtol=1e-10, atol=1e-12 + 2 * loss.error_bound)
+    torch.testing.assert_close(fast.grad, slow.grad, rtol=1e-8, atol=1e-12 + 100 * loss.error_bound)
+
+
+def test_one_channel_at_the_edge_of_its_range():
+    """lowest + highest - score is rounded; it must not leave the range, where the loss would be nan."""
+    scores = torch.tensor([0.1, 0.7, 0.3, 0.1, 0.7, 0.45]).view(1, 1, 2, 3)
+    target = torch.tensor([[[0, 1, 0], [1, 0, 1]]])
+    for low, high in ((0.1, 0.7), (-0.3, 0.7), (0.1, 1.1)):
+        loss = AUCLoss(2, surrogate="logistic", activation="identity", score_range=(low, high))
+        shifted = torch.where(scores == 0.1, low, torch.where(scores == 0.7, high, scores))
+        assert loss(shifted, target).isfinite()
+        assert loss(shifted + high, target).isnan()
+
+
+def test_three_axes_of_space():
+    """Volumes, as MONAI has them, in every form of their labels."""
+    logits, target = streets(2, 3, 4, 6, seed=1, void=0.2)
+    loss, wide = AUCLoss(3), AUCLoss(3, size="target")
+    value = loss(logits, target)
+    volume = logits.unflatten(-1, (2, 3))
+    for shape in (target.unflatten(-1, (2, 3)), target.unflatten(-1, (2, 3))[:, None].int()):
+        torch.testing.assert_close(loss(volume, shape), value)
+    large = torch.nn.functional.interpolate(volume, scale_factor=2, mode="trilinear")
+    labels = torch.zeros(2, 8, 4, 6, dtype=torch.uint8)
+    labels[:, :4] = 1
+    torch.testing.assert_close(wide(volume, labels), loss(large, labels))

@@ -6,16 +6,16 @@ from torch.nn import functional as F
 
 from aucseg.losses import AUCLoss, AUCSegLoss
 from tests.functional.oracle import streets
-from tests.losses.base import LossTester
+from tests.losses.test_auc import AUCLossTester
 
 
-class TestAUCSegLoss(LossTester):
+class TestAUCSegLoss(AUCLossTester):
     factory = AUCSegLoss
 
     # with a single class the cross entropy is left; everything else holds as it stands
 
 
-class TestSorted(LossTester):
+class TestSorted(AUCLossTester):
     factory = staticmethod(
         lambda num_classes, **options: AUCSegLoss(num_classes, surrogate="hinge", margin=0.37, **options)
     )
@@ -91,3 +91,15 @@ def test_bad_options():
     with pytest.raises(ValueError, match="reduction='none' is a table"):
         AUCSegLoss(4, reduction="none")
     assert "ce_weight=0.5" in repr(AUCSegLoss(4, ce_weight=0.5))
+
+
+def test_one_channel_is_binary_in_both_terms():
+    logits, target = streets(2, 2, 5, 6, seed=7, void=0.2)
+    one = logits[:, 1:]
+    parts = AUCSegLoss(2, ce_weight=0.5).parts(one, target)
+    labelled = target != 255
+    binary = F.binary_cross_entropy_with_logits(one[:, 0][labelled], target[labelled].double())
+    torch.testing.assert_close(parts["cross_entropy"], binary)
+    torch.testing.assert_close(parts["auc"], AUCLoss(2)(one, target))
+    with pytest.raises(ValueError, match=r"one channel holds scores of class 1, .*activation='sigmoid'"):
+        AUCSegLoss(2, activation="identity")(one, target)

@@ -39,8 +39,79 @@ def test_cross_entropy_all_void_is_zero(batch):
     assert not logits.grad.any()
 
 
+def as_module(function):
+    """A factory of modules of a function; the number of classes it takes from the logits."""
+
+    class Loss(torch.nn.Module):
+        def __init__(self, num_classes, **options):
+            super().__init__()
+            checks.check_num_classes(num_classes)
+            self.options = options
+            self.num_classes = num_classes
+
+        def forward(self, logits, target):
+            return function(logits, target, **self.options)
+
+        def extra_repr(self):
+            return f"num_classes={self.num_classes}, ignore_index=255"
+
+    return staticmethod(Loss)
+
+
+class FunctionTester(LossTester):
+    """The contract holds for functions too; the number of classes they take from the logits."""
+
+    def test_bad_shapes(self):
+        loss = self.build()
+        logits, target = torch.zeros(2, 4, 6, 7), torch.zeros(2, 6, 7, dtype=torch.long)
+        for bad_logits, bad_target, message in (
+            (logits, target[:, :3], r"interpolate\(logits, size=\(3, 7\)"),
+            (logits, target[:1], "2 images, target 1"),
+            (logits, torch.zeros(2, 4, 6, 7), r"holds a number for each class.*argmax\(1\)"),
+            (logits[0, 0], target[0, 0], r"must have shape \(B, K, H, W\)"),
+        ):
+            with pytest.raises(ValueError, match=message):
+                loss(bad_logits, bad_target)
+
+    def test_size_of_the_target(self):
+        logits, target = torch.zeros(2, 4, 6, 7), torch.zeros(2, 12, 14, dtype=torch.uint8)
+        assert self.build(size="target")(logits, target) > 0
+        with pytest.raises(ValueError, match="unknown size 'input'; use one of 'target', None"):
+            self.build(size="input")(logits, target)
+
+
+class TestCrossEntropy(FunctionTester):
+    factory = as_module(cross_entropy)
+
+
+class TestHard(FunctionTester):
+    factory = as_module(lambda *batch, **options: ohem_cross_entropy(*batch, threshold=0.6, **options))
+
+
+@pytest.mark.parametrize("loss", [cross_entropy, ohem_cross_entropy])
+def test_a_label_that_could_not_be_refused_makes_nan(loss, batch, monkeypatch):
+    """On a device that would have to be waited for; here the CPU is taken for one."""
+    logits, target = batch
+    monkeypatch.setattr(checks, "synchronizes", lambda device: True)
+    assert loss(logits, target).isfinite()
+    target[1, 2, 3] = 17
+    assert loss(logits, target).isnan()
+
+
+def test_one_channel_is_the_binary_cross_entropy():
+    logits, target = streets(2, 2, 5, 6, seed=3, void=0.2)
+    one, labelled = logits[:, 1:], target != 255
+    score, label = one[:, 0][labelled], target[labelled].double()
+    torch.testing.assert_close(cross_entropy(one, target), F.binary_cross_entropy_with_logits(score, label))
+    weights = torch.where(label == 1, 3.0, 0.5)
+    weighted = F.binary_cross_entropy_with_logits(score, label, weights, reduction="sum") / weights.sum()
+    torch.testing.assert_close(WeightedCrossEntropyLoss([0.5, 3.0])(one, target), weighted)
+
+
 class TestWeighted(LossTester):
-    factory = staticmethod(lambda k, **options: WeightedCrossEntropyLoss(torch.arange(1, k + 1), **options))
+    factory = staticmethod(
+        lambda k, **options: WeightedCrossEntropyLoss(torch.arange(1, int(k) + 1), **options)
+    )
     permutes = False  # the weights go with the classes
 
     def test_too_few_classes(self):
@@ -361,5 +432,5 @@ def test_a_threshold_is_a_probability(threshold):
 
 
 def test_a_number_of_pixels_is_not_negative():
-    with pytest.raises(ValueError, match="at least 0, got -1"):
+    with pytest.raises(ValueError, match="min_kept must be an int of at least 0, got -1"):
         ohem_cross_entropy(*two_classes(0.5), min_kept=-1)

@@ -82,3 +82,12 @@ def test_bad_input_is_named():
         presence_cross_entropy(logits, target[:1])
     with pytest.raises(TypeError, match="float"):
         presence_cross_entropy(logits, target.float())
+
+
+def test_labels_of_any_width_and_shape():
+    logits, target = drawn(0, 2)
+    value = presence_cross_entropy(logits, target)
+    assert torch.equal(presence_cross_entropy(logits, target.to(torch.uint8)[:, None]), value)
+    assert torch.equal(presence_cross_entropy(logits, target.int()[..., None]), value)
+    with pytest.raises(ValueError, match=r"argmax\(1\)"):
+        presence_cross_entropy(logits, torch.zeros(2, 5, 6, 6))

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -267,6 +268,53 @@ def test_bad_batches():
         bank(*scene(2, dtype=torch.uint8))
     with pytest.raises(ValueError, match=r"call reset\(\) first"):
         bank(images[:, :1], target)
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int16, torch.int32])
+@pytest.mark.parametrize("shape", [lambda x: x, lambda x: x[:, None], lambda x: x[..., None]])
+def test_targets_of_any_width_and_shape(dtype, shape):
+    """What is pasted is the same, and comes back in the form that went in."""
+    plain, other = make(0), make(0)
+    pasted = 0
+    for seed in range(4):
+        images, target = scene(seed)
+        expected_images, expected = plain(images, target)
+        given = shape(target.to(dtype))
+        found_images, found = other(images, given)
+        assert torch.equal(found_images, expected_images)
+        assert found.dtype == dtype
+        assert torch.equal(found, shape(expected.to(dtype)))
+        pasted += int(expected is not target)
+        assert (found is given) == (expected is target)
+    assert pasted
+
+
+def test_booleans_for_two_classes():
+    images, target = scene(0, batch=4, tail=(), void=False)
+    target = (target == 0) & (torch.arange(4) < 2)[:, None, None]
+    bank = TailMemoryBank([1], sample_ratio=1.0, generator=seeded())
+    _, found = bank(images, target[:, None])
+    assert found.dtype == torch.bool
+    assert found.shape == (4, 1, 24, 32)
+    assert found[2:].any(dim=(1, 2, 3)).all()
+
+
+def test_one_hot_targets_are_told_what_to_do():
+    images, _ = scene(0)
+    with pytest.raises(ValueError, match=r"a number for each class .*\.argmax\(1\)"):
+        make(0)(images, torch.zeros(2, 8, 24, 32))
+    with pytest.raises(ValueError, match=r"a number for each class .*\.argmax\(-1\)"):
+        make(0)(images, torch.zeros(2, 24, 32, 8).bool())
+
+
+def test_numpy_integers():
+    bank = TailMemoryBank(
+        np.array([5, 6]), memory_size=np.int64(3), min_area=np.int32(2), num_classes=np.uint8(8)
+    )
+    assert (bank.tail_classes, bank.memory_size, bank.min_area) == ((5, 6), 3, 2)
+    assert all(type(value) is int for value in (*bank.tail_classes, bank.memory_size, bank.min_area))
+    with pytest.raises(OptionError, match="memory_size must be an int of at least 0, got True"):
+        TailMemoryBank([5], memory_size=True)
 
 
 def test_no_parameters():

@@ -252,3 +252,64 @@ def test_bad_options():
         PixelAUC(K, max_fpr=1.5)
     with pytest.raises(ValueError, match="3 groups for num_classes=5"):
         PixelAUC(K, groups=("head",) * 3)
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    seed=st.integers(0, 10**6),
+    bins=st.sampled_from((None, 64, 4096)),
+    max_fpr=st.sampled_from((None, 0.3)),
+    steep=st.sampled_from((1.0, 40.0)),
+)
+def test_one_channel_for_two_classes(seed, bins, max_fpr, steep):
+    """One score, so that class 0 against class 1 is the same ranking from its other end."""
+    generator = torch.Generator().manual_seed(seed)
+    metric = PixelAUC(2, bins=bins, max_fpr=max_fpr)
+    batches = []
+    for _ in range(2):
+        scores = (steep * torch.randn(2, 1, 6, 7, generator=generator)).sigmoid()
+        target = torch.randint(0, 2, (2, 6, 7), generator=generator)
+        target[:, :2] = 255
+        batches.append((scores, target))
+        metric.update(scores, target)
+    scores, labels = (np.concatenate(part) for part in zip(*map(flat_binary, batches), strict=True))
+    result = metric.compute()
+    up = roc_auc_score(labels, scores, max_fpr=max_fpr)
+    down = roc_auc_score(1 - labels, -scores, max_fpr=max_fpr)
+    for name, place, expected in (
+        ("pairs", (1, 0), up),
+        ("pairs", (0, 1), down),
+        ("auc", (), (up + down) / 2),
+    ):
+        bound = result[f"{name}_error_bound"][place].item() if bins else 0.0
+        assert result[name][place].item() == pytest.approx(expected, abs=bound + 1e-12)
+
+
+def flat_binary(pair):
+    scores, target = pair
+    labelled = target != 255
+    return scores[:, 0][labelled].double().numpy(), target[labelled].numpy()
+
+
+@pytest.mark.parametrize("bins", [None, 64])
+def test_one_channel_and_two_do_not_mix(bins):
+    scores, target = torch.rand(1, 2, 3, 4).softmax(1), torch.randint(0, 2, (1, 3, 4))
+    metric = PixelAUC(2, bins=bins)
+    metric.update(scores[:, 1:], target)
+    with pytest.raises(ValueError, match="2 channels, and before they had another number"):
+        metric.update(scores, target)
+    metric.reset()
+    metric.update(scores, target)
+    with pytest.raises(ValueError, match="1 channel, and before"):
+        metric.update(scores[:, 1:], target)
+
+
+@pytest.mark.parametrize("bins", [None, 64])
+def test_targets_of_any_width_and_shape(bins):
+    scores, target = batch(0)
+    plain, other = PixelAUC(np.int64(K), bins=bins), PixelAUC(K, bins=bins and np.int32(bins))
+    plain.update(scores, target)
+    other.update(scores, target.to(torch.uint8)[:, None])
+    assert_same(plain.compute(), other.compute(), rtol=0)
+    with pytest.raises(ValueError, match=r"argmax\(1\)"):
+        plain.update(scores, scores)

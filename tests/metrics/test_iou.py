@@ -164,3 +164,28 @@ def test_bad_options():
         SegmentationIoU(7, ("head",) * 3)
     with pytest.raises(ValueError, match="unknown group 'rare'; use one of head, middle, tail"):
         SegmentationIoU(2, ("head", "rare"))
+
+
+def test_targets_and_labels_of_any_width_and_shape():
+    preds, target = batch(0)
+    plain = SegmentationIoU(7)
+    plain.update(preds, target)
+    for change in (lambda x: x.to(torch.uint8), lambda x: x.int()[:, None], lambda x: x.short()[..., None]):
+        metric = SegmentationIoU(np.int64(7), ignore_index=np.int64(255))
+        metric.update(change(preds), change(target))
+        assert torch.equal(metric.confusion, plain.confusion)
+    with pytest.raises(ValueError, match=r"argmax\(1\)"):
+        plain.update(preds, torch.zeros(2, 7, 9, 11))
+
+
+def test_scores_of_one_channel_need_a_threshold():
+    _, target = batch(0, 2)
+    logits = torch.randn(2, 1, 9, 11, generator=torch.Generator().manual_seed(0))
+    plain, by_logit, by_share = (SegmentationIoU(2, threshold=t) for t in (None, 0.0, 0.5))
+    plain.update((logits > 0).long(), target)
+    by_logit.update(logits, target)
+    by_share.update(logits.sigmoid(), target)
+    assert torch.equal(by_logit.confusion, plain.confusion)
+    assert torch.equal(by_share.confusion, plain.confusion)
+    with pytest.raises(ValueError, match=r"threshold=0 for logits or threshold=0\.5 for probabilities"):
+        plain.update(logits, target)
