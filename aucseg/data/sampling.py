@@ -17,7 +17,9 @@ from typing import Any
 import numpy as np
 import torch
 from torch.utils.data import Dataset, Sampler
+from torchvision.transforms import v2
 
+from aucseg.data.items import typed
 from aucseg.errors import OptionError
 
 Key = tuple[int, int]
@@ -112,8 +114,9 @@ class SeededDataset(Dataset[Any]):
     """A data set whose transform draws from the seed that comes with the index.
 
     Args:
-        dataset: gives ``(image, mask)`` for an index.
-        transform: called as ``transform(image, mask)``; draws from torch's CPU generator only.
+        dataset: gives ``(image, mask)`` for an index, as tv_tensors or plain tensors; see
+            :func:`aucseg.data.items.typed`.
+        transform: called as ``transform(image, mask)`` on tv_tensors; draws from torch's CPU generator only.
     """
 
     def __init__(self, dataset: Any, transform: Callable[..., Any]) -> None:
@@ -126,6 +129,8 @@ class SeededDataset(Dataset[Any]):
     def __getitem__(self, key: Key) -> Any:
         index, item_seed = key
         item = self.dataset[index]
+        if isinstance(self.transform, v2.Transform) or all(isinstance(part, torch.Tensor) for part in item):
+            item = typed(*item)  # another function may take what it likes
         with seeded(item_seed):
             return self.transform(*item)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,9 +32,12 @@ class ClassSpec:
         image_share: fraction of training images that hold the class, in [0, 1]; empty if not known.
         pixel_share: fraction of labelled training pixels, in [0, 1]; empty if not known.
         ignore_index: the void label.
+        flip_pairs: pairs of train ids of which a mirror makes one the other, such as left and right hand.
+            None finds them by name, see `find_flip_pairs`; ``()`` says that there are none.
 
     Raises:
-        ValueError: if the fields disagree in length or a group has another name.
+        ValueError: if the fields disagree in length, a group has another name, or a flip pair holds no class
+            or one that another pair has.
     """
 
     name: str
@@ -43,6 +47,7 @@ class ClassSpec:
     image_share: tuple[float, ...] = ()
     pixel_share: tuple[float, ...] = ()
     ignore_index: int = 255
+    flip_pairs: tuple[tuple[int, int], ...] | None = None
 
     def __post_init__(self) -> None:
         k = len(self.names)
@@ -57,6 +62,8 @@ class ClassSpec:
         unknown = sorted(set(self.groups) - set(GROUPS))
         if unknown:
             raise ValueError(f"{self.name!r}: unknown group {unknown[0]!r}; use one of {', '.join(GROUPS)}")
+        pairs = find_flip_pairs(self.names) if self.flip_pairs is None else self.flip_pairs
+        object.__setattr__(self, "flip_pairs", check_flip_pairs(pairs, k))
 
     @property
     def num_classes(self) -> int:
@@ -92,6 +99,7 @@ class ClassSpec:
             "image_share": list(self.image_share),
             "pixel_share": list(self.pixel_share),
             "ignore_index": self.ignore_index,
+            "flip_pairs": [list(pair) for pair in self.flip_pairs or ()],
         }
 
     @classmethod
@@ -105,6 +113,7 @@ class ClassSpec:
             image_share=tuple(content["image_share"]),
             pixel_share=tuple(content["pixel_share"]),
             ignore_index=content["ignore_index"],
+            flip_pairs=content.get("flip_pairs"),  # which earlier versions did not write
         )
 
     @property
@@ -182,3 +191,87 @@ def groups_by_pixel_share(
     if not 0 < tail <= head < 1:
         raise OptionError(f"need 0 < tail <= head < 1, got tail={tail}, head={head}")
     return tuple("head" if s >= head else "tail" if s < tail else "middle" for s in pixel_share)
+
+
+# Words for a side, each with the one that a mirror makes of it. Letters count where they stand alone.
+_SIDES = {"left": "right", "l": "r", "lh": "rh", "lt": "rt"}
+_OTHER_SIDE = _SIDES | {right: left for left, right in _SIDES.items()}
+_SIDE = re.compile(r"left|right|(?<![a-z0-9])(?:lh|rh|lt|rt|l|r)(?![a-z0-9])")
+
+
+def find_flip_pairs(names: Sequence[str]) -> tuple[tuple[int, int], ...]:
+    """The pairs of classes that differ in left and right, by their names.
+
+    Two classes are a pair where each name becomes the other's when its sides are exchanged: ``left`` and
+    ``right`` anywhere in it, ``l`` and ``r``, ``lh`` and ``rh``, ``lt`` and ``rt`` as words of their own.
+    Neither capitals count nor whether words are divided by blanks, by signs or by capitals.
+
+    Args:
+        names: class names in train id order.
+
+    Returns:
+        Train ids of each pair, the lower first, ascending. Names that become one in this way are in none.
+
+    Example:
+        >>> find_flip_pairs(["hair", "Left-arm", "right arm", "l_eye", "r_eye", "upright piano"])
+        ((1, 2), (3, 4))
+    """
+    plain = [_plain(name) for name in names]
+    found = []
+    for i, name in enumerate(plain):
+        other = _SIDE.sub(lambda side: _OTHER_SIDE[side[0]], name)
+        if other != name and plain.count(name) == plain.count(other) == 1 and i < plain.index(other):
+            found.append((i, plain.index(other)))
+    return tuple(found)
+
+
+def _plain(name: str) -> str:
+    """A name in lower case, its words divided by single blanks."""
+    divided = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|[\W_]+", " ", name)
+    return divided.lower().strip()
+
+
+def choose_flip_pairs(
+    choice: str | Iterable[Sequence[int | str]], names: Sequence[str]
+) -> tuple[tuple[int, int], ...]:
+    """The pairs of classes that a mirror swaps, as someone has chosen them.
+
+    Args:
+        choice: ``"auto"`` for those found by name, ``"none"``, or the pairs, by train id or name.
+        names: class names in train id order.
+
+    Raises:
+        ValueError: for any other choice, with the nearest name of a class where one is unknown.
+    """
+    if isinstance(choice, str):
+        if choice not in ("auto", "none"):
+            raise OptionError(f"flip_pairs are 'auto', 'none' or pairs of classes, got {choice!r}")
+        return find_flip_pairs(names) if choice == "auto" else ()
+    pairs = []
+    for pair in choice:
+        for one in pair:
+            if isinstance(one, str) and one not in names:
+                raise OptionError(f"flip_pairs: no class {one!r}; {did_you_mean(one, names)}")
+        pairs.append([names.index(one) if isinstance(one, str) else one for one in pair])
+    return check_flip_pairs(pairs, len(names))
+
+
+def check_flip_pairs(pairs: Iterable[Sequence[int]], num_classes: int) -> tuple[tuple[int, int], ...]:
+    """Pairs of classes as plain tuples, once they are seen to be two different classes each and share none.
+
+    Args:
+        pairs: train ids.
+        num_classes: number of classes K.
+
+    Raises:
+        ValueError: if they are not.
+    """
+    checked = tuple(tuple(int(one) for one in pair) for pair in pairs)
+    for pair in checked:
+        if len(pair) != 2 or pair[0] == pair[1] or not all(0 <= one < num_classes for one in pair):
+            raise OptionError(f"a flip pair is two different classes from 0 to {num_classes - 1}, got {pair}")
+    held = [one for pair in checked for one in pair]
+    if len(set(held)) < len(held):
+        twice = next(one for one in held if held.count(one) > 1)
+        raise OptionError(f"class {twice} is in two flip pairs; a mirror makes one class of it")
+    return tuple((pair[0], pair[1]) for pair in checked)

@@ -215,6 +215,7 @@ def view_logits(
     ratios: Sequence[float] = (1.0,),
     flip: bool = False,
     within: tuple[int, int] | None = None,
+    flip_pairs: Sequence[tuple[int, int]] = (),
 ) -> Iterator[Tensor]:
     """Logits of images seen in several ways, one after the other, all in the images' own place and size.
 
@@ -230,6 +231,8 @@ def view_logits(
         within: (short, long) side in pixels of a box that images are brought to, aspect ratio kept, before
             the ratios act: (512, 2048) for ADE20K and COCO-Stuff in AUCSeg's released configurations. None
             takes images at their own size.
+        flip_pairs: pairs of classes that a mirror swaps, left and right of a thing; their logits of the
+            mirrored image change places. See :attr:`aucseg.data.ClassSpec.flip_pairs`.
 
     Yields:
         (B,K,H,W) logits, float32 or wider, without gradients.
@@ -241,7 +244,7 @@ def view_logits(
     for size in view_sizes((images.shape[-2], images.shape[-1]), ratios, within):
         for mirrored in (False, True) if flip else (False,):
             with torch.no_grad():  # not around the yield: the caller's own gradients are the caller's
-                logits = _see(model, images, size, mirrored=mirrored)
+                logits = _see(model, images, size, mirrored=mirrored, flip_pairs=flip_pairs)
             yield logits
 
 
@@ -254,6 +257,7 @@ def multi_scale(
     flip: bool = True,
     within: tuple[int, int] | None = None,
     average: Literal["probabilities", "logits"] = "probabilities",
+    flip_pairs: Sequence[tuple[int, int]] = (),
 ) -> Tensor:
     """The mean over views of an image at several scales, and mirrored.
 
@@ -271,6 +275,7 @@ def multi_scale(
         flip: look at the mirrored image too.
         within: see :func:`view_logits`.
         average: what is averaged.
+        flip_pairs: as for :func:`view_logits`.
 
     Returns:
         (B,K,H,W) probabilities that sum to one over the classes, or logits; float32 or wider.
@@ -281,11 +286,32 @@ def multi_scale(
     if average not in ("probabilities", "logits"):
         raise ValueError(f"average is 'probabilities' or 'logits', got {average!r}")
     total, count = images.new_zeros(()), 0
-    for logits in view_logits(model, images, ratios=ratios, flip=flip, within=within):
+    for logits in view_logits(model, images, ratios=ratios, flip=flip, within=within, flip_pairs=flip_pairs):
         scores = logits.softmax(dim=1) if average == "probabilities" else logits
         total = total.add_(scores) if count else scores.clone()
         count += 1
     return total / count
+
+
+def swapped_channels(num_classes: int, flip_pairs: Sequence[tuple[int, int]]) -> list[int]:
+    """Where the logits of each class lie in those of a mirrored image.
+
+    Args:
+        num_classes: number of channels K.
+        flip_pairs: pairs of classes that a mirror swaps.
+
+    Raises:
+        ValueError: if a pair is not two of the channels, or shares one with another.
+    """
+    order = list(range(num_classes))
+    held = [one for pair in flip_pairs for one in pair]
+    if len(held) != 2 * len(flip_pairs) or len(set(held)) < len(held) or not set(held) <= set(order):
+        raise OptionError(
+            f"flip_pairs are pairs of {num_classes} classes that share none, got {[*map(tuple, flip_pairs)]}"
+        )
+    for one, other in flip_pairs:
+        order[one], order[other] = other, one
+    return order
 
 
 def view_sizes(
@@ -319,7 +345,12 @@ def view_sizes(
 
 
 def _see(
-    model: Callable[[Tensor], Tensor], images: Tensor, size: tuple[int, int], *, mirrored: bool
+    model: Callable[[Tensor], Tensor],
+    images: Tensor,
+    size: tuple[int, int],
+    *,
+    mirrored: bool,
+    flip_pairs: Sequence[tuple[int, int]],
 ) -> Tensor:
     own = images.shape[-2:]
     if size != own:
@@ -329,4 +360,6 @@ def _see(
     logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
     if mirrored:
         logits = logits.flip(-1)
+        if len(flip_pairs) > 0:
+            logits = logits[:, swapped_channels(logits.shape[1], flip_pairs)]
     return logits if size == own else F.interpolate(logits, own, mode="bilinear")

@@ -21,13 +21,23 @@ from aucseg.data import (
     normalize,
     train_transform,
 )
-from aucseg.data.spec import ClassSpec
+from aucseg.data.spec import ClassSpec, choose_flip_pairs
 from aucseg.errors import OptionError
 from aucseg.longtail import choose_tail
 from aucseg.training.classes import ClassInfo, count_split
 from aucseg.training.config import RunConfig
 from aucseg.training.section import ConfigError
 from aucseg.training.splits import DataConfig, build_dataset
+
+
+def _flip_pairs(data: DataConfig, spec: ClassSpec) -> tuple[tuple[int, int], ...]:
+    """The pairs of classes that a flip swaps, as the configuration chooses."""
+    if data.flip_pairs == "auto":
+        return spec.flip_pairs or ()  # a data set may say so itself
+    try:
+        return choose_flip_pairs(data.flip_pairs, spec.names)
+    except OptionError as error:
+        raise ConfigError(f"data.flip_pairs: {error}") from error
 
 
 class SegmentationDataModule(LightningDataModule):
@@ -62,9 +72,10 @@ class SegmentationDataModule(LightningDataModule):
         """Classes of the data set, in the groups that the configuration chooses."""
         spec: ClassSpec = self.eval_set.spec
         try:
-            return replace(spec, groups=choose_tail(self.config.data.tail_classes, spec).groups)
+            spec = replace(spec, groups=choose_tail(self.config.data.tail_classes, spec).groups)
         except OptionError as error:
             raise ConfigError(f"data.tail_classes: {error}") from error
+        return replace(spec, flip_pairs=_flip_pairs(self.config.data, spec))
 
     @cached_property
     def classes(self) -> ClassInfo:
@@ -83,17 +94,27 @@ class SegmentationDataModule(LightningDataModule):
         data = self.config.data
         if self.train_set.spec.names != self.eval_set.spec.names:
             raise ConfigError("training and evaluation split have different classes")
-        return {
-            "name": data.name,
-            "train_split": data.train_split,
-            "eval_split": data.eval_split,
-            "train_images": len(self.train_set),
-            "eval_images": len(self.eval_set),
-            "train_fingerprint": self.train_set.fingerprint(),
-            "eval_fingerprint": self.eval_set.fingerprint(),
-            "classes": list(self.spec.names),
-            "groups": list(self.spec.groups),
-        } | self._describe_sampling()
+        return (
+            {
+                "name": data.name,
+                "train_split": data.train_split,
+                "eval_split": data.eval_split,
+                "train_images": len(self.train_set),
+                "eval_images": len(self.eval_set),
+                "train_fingerprint": self.train_set.fingerprint(),
+                "eval_fingerprint": self.eval_set.fingerprint(),
+                "classes": list(self.spec.names),
+                "groups": list(self.spec.groups),
+            }
+            | self._describe_flips()
+            | self._describe_sampling()
+        )
+
+    def _describe_flips(self) -> dict[str, Any]:
+        """Which classes a flip swaps, where one does."""
+        flips = self.config.data.hflip > 0 or self.config.evaluation.flip
+        pairs = [[self.spec.names[one] for one in pair] for pair in self.spec.flip_pairs or ()]
+        return {"flip_pairs": pairs} if flips and pairs else {}
 
     def _describe_sampling(self) -> dict[str, Any]:
         """How often a stratified sampler repeats images: it needs the presence matrix anyway."""
@@ -156,6 +177,7 @@ class SegmentationDataModule(LightningDataModule):
             data: another data set for that split, and how it is augmented; the run's own if None.
         """
         data, trainer = self.config.data if data is None else data, self.trainer
+        images = self.train_set if split is None else build_dataset(data, split, num_images)
         transform = train_transform(
             data.crop_size or data.size,
             scale=data.scale,
@@ -163,6 +185,7 @@ class SegmentationDataModule(LightningDataModule):
             photometric=data.photometric,
             resize=data.resize,
             max_class_share=data.max_class_share,
+            flip_pairs=_flip_pairs(data, images.spec),
         )
         place = {
             "start_step": trainer.global_step if trainer else 0,
@@ -170,9 +193,8 @@ class SegmentationDataModule(LightningDataModule):
             "world_size": trainer.world_size if trainer else 1,
         }
         if split is None:
-            images, sampler = self.train_set, self.sampler(**place)
+            sampler = self.sampler(**place)
         else:
-            images = build_dataset(data, split, num_images)
             sampler = StepBatchSampler(
                 len(images),
                 batch_size or data.batch_size,

@@ -108,8 +108,8 @@ class SegmentationModule(LightningModule):
         model = partial(padded_logits, self.method.evaluated(self.model))
         if how.window is not None:
             model = partial(sliding_window, model, window=how.window, stride=how.stride)
-        within = self.config.data.resize
-        return view_logits(model, images, ratios=how.ratios, flip=how.flip, within=within)
+        within, pairs = self.config.data.resize, self.spec.flip_pairs or ()
+        return view_logits(model, images, ratios=how.ratios, flip=how.flip, within=within, flip_pairs=pairs)
 
     def predict_scores(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Class ids (B,H,W), and sigmoids and softmax probabilities (B,K,H,W), as means over the views.

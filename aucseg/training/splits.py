@@ -33,6 +33,9 @@ class DataConfig(Section):
         crop_size: height and width of the random training crop; ``None`` trains on whole images.
         scale: range of the random scale before the crop; ``None`` leaves the scale alone.
         hflip: probability of a horizontal flip.
+        flip_pairs: pairs of classes that a flip swaps, such as left and right hand: ``"auto"`` for those that
+            :func:`aucseg.data.spec.find_flip_pairs` finds by their names, ``"none"``, or the pairs, by train
+            id or name. A flip that swaps none teaches the wrong side.
         photometric: random brightness, contrast and saturation; ``"mmseg"`` is the stronger distortion of
             AUCSeg's released configurations, :class:`aucseg.data.PhotometricDistortion`.
         resize: (short, long) side of a box that images on disk are brought to with their aspect ratio kept,
@@ -62,6 +65,7 @@ class DataConfig(Section):
     crop_size: Size | None = None
     scale: tuple[float, float] | None = None
     hflip: float = Field(0.5, ge=0, le=1)
+    flip_pairs: Literal["auto", "none"] | tuple[tuple[int | str, int | str], ...] = "auto"
     photometric: bool | Literal["mmseg"] = False
     resize: Size | None = None
     max_class_share: float = Field(1.0, gt=0, le=1)

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from torchvision.datasets import Cityscapes
 
-from aucseg.data import list_specs, load_spec
+from aucseg.data import ClassSpec, list_specs, load_spec
 from aucseg.data.layouts.voc import interleaved_palette
+from aucseg.data.spec import choose_flip_pairs, find_flip_pairs
 from aucseg.longtail import auto_partition, choose_tail, list_tails, load_statistics
 from tests.data.layouts.writers import LAYOUTS
 from tests.repository import ROOT
@@ -112,3 +113,62 @@ def test_tail_of_blv_is_selectable() -> None:
         choose_tail("cityscapes_blv", load_spec("camvid"))
     with pytest.raises(ValueError, match="did you mean 'cityscapes_blv'"):
         choose_tail("cityscapes_bvl", replace(spec, name="x"))
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Left-shoe", "Right-shoe"),
+        ("leftHand", "right hand"),
+        ("arm (left)", "ARM_RIGHT"),
+        ("lefteye", "righteye"),
+        ("l_brow", "r_brow"),
+        ("Kidney L", "Kidney R"),
+        ("LEye", "REye"),
+        ("ctx-lh-cuneus", "ctx-rh-cuneus"),
+        ("left lane, right of a left turn", "right lane, left of a right turn"),
+    ],
+)
+def test_sides_are_found_by_name(one: str, other: str) -> None:
+    assert find_flip_pairs(["sky", one, "road", other]) == ((1, 3),)
+    assert find_flip_pairs([other, one]) == ((0, 1),)
+    assert find_flip_pairs([one, "road"]) == ()
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("lamp", "ramp", "lock", "rock", "load", "road"),
+        ("upright", "bright", "light"),
+        ("L1", "R1"),  # vertebrae and roots; nobody's sides
+        ("left arm", "Left-Arm", "right arm"),  # which of the two?
+    ],
+)
+def test_what_is_no_side(names: tuple[str, ...]) -> None:
+    assert find_flip_pairs(names) == ()
+
+
+@pytest.mark.parametrize("name", list_specs())
+def test_published_label_sets_have_no_sides(name: str) -> None:
+    """So that their records keep their meaning."""
+    assert load_spec(name).flip_pairs == ()
+
+
+def test_pairs_of_a_label_set_are_found_given_or_none() -> None:
+    names = ("hair", "left arm", "right arm")
+    spec = ClassSpec("body", names, ((0, 0, 0),) * 3, ("head",) * 3)
+    assert spec.flip_pairs == ((1, 2),)
+    assert replace(spec, flip_pairs=()).flip_pairs == ()
+    assert replace(spec, flip_pairs=((0, 2),)).flip_pairs == ((0, 2),)
+    for each in (spec, replace(spec, flip_pairs=())):
+        assert ClassSpec.from_dict(each.to_dict()) == each
+    old = {key: value for key, value in spec.to_dict().items() if key != "flip_pairs"}
+    assert ClassSpec.from_dict(old) == spec
+    with pytest.raises(ValueError, match=r"two different classes from 0 to 2, got \(0, 3\)"):
+        replace(spec, flip_pairs=((0, 3),))
+    assert choose_flip_pairs("auto", names) == choose_flip_pairs([["left arm", 2]], names) == ((1, 2),)
+    assert choose_flip_pairs("none", names) == ()
+    with pytest.raises(ValueError, match="no class 'left leg'; did you mean 'left arm'"):
+        choose_flip_pairs([["left leg", 2]], names)
+    with pytest.raises(ValueError, match="'auto', 'none' or pairs of classes, got 'yes'"):
+        choose_flip_pairs("yes", names)

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from aucseg.models import multi_scale, padded_logits, predict, sliding_window, view_logits
-from aucseg.models.inference import RATIOS, view_sizes, window_starts
+from aucseg.models.inference import RATIOS, swapped_channels, view_sizes, window_starts
 
 sides = st.integers(1, 40)
 
@@ -344,3 +344,33 @@ def test_what_is_not_needed_is_not_imported(program: str, absent: list[str]) -> 
     check = f"{program}; import sys; found = set({absent}) & sys.modules.keys(); assert not found, found"
     result = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
+
+
+def sides(images: Tensor) -> Tensor:
+    """Logits of ground, left and right hand: a hand is a left one where it becomes brighter to the right."""
+    brighter = images[:, 0].diff(dim=-1, prepend=images[:, 0, :, :1])
+    return torch.stack([0.1 - images[:, 1], brighter, -brighter], dim=1)
+
+
+def test_a_left_hand_in_the_mirror_is_counted_for_the_left() -> None:
+    images = torch.zeros(1, 3, 4, 12)
+    images[0, 0, :, :6] = torch.arange(6)  # a left hand, and beside it a right one
+    images[0, 0, :, 6:] = torch.arange(6).flip(0)
+    own = sides(images)
+    for pairs, holds in (([(1, 2)], True), ([], False)):
+        found = [*view_logits(sides, images, flip=True, flip_pairs=pairs)]
+        same = (found[1].argmax(1) == own.argmax(1))[..., 1:5].all() and (
+            found[1].argmax(1) == own.argmax(1)
+        )[..., 7:11].all()
+        assert bool(same) is holds
+        mean = multi_scale(sides, images, ratios=(1.0,), flip=True, average="logits", flip_pairs=pairs)
+        swapped = sides(images.flip(-1)).flip(-1)
+        swapped = swapped[:, [0, 2, 1]] if pairs else swapped
+        torch.testing.assert_close(mean, (own + swapped) / 2)
+
+
+def test_bad_pairs_of_channels() -> None:
+    assert swapped_channels(4, [(3, 0)]) == [3, 1, 2, 0]
+    for pairs in ([(0, 4)], [(1, 1)], [(0, 1), (1, 2)], [(0, 1, 2)]):
+        with pytest.raises(ValueError, match="flip_pairs are pairs of 4 classes"):
+            swapped_channels(4, pairs)

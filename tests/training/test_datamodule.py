@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -101,3 +104,49 @@ def test_auto_goes_by_pixel_shares():
 def test_a_tail_that_cannot_be_is_a_configuration_error(choice, words):
     with pytest.raises(ConfigError, match=rf"data\.tail_classes: .*({words})"):
         _ = module(data__tail_classes=choice).spec
+
+
+def hands(root: Path, write: Any) -> dict[str, Any]:
+    """A data set with classes of two sides, and what of a configuration reads it."""
+    folder = write("hands", splits={"train": 2, "val": 1})
+    text = (folder / "classes.csv").read_text()
+    (folder / "classes.csv").write_text(
+        text.replace(",Sky,", ",left hand,").replace(",Road,", ",right hand,")
+    )
+    options = {"name": "folder", "root": folder, "train_images": 2, "eval_images": 1, "size": (32, 48)}
+    return {f"data__{key}": value for key, value in options.items()} | {
+        "data__hflip": 1.0,
+        "data__scale": None,
+        "data__crop_size": None,
+    }
+
+
+def test_a_flip_swaps_left_and_right_classes(make_camvid, tmp_path):
+    options = hands(tmp_path, make_camvid)
+    data = module(**options)
+    left, right = (data.spec.index(name) for name in ("left hand", "right hand"))
+    assert data.describe()["flip_pairs"] == [["left hand", "right hand"]]
+    swap = np.arange(256)
+    swap[[left, right]] = right, left
+    plain = module(**options, data__flip_pairs="none")
+    assert "flip_pairs" not in plain.describe()
+    given = module(**options, data__flip_pairs=[["right hand", left]])
+    for each, table in ((data, swap), (plain, np.arange(256)), (given, swap)):
+        (index, seed), *_ = next(iter(each.sampler()))
+        image, mask = each.train_dataloader().dataset[index, seed]
+        stored = each.train_set[index]
+        assert np.array_equal(image, np.asarray(stored[0])[..., ::-1])
+        assert np.array_equal(mask, table[np.asarray(stored[1])[:, ::-1]])
+        assert SegmentationModule(each.config, each.classes).spec.flip_pairs == each.spec.flip_pairs
+    wrong = module(**options, data__flip_pairs=[["lefthand", "right hand"]])
+    with pytest.raises(ConfigError, match=r"data\.flip_pairs: .* 'lefthand'; did you mean 'left hand'"):
+        wrong.describe()
+    without = {key: value for key, value in options.items() if key != "data__hflip"}
+    assert "flip_pairs" not in module(**without, data__hflip=0.0).describe()
+    assert "flip_pairs" in module(**without, data__hflip=0.0, evaluation__flip=True).describe()
+
+
+def test_the_choice_of_sides_is_no_part_of_an_old_identity():
+    config = make_config("streets", "smoke")
+    assert config.with_(data__flip_pairs="auto").identity == config.identity
+    assert config.with_(data__flip_pairs="none").identity != config.identity

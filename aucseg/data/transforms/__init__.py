@@ -1,8 +1,8 @@
 """Augmentation on image and mask together, and normalisation of a batch on its device.
 
-Every transform is one of torchvision's v2 and works on tv_tensors, image (3, H, W) and mask (H, W), both
-uint8, on the device where they lie. All randomness comes from torch's CPU generator: a seed fixes what is
-drawn on any device and with any number of loader workers.
+Every transform is one of torchvision's v2 and works on an image (3, H, W) and its mask (H, W), both uint8, on
+the device where they lie: tv_tensors, or plain tensors in this order. All randomness comes from torch's CPU
+generator: a seed fixes what is drawn on any device and with any number of loader workers.
 """
 
 from aucseg.data.transforms.color import IMAGENET_MEAN, IMAGENET_STD, PhotometricDistortion, normalize
@@ -10,11 +10,13 @@ from aucseg.data.transforms.geometry import (
     NEUTRAL,
     VOID,
     CappedRandomCrop,
+    HorizontalFlip,
+    ItemTransform,
     PadToMultiple,
     RandomResize,
     RandomScale,
 )
-from aucseg.data.transforms.pipelines import ItemTransform, eval_transform, train_transform, transform_batch
+from aucseg.data.transforms.pipelines import Pipeline, eval_transform, train_transform, transform_batch
 
 __all__ = [
     "IMAGENET_MEAN",
@@ -22,9 +24,11 @@ __all__ = [
     "NEUTRAL",
     "VOID",
     "CappedRandomCrop",
+    "HorizontalFlip",
     "ItemTransform",
     "PadToMultiple",
     "PhotometricDistortion",
+    "Pipeline",
     "RandomResize",
     "RandomScale",
     "eval_transform",

@@ -9,16 +9,15 @@ from typing import Any
 import torch
 from torch import Tensor
 from torchvision import tv_tensors
-from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as F
 
-from aucseg.data.transforms.geometry import draw_between
+from aucseg.data.transforms.geometry import ItemTransform, draw_between
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
-class PhotometricDistortion(v2.Transform):
+class PhotometricDistortion(ItemTransform):
     r"""Random brightness, contrast, saturation and hue, each with probability 1/2.
 
     The distortion of AUCSeg's released configurations, which is mmsegmentation's, with value

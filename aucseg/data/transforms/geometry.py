@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -12,7 +13,9 @@ from torchvision.transforms import v2
 from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as F
 
+from aucseg.data.items import typed
 from aucseg.data.labels import VOID
+from aucseg.data.spec import check_flip_pairs
 
 # The ImageNet mean in 0 to 255: about zero after `normalize`, so padding looks like nothing.
 NEUTRAL = (124, 116, 104)
@@ -38,7 +41,19 @@ def resize_mask(mask: Tensor, size: Sequence[int]) -> Tensor:
     return resized
 
 
-class _Resize(v2.Transform):
+class ItemTransform(v2.Transform):
+    """A transform of image and mask together: tv_tensors, or plain tensors in this order."""
+
+    def forward(self, *inputs: Any) -> Any:
+        """Transform both.
+
+        Args:
+            *inputs: image and mask, see :func:`aucseg.data.items.typed`.
+        """
+        return super().forward(*typed(*inputs))
+
+
+class _Resize(ItemTransform):
     """Bring image and mask to ``params["size"]``; how large that is, a subclass says.
 
     Images bilinear with antialiasing, masks by the nearest pixel centre. The library's own resizing
@@ -127,7 +142,7 @@ class RandomResize(_Resize):
         return {"size": [max(1, round(side * factor)) for side in own]}
 
 
-class CappedRandomCrop(v2.RandomCrop):
+class CappedRandomCrop(ItemTransform, v2.RandomCrop):
     """Crop image and mask at a random place, preferably one where no class covers most of the crop.
 
     Where the largest class has ``max_class_share`` or more of the labelled pixels in the crop, another place
@@ -175,7 +190,7 @@ class CappedRandomCrop(v2.RandomCrop):
         return params
 
 
-class PadToMultiple(v2.Transform):
+class PadToMultiple(ItemTransform):
     """Pad right and below until height and width are multiples of ``divisor``.
 
     Images with a neutral colour, masks with void, so that no metric sees the padding.
@@ -202,6 +217,44 @@ class PadToMultiple(v2.Transform):
         """Pad one input."""
         fill: Any = VOID if isinstance(inpt, tv_tensors.Mask) else NEUTRAL
         return F.pad(inpt, params["padding"], fill=fill)
+
+
+class HorizontalFlip(ItemTransform, v2.RandomHorizontalFlip):
+    """Mirror image and mask at random, and swap the labels of left and right.
+
+    In a mirror a left hand is a right hand: where the two are classes, flipped pixels change their label.
+    The draw is that of torchvision's ``RandomHorizontalFlip``.
+
+    Args:
+        p: probability.
+        flip_pairs: pairs of labels that a mirror swaps, as :attr:`aucseg.data.ClassSpec.flip_pairs`.
+
+    Raises:
+        ValueError: if ``p`` is outside [0, 1], or a label is outside 0 to 254 or in two pairs.
+    """
+
+    def __init__(self, p: float = 0.5, *, flip_pairs: Sequence[tuple[int, int]] = ()) -> None:
+        if not 0 <= p <= 1:
+            raise ValueError(f"p is a probability in [0, 1], got {p}")
+        super().__init__(p)
+        self.flip_pairs = check_flip_pairs(flip_pairs, VOID)
+
+    def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
+        """Mirror one input."""
+        mirrored = super().transform(inpt, params)
+        if not self.flip_pairs or not isinstance(inpt, tv_tensors.Mask):
+            return mirrored
+        swapped = _swap_table(self.flip_pairs, mirrored.device)[mirrored.as_subclass(Tensor).long()]
+        return tv_tensors.Mask(swapped.to(mirrored.dtype))
+
+
+@lru_cache(maxsize=16)
+def _swap_table(flip_pairs: tuple[tuple[int, int], ...], device: torch.device) -> Tensor:
+    """What a mirror makes of each label, (256,) uint8; kept, since copying to a GPU would make that wait."""
+    table = torch.arange(VOID + 1, dtype=torch.uint8)
+    for one, other in flip_pairs:
+        table[one], table[other] = other, one
+    return table.to(device)
 
 
 def check_ratio(low: float, high: float) -> None:

@@ -12,9 +12,18 @@ from torchvision.transforms import v2
 
 from aucseg.data.sampling import seeded
 from aucseg.data.transforms.color import PhotometricDistortion
-from aucseg.data.transforms.geometry import CappedRandomCrop, PadToMultiple, RandomResize, RandomScale
+from aucseg.data.transforms.geometry import (
+    CappedRandomCrop,
+    HorizontalFlip,
+    ItemTransform,
+    PadToMultiple,
+    RandomResize,
+    RandomScale,
+)
 
-ItemTransform = Callable[..., Any]
+
+class Pipeline(ItemTransform, v2.Compose):
+    """Transforms one after the other, on an image and its mask."""
 
 
 def train_transform(
@@ -25,12 +34,13 @@ def train_transform(
     photometric: bool | Literal["mmseg"] = False,
     resize: int | tuple[int, int] | None = None,
     max_class_share: float = 1.0,
-) -> ItemTransform:
+    flip_pairs: Sequence[tuple[int, int]] = (),
+) -> Pipeline:
     """Random scale, crop, flip and, optional, changes of light and colour.
 
-    Call it as ``image, mask = transform(image, mask)`` on tv_tensors (uint8). All randomness comes from
-    torch's CPU generator. Images smaller than the crop are padded: images with the ImageNet mean colour,
-    masks with void.
+    Call it as ``image, mask = transform(image, mask)`` on uint8 tensors, (3, H, W) and (H, W). All
+    randomness comes from torch's CPU generator. Images smaller than the crop are padded: images with the
+    ImageNet mean colour, masks with void.
 
     The settings of the papers, which all train with mmsegmentation:
 
@@ -56,6 +66,8 @@ def train_transform(
             side alone. See :class:`RandomResize`. None takes images at their own size.
         max_class_share: where one class has as much of a crop, another is drawn, up to ten times; 1 for no
             cap. See :class:`CappedRandomCrop`.
+        flip_pairs: pairs of labels that a mirror swaps, left and right of a thing; mostly the
+            :attr:`aucseg.data.ClassSpec.flip_pairs` of the data set. See :class:`HorizontalFlip`.
 
     Raises:
         ValueError: if an argument is out of its range.
@@ -72,15 +84,15 @@ def train_transform(
         steps.append(RandomScale(*scale))
     steps.append(crop)
     if hflip > 0:
-        steps.append(v2.RandomHorizontalFlip(hflip))
+        steps.append(HorizontalFlip(hflip, flip_pairs=flip_pairs))
     if photometric == "mmseg":
         steps.append(PhotometricDistortion())
     elif photometric:
         steps.append(v2.ColorJitter(brightness=0.2, contrast=0.2, saturation=0.2, hue=0.02))
-    return v2.Compose(steps)
+    return Pipeline(steps)
 
 
-def eval_transform(*, divisor: int = 1) -> ItemTransform:
+def eval_transform(*, divisor: int = 1) -> PadToMultiple:
     """The whole image, unscaled; padded right and below to a multiple of ``divisor`` pixels.
 
     Args:

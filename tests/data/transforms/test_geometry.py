@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
-from aucseg.data.transforms import CappedRandomCrop, RandomResize
+from aucseg.data.transforms import CappedRandomCrop, HorizontalFlip, RandomResize
 from aucseg.data.transforms.geometry import largest_share
 from tests.data.transforms.items import coordinates
 
@@ -205,3 +205,42 @@ def test_without_a_cap_the_mask_is_not_needed() -> None:
 def test_bad_crop(options: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         CappedRandomCrop(**({"size": (8, 8)} | options))
+
+
+def test_a_left_hand_stays_a_left_hand() -> None:
+    """What was drawn on the left side of a body, and is now on the right, is what lies on the right there."""
+    mask = torch.tensor([[1, 1, 0, 2, 2, 255, 7]], dtype=torch.uint8)
+    image = mask.expand(3, 1, 7).clone()
+    for kind in (torch.uint8, torch.int64):
+        flipped, labels = HorizontalFlip(1, flip_pairs=[(1, 2), (7, 5)])(image, mask.to(kind))
+        assert torch.equal(flipped, image.flip(-1))
+        assert labels.dtype == kind
+        assert labels.tolist() == [[5, 255, 1, 1, 0, 2, 2]]
+    _, same = HorizontalFlip(0, flip_pairs=[(1, 2)])(image, mask)
+    assert torch.equal(same, mask)
+    _, plain = HorizontalFlip(1)(image, mask)
+    assert torch.equal(plain, mask.flip(-1))
+
+
+def test_the_draws_are_those_of_the_library() -> None:
+    for seed in range(20):
+        found = []
+        for flip in (HorizontalFlip(0.3, flip_pairs=[(0, 1)]), v2.RandomHorizontalFlip(0.3)):
+            torch.manual_seed(seed)
+            image, _ = flip(*coordinates(4, 6))
+            found.append((image, torch.rand(3)))
+        assert all(torch.equal(one, other) for one, other in zip(*found, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"p": 1.5}, "p is a probability"),
+        ({"flip_pairs": [(1, 1)]}, r"two different classes from 0 to 254, got \(1, 1\)"),
+        ({"flip_pairs": [(1, 255)]}, r"got \(1, 255\)"),
+        ({"flip_pairs": [(1, 2), (2, 3)]}, "class 2 is in two flip pairs"),
+    ],
+)
+def test_bad_flips(options: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        HorizontalFlip(**options)
