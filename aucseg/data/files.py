@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import os
 import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from aucseg.errors import DataError, file_errors
 
 N = TypeVar("N", int, float)
+_SEPARATORS = (",", ";", "\t")
 
 
 def write_file(path: str | Path, write: Callable[[Path], object], *, inside: Path | None = None) -> Path:
@@ -133,16 +135,52 @@ class Row(dict[str, str]):
             raise self.error(f" is not {word} in {','.join(columns)}: {found}") from None
 
 
-def read_rows(
-    path: str | Path, columns: Sequence[str], *, optional: Sequence[str] = (), remedy: str | None = None
-) -> list[Row]:
-    """Read a table of comma-separated values with a header, in UTF-8 with or without a byte order mark.
+def read_text(path: str | Path, *, remedy: str | None = None) -> str:
+    """Read a text as programs on other machines write it: UTF-8, or UTF-16 with its byte order mark.
 
-    Columns may stand in any order, and others beside them. Empty lines are passed over. A row may be short by
-    columns that need not be there; they are empty then.
+    No other encoding can be told from the bytes, so none is guessed: what the names in the file would come
+    out as, nobody could say.
 
     Args:
         path: the file.
+        remedy: what the reader can do about a file that is missing or cannot be read.
+
+    Raises:
+        DataError: if the file cannot be read, or is in another encoding, with the line.
+    """
+    path = Path(path)
+    with file_errors(path, "cannot be read", remedy=remedy or "check the path and its permissions"):
+        try:
+            content = path.read_bytes()
+        except FileNotFoundError:
+            raise DataError("no such file", file=path, remedy=remedy) from None
+    wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    try:
+        text = content.decode("utf-16" if wide else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = 1 if wide else content[: error.start].count(b"\n") + 1
+        kind = "UTF-16" if wide else "UTF-8"
+        raise DataError(
+            f"line {line} is not {kind} text ({error.reason})",
+            file=path,
+            remedy="save it as UTF-8; in a spreadsheet choose 'CSV UTF-8'",
+        ) from error
+    if "\0" in text:
+        raise DataError("is no text (it holds zero bytes)", file=path, remedy="save it as UTF-8 text")
+    return text
+
+
+def read_rows(
+    path: str | Path, columns: Sequence[str], *, optional: Sequence[str] = (), remedy: str | None = None
+) -> list[Row]:
+    """Read a table of comma-separated values with a header, as spreadsheets write it.
+
+    Values may also be separated by semicolons or tabs; the header tells by which. Columns may stand in any
+    order, in capitals, and others beside them; blanks around a value are not part of it. Empty lines are
+    passed over. A row may be short by columns that need not be there; they are empty then.
+
+    Args:
+        path: the file, see :func:`read_text`.
         columns: columns that must be there.
         optional: columns that may be missing; then every row has an empty text for them.
         remedy: what the reader can do about a file that is missing or no such table.
@@ -157,14 +195,15 @@ def read_rows(
     """
     path = Path(path)
     wanted = f"the columns are {','.join(columns)}" + "".join(f"[,{c}]" for c in optional)
-    with file_errors(path, "cannot be read", remedy=remedy or wanted):
-        try:
-            text = path.read_text(encoding="utf-8-sig")
-        except FileNotFoundError:
-            raise DataError("no such file", file=path, remedy=remedy or wanted) from None
-    reader = csv.reader(io.StringIO(text, newline=""))
+    text = read_text(path, remedy=remedy or wanted)
+    known = (*columns, *optional)
+    headers = {mark: _header(text, mark, known) for mark in _SEPARATORS}
+    # A tie goes to the first: a table of one column has no separator.
+    mark = max(headers, key=lambda m: (sum(c in headers[m] for c in known), len(headers[m])))
+    header = headers[mark]
+    reader = _reader(text, mark)
     try:
-        header = next(reader, [])
+        next(reader, [])
         for column in columns:
             if column not in header:
                 raise DataError(f"no column {column!r}", file=path, remedy=remedy or wanted)
@@ -173,8 +212,9 @@ def read_rows(
                 raise DataError(f"two columns {column!r}", file=path, remedy="keep one of them")
         empty = dict.fromkeys(optional, "")
         found = []
-        for cells in reader:
-            if not cells:
+        for line in reader:
+            cells = [cell.strip() for cell in line]
+            if not any(cells):  # spreadsheets leave rows of separators alone
                 continue
             given = dict(zip(header, cells, strict=False))
             row = Row({**empty, **dict.fromkeys(header, ""), **given}, path, reader.line_num)
@@ -188,4 +228,20 @@ def read_rows(
             file=path,
             remedy=wanted,
         ) from error
+    return found
+
+
+def _reader(text: str, separator: str) -> Any:
+    return csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True)
+
+
+def _header(text: str, separator: str, known: Sequence[str]) -> list[str]:
+    """The columns of a table if its values are separated so; a known one by its name in any capitals."""
+    try:
+        found = [cell.strip() for cell in next(_reader(text, separator), [])]
+    except csv.Error:
+        return []
+    for column in known:
+        if column not in found:
+            found = [column if cell.casefold() == column.casefold() else cell for cell in found]
     return found

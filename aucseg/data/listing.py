@@ -3,14 +3,52 @@
 from __future__ import annotations
 
 import os
+import re
+import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
-from aucseg.errors import DataError, file_errors
+from aucseg.data.files import read_text
+from aucseg.errors import DataError
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
+# What a name in a list may end in without being part of the item's name.
+_ENDINGS = (*IMAGE_SUFFIXES, ".bmp", ".tif", ".tiff", ".webp", ".gif", ".mat", ".npy")
+# Of Windows, macOS, and the network drives of Synology and QNAP; all else of the kind begins with a dot.
+_CLUTTER = frozenset(
+    {
+        "thumbs.db",
+        "ehthumbs.db",
+        "desktop.ini",
+        "__macosx",
+        "@eadir",
+        "@recycle",
+        "#recycle",
+        "#snapshot",
+        "$recycle.bin",
+        "system volume information",
+        "lost+found",
+    }
+)
+
+
+def is_clutter(name: str) -> bool:
+    """Whether a file or folder so called was left by a program and belongs to no data set.
+
+    That is whatever begins with a dot (``._a.jpg`` and ``.DS_Store`` of macOS, ``.ipynb_checkpoints`` of
+    Jupyter, ``.thumbnails``), and what Windows and network drives put into every folder. Every listing
+    passes it over.
+
+    Args:
+        name: the last part of its path.
+
+    Example:
+        >>> [is_clutter(name) for name in ("Thumbs.db", ".ipynb_checkpoints", "a.jpg")]
+        [True, True, False]
+    """
+    return name.startswith(".") or name.casefold() in _CLUTTER
 
 
 @dataclass(frozen=True)
@@ -56,23 +94,32 @@ class Listing:
 
 
 def read_names(path: Path) -> tuple[str, ...]:
-    """The names in a list, one a line; a name may repeat.
+    """The lines of a list, one for each item, as they stand there; one may repeat.
 
     Raises:
         DataError: if the list cannot be read, is no text, or is empty.
     """
-    with file_errors(path, "cannot be read", remedy="a split file is UTF-8 text with a name a line"):
-        text = path.read_text(encoding="utf-8-sig")
+    text = read_text(path, remedy="a split file is UTF-8 text with a name a line")
     names = tuple(line.strip() for line in text.splitlines() if line.strip())
     if not names:
         raise DataError("the split is empty", file=path, remedy="write the names of its items, one a line")
     return names
 
 
+def list_stems(folder: Path) -> tuple[str, ...]:
+    """Names of the lists in a folder, ``<name>.txt``, without their ending.
+
+    Args:
+        folder: where to look; an absent folder holds none.
+    """
+    return tuple(sorted(p.stem for p in folder.glob("*.txt") if not is_clutter(p.name)))
+
+
 def find_files(folder: Path, suffixes: Sequence[str]) -> tuple[dict[str, Path], list[DataError]]:
     """Files below a folder whose names end so, and the subfolders that cannot be read.
 
-    Suffixes are compared without regard to case. Linked folders are followed, none twice.
+    Suffixes are compared without regard to case. Linked folders are followed, unless they lead back to where
+    the walk came from. What programs leave behind (:func:`is_clutter`) is passed over.
 
     Args:
         folder: where to look; an absent folder holds nothing.
@@ -83,21 +130,41 @@ def find_files(folder: Path, suffixes: Sequence[str]) -> tuple[dict[str, Path], 
     """
     problems: list[DataError] = []
     found: dict[str, Path] = {}
-    seen = set()
-    walk = os.walk(folder, onerror=lambda e: problems.append(_unreadable(e, folder)), followlinks=True)
-    for place, folders, names in walk:
-        real = os.path.realpath(place)
-        if real in seen:  # a link back to where we were
-            folders.clear()
-            continue
-        seen.add(real)
-        for name in names:
-            if name.lower().endswith(tuple(suffixes)) and not name.startswith("."):
-                path = Path(place, name)
-                found[path.relative_to(folder).as_posix()] = path
-    if not folder.is_dir():
-        problems.clear()
+    if folder.is_dir():
+        for path in _walk(str(folder), (), problems):
+            if path.lower().endswith(tuple(suffixes)):
+                below = Path(path)
+                found[below.relative_to(folder).as_posix()] = below
     return dict(sorted(found.items())), problems
+
+
+def _walk(place: str, above: tuple[str, ...], problems: list[DataError]) -> Iterator[str]:
+    """The files below a place.
+
+    Args:
+        place: a folder.
+        above: the real paths of the folders on the way to it.
+        problems: takes the folders that cannot be read.
+    """
+    real = os.path.realpath(place)
+    if any(_holds(real, each) for each in above):  # a link back to a folder that we are in
+        return
+    try:
+        with os.scandir(place) as entries:
+            there = [(each.name, each.is_dir(), each.path) for each in entries if not is_clutter(each.name)]
+    except OSError as error:
+        problems.append(_unreadable(error, Path(place)))
+        return
+    for _, is_folder, path in sorted(there):
+        if is_folder:
+            yield from _walk(path, (*above, real), problems)
+        else:
+            yield path
+
+
+def _holds(folder: str, path: str) -> bool:
+    """Whether a folder is a path, or one of the folders above it; both are real paths."""
+    return path == folder or path.startswith(folder.rstrip(os.sep) + os.sep)
 
 
 def by_stem(
@@ -136,13 +203,19 @@ def match_keys(images: dict[str, Path], masks: dict[str, Path]) -> Listing:
         images: paths by key, in the order of the items.
         masks: paths by key.
     """
-    listing = Listing([Item(key, path, masks.get(key)) for key, path in images.items()])
-    kinds = (("image", images, "mask", masks), ("mask", masks, "image", images))
-    for kind, have, other_kind, others in kinds:
+    mask_keys = {_composed(key): key for key in masks}
+    partners = {key: mask_keys.pop(_composed(key), None) for key in images}
+    listing = Listing(
+        [
+            Item(key, path, masks[m] if (m := partners[key]) is not None else None)
+            for key, path in images.items()
+        ]
+    )
+    alone = {key: images[key] for key, partner in partners.items() if partner is None}
+    spare = {key: masks[key] for key in mask_keys.values()}
+    for kind, have, other_kind, others in (("image", alone, "mask", masks), ("mask", spare, "image", images)):
         folded = {key.casefold(): path for key, path in others.items()}
         for key, path in have.items():
-            if key in others:
-                continue
             near = folded.get(key.casefold())
             listing.problems.append(
                 DataError(
@@ -152,41 +225,169 @@ def match_keys(images: dict[str, Path], masks: dict[str, Path]) -> Listing:
                     remedy="give both the same name" if near else f"add the {other_kind} or take it out",
                 )
             )
-    listing.items += [Item(key, None, path) for key, path in masks.items() if key not in images]
+    listing.items += [Item(key, None, path) for key, path in spare.items()]
     return listing
 
 
 def match_names(
-    names: Iterable[str], images: dict[str, Path], masks: dict[str, Path], source: Path
+    lines: Iterable[str], images: dict[str, Path], masks: dict[str, Path], source: Path, root: Path
 ) -> Listing:
     """The items that a list names; other files are of no concern.
 
     Args:
-        names: keys of the items, in order.
+        lines: the lines of the list, see :func:`listed_items`.
         images: paths by key.
         masks: paths by key.
         source: the list, for the messages.
+        root: the folder of the data set.
     """
-    listing = Listing()
-    for name, times in Counter(names).items():
-        if times > 1:
-            listing.problems.append(
-                DataError(f"{name!r} stands there {times} times", file=source, remedy="keep one")
-            )
-        item = Item(name, images.get(name), masks.get(name))
-        listing.items.append(item)
+    items, problems = listed_items(lines, images, masks, source, root)
+    listing = Listing(items, problems)
+    for item in items:
         for kind, path, there in (("image", item.image, images), ("mask", item.mask, masks)):
             if path is None:
-                near = next((p.name for k, p in there.items() if k.casefold() == name.casefold()), None)
+                near = next((p.name for k, p in there.items() if k.casefold() == item.name.casefold()), None)
                 told = f": {near} differs in the case of its letters" if near else ""
                 listing.problems.append(
                     DataError(
-                        f"missing {kind} of {name!r}{told}",
+                        f"missing {kind} of {item.name!r}{told}",
                         file=source,
                         remedy=f"add the {kind} or take the name out of the list",
                     )
                 )
     return listing
+
+
+def listed_items(
+    lines: Iterable[str], images: Mapping[str, Path], masks: Mapping[str, Path], source: Path, root: Path
+) -> tuple[list[Item], list[DataError]]:
+    r"""The items that the lines of a list mean, in their order, each once; and what is wrong with others.
+
+    A line is the name of an item, or what other programs write in its place, as long as only one file is
+    meant: the name with its ending; the path of the image, relative to the folder or to any folder above it,
+    also of another machine; image and mask, separated by a blank, tab, comma or semicolon; with ``\`` for
+    ``/``; and with accents composed otherwise than in the names of the files.
+
+    Args:
+        lines: the lines.
+        images: the files that may be meant, by the key of their item.
+        masks: the same of masks.
+        source: the list, for the messages.
+        root: the folder of the data set.
+
+    Returns:
+        The items, with None for a file that is not there; and a problem for each line that repeats or leads
+        out of the folder.
+    """
+    sides = _Files(images, root), _Files(masks, root)
+    items: list[Item] = []
+    problems: list[DataError] = []
+    times: Counter[str] = Counter()
+    for line in lines:
+        found = _item_of(line, *sides)
+        if found is None:
+            if (wrong := _no_item(line, *sides)) is not None:
+                problems.append(DataError(wrong, file=source, remedy="use plain names, one a line"))
+                continue
+            found = Item(line, None, None)
+        times[found.name] += 1
+        if times[found.name] == 1:
+            items.append(found)
+    problems += [
+        DataError(f"{name!r} stands there {number} times", file=source, remedy="keep one")
+        for name, number in times.items()
+        if number > 1
+    ]
+    return items, problems
+
+
+def _item_of(line: str, images: _Files, masks: _Files) -> Item | None:
+    """The item that a line means; None if it names neither an image nor a mask."""
+    key = images.key(line) or masks.key(line)
+    if key is not None:
+        return Item(key, images.paths.get(images.same(key)), masks.paths.get(masks.same(key)))
+    for image, mask in _pairs(line):  # names may hold blanks: both sides must be files
+        first, second = images.key(image), masks.key(mask)
+        if first is not None and second is not None:
+            return Item(first, images.paths[first], masks.paths[second])
+    return None
+
+
+def _no_item(line: str, images: _Files, masks: _Files) -> str | None:
+    """What is wrong with a line that can be no name; None if the item may just be missing."""
+    for image, mask in _pairs(line):
+        if images.key(image) is not None and _without_ending(mask) != mask:
+            return f"there is no mask {mask!r} here, with which it pairs {image!r}"
+        if masks.key(mask) is not None and _without_ending(image) != image:
+            return f"there is no image {image!r} here, with which it pairs {mask!r}"
+    path = PurePosixPath(line.replace("\\", "/"))
+    return f"{line!r} leads outside the folder" if path.is_absolute() or ".." in path.parts else None
+
+
+def _pairs(line: str) -> Iterator[tuple[str, str]]:
+    """The ways to read a line as image and mask."""
+    for gap in re.finditer(r"[\s,;]+", line):
+        yield line[: gap.start()], line[gap.end() :]
+
+
+class _Files:
+    """One side of a listing, by whatever a list may call its files.
+
+    Args:
+        paths: the files by the key of their item.
+        root: the folder of the data set.
+    """
+
+    def __init__(self, paths: Mapping[str, Path], root: Path) -> None:
+        self.paths = paths
+        self._root = root
+        self._keys = {_composed(key): key for key in paths}
+        self._named: dict[str, list[str]] = defaultdict(list)
+        for key, path in paths.items():
+            for name in dict.fromkeys((path.name, _without_ending(path.name))):
+                self._named[_composed(name)].append(key)
+
+    def same(self, key: str) -> str:
+        """The key of this side that differs from one of the other by nothing but how its accents are kept."""
+        return key if key in self.paths else self._keys.get(_composed(key), key)
+
+    def key(self, text: str) -> str | None:
+        """The key of the one file that a text means; None if it means none."""
+        if text in self.paths:
+            return text
+        name = re.sub(r"/+", "/", _composed(text.strip("\"'")).replace("\\", "/")).removeprefix("./")
+        for wanted in (name, _without_ending(name)):
+            if wanted in self._keys:
+                return self._keys[wanted]
+        *folders, last = name.split("/")
+        fitting = [key for key in self._named.get(last, ()) if self._leads_to(folders, key)]
+        return fitting[0] if len(fitting) == 1 else None
+
+    def _leads_to(self, folders: Sequence[str], key: str) -> bool:
+        """Whether some folders are those of a file, as far as they tell it from all others.
+
+        They do with all that its key has, if nothing else is there; and with all that lies below the root,
+        whatever folders of another machine come first.
+        """
+        above = [_composed(part) for part in self.paths[key].parts[:-1]]
+        common = 0
+        for ours, theirs in zip(reversed(above), reversed(folders), strict=False):
+            if ours != theirs:
+                break
+            common += 1
+        below = len(above) - len(self._root.parts)
+        rest = [folder for folder in folders[: len(folders) - common] if folder]
+        return common >= key.count("/") and (not rest or common >= below > 0)
+
+
+def _without_ending(name: str) -> str:
+    """A name without the ending of a picture."""
+    return name[: -len(ending)] if (ending := next(filter(name.lower().endswith, _ENDINGS), "")) else name
+
+
+def _composed(text: str) -> str:
+    """A text with its accents in one letter: macOS keeps names of files decomposed."""
+    return unicodedata.normalize("NFC", text)
 
 
 def _same_but_for_case(paths: Iterable[Path], folder: Path) -> list[DataError]:

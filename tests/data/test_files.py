@@ -42,6 +42,26 @@ def test_what_is_forgiven(tmp_path: Path) -> None:
     assert [r.line for r in rows] == [2, 4, 5]
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le with mark"])
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+@pytest.mark.parametrize("header", [("name", "height"), ("NAME", " Height ")])
+def test_tables_as_spreadsheets_write_them(
+    tmp_path: Path, encoding: str, separator: str, header: tuple[str, str]
+) -> None:
+    path = tmp_path / "table.csv"
+    lines = [header, ("Straße", " 3"), (f'"a{separator} b"', "4 "), ("", "")]
+    text = "\r\n".join(separator.join(line) for line in lines)
+    if encoding.endswith("mark"):
+        path.write_bytes(b"\xff\xfe" + text.encode("utf-16-le"))
+    else:
+        path.write_bytes(text.encode(encoding))
+    rows = read_rows(path, COLUMNS, optional=("group",))
+    assert [(r["name"], *r.whole("height"), r["group"]) for r in rows] == [
+        ("Straße", 3, ""),
+        (f"a{separator} b", 4, ""),
+    ]
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -50,7 +70,11 @@ def test_what_is_forgiven(tmp_path: Path) -> None:
         (b"name,height,name\na,1,b\n", "two columns 'name'; keep one"),
         (b"name,height\na\n", "line 2 has 1 values for 2 columns; correct that line"),
         (b"name,height\na,1\nb,2,3\n", "line 3 has 3 values for 2 columns"),
-        (b"name,height\n\xff,1\n", r"cannot be read \(invalid start byte\); write it as UTF-8 text"),
+        (b"name,height\n\xff,1\n", r"line 2 is not UTF-8 text \(invalid start byte\); save it as UTF-8"),
+        (b"\xff\xfen\x00a", r"line 1 is not UTF-16 text \(truncated data\)"),
+        ("name,height\na,1\n".encode("utf-16-le"), "is no text .it holds zero bytes.; save it as UTF-8"),
+        (b"name;height\na\n", "line 2 has 1 values for 2 columns"),
+        (b"Name,NAME,height\na,1,b\n", "two columns 'name'; keep one"),
         (b'name,height\n"a' + b"b" * 200_000 + b'",1\n', "line 2 is not comma-separated values"),
     ],
 )

@@ -128,9 +128,9 @@ def test_a_bad_name_in_a_list_hides_no_other_item(tiny_camvid: Path) -> None:
     report = resolve(tiny_camvid).verify(["train"])
     assert report.splits == {"train": 2}
     assert [p.what.partition(" (")[0] for p in report.problems] == [
-        "'train_000' stands there 2 times",
         "'../../secret' leads outside the folder",
         "'/abs' leads outside the folder",
+        "'train_000' stands there 2 times",
         "unreadable mask",
     ]
     assert sum(report.pixels["train"]) + report.void["train"] == 64 * 96  # one mask was read
@@ -229,14 +229,19 @@ def test_names_that_differ_in_case(tmp_path: Path) -> None:
 
 def test_case_of_a_folders_own_names(tiny_camvid: Path) -> None:
     (tiny_camvid / "images/val/val_000.jpg").rename(tiny_camvid / "images/val/Val_000.JPG")
-    (tiny_camvid / "annotations/val/val_001.png").rename(tiny_camvid / "annotations/val/val_001.PNG")
+    (tiny_camvid / "annotations/val/val_001.png").rename(tiny_camvid / "annotations/val/Val_001.PNG")
     problems = resolve(tiny_camvid).verify(["val"]).problems
     assert [Path(p.file).name for p in problems] == ["val_000.jpg", "val_001.png"]
     assert "Val_000.JPG differs in the case of its letters" in problems[0].what
-    assert "val_001.PNG differs in the case of its letters" in problems[1].what
+    assert "Val_001.PNG differs in the case of its letters" in problems[1].what
 
 
-def test_upper_case_endings_are_fine_in_published_layouts(tmp_path: Path) -> None:
+def test_upper_case_endings_are_fine(tmp_path: Path, tiny_camvid: Path) -> None:
+    for kind, suffix in (("images", ".jpg"), ("annotations", ".png")):
+        path = tiny_camvid / kind / "val" / f"val_000{suffix}"
+        path.rename(path.with_suffix(suffix.upper()))
+    assert resolve(tiny_camvid).verify().ok
+    assert resolve(tiny_camvid).count("val").num_images == 2
     base = ade(tmp_path, 1)
     (base / IMAGE.format(0)).rename((base / IMAGE.format(0)).with_suffix(".JPG"))
     assert resolve(base).verify().ok
@@ -257,7 +262,7 @@ def test_a_name_twice_in_a_list(tmp_path: Path) -> None:
 def test_an_empty_or_unreadable_list_does_not_hide_the_others(tmp_path: Path) -> None:
     root = WRITERS["voc"](tmp_path)
     lists = root / "VOCdevkit/VOC2012/ImageSets/Segmentation"
-    (lists / "train.txt").write_bytes(b"\xff\xfe\x00bad")
+    (lists / "train.txt").write_bytes(b"\xff\xfe\x00ba")
     (lists / "val.txt").write_text("\n")
     report = resolve(root).verify()
     assert {Path(p.file).name for p in report.problems} == {"train.txt", "val.txt"}

@@ -99,7 +99,7 @@ def _list_10k(root: Path, split: str) -> Listing:
     source = root / "imageLists" / f"{split}.txt"
     images, problems = by_stem(root / "images", (".jpg",))
     masks, more = by_stem(root / "annotations", (".mat", ".png"), without=_CONVERTED)
-    listing = match_names(read_names(source), images, masks, source)
+    listing = match_names(read_names(source), images, masks, source, root)
     listing.problems[:0] = problems + more
     return listing
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from aucseg.data.labels import value_table
 from aucseg.data.layouts.base import Access, Layout
-from aucseg.data.layouts.own import list_splits, read_split
-from aucseg.data.listing import IMAGE_SUFFIXES, Listing, by_stem, match_keys, match_names
+from aucseg.data.layouts.own import list_splits, match_split
+from aucseg.data.listing import IMAGE_SUFFIXES, Listing, by_stem, match_keys
 from aucseg.data.reading import read_luminance
 from aucseg.data.spec import load_spec
 
@@ -48,8 +48,7 @@ def _lister(folders: Folders) -> Callable[[Path, str], Listing]:
         images, problems = by_stem(place[0] if place else root, IMAGE_SUFFIXES)
         masks, more = by_stem(place[1] if place else root, (".png", ".jpg", ".bmp"))
         if (root / "splits" / f"{split}.txt").is_file():
-            source = root / "splits" / f"{split}.txt"
-            listing = match_names(read_split(root, split), images, masks, source)
+            listing = match_split(root, split, images, masks)
         else:
             listing = match_keys(images, masks)
         listing.problems[:0] = problems + more

@@ -14,7 +14,7 @@ import numpy as np
 
 from aucseg.data.labels import VOID, value_table
 from aucseg.data.layouts.base import Access, Layout
-from aucseg.data.listing import Listing, by_stem, match_names, read_names
+from aucseg.data.listing import Listing, by_stem, list_stems, match_names, read_names
 from aucseg.data.reading import read_indexed
 from aucseg.data.spec import load_spec
 
@@ -22,7 +22,7 @@ _LISTS = Path("ImageSets") / "Segmentation"
 
 
 def _splits(root: Path) -> tuple[str, ...]:
-    return tuple(sorted(p.stem for p in (root / _LISTS).glob("*.txt")))
+    return list_stems(root / _LISTS)
 
 
 def _find(root: Path) -> Path | None:
@@ -34,7 +34,7 @@ def _list(root: Path, split: str) -> Listing:
     source = root / _LISTS / f"{split}.txt"
     images, problems = by_stem(root / "JPEGImages", (".jpg",))
     masks, more = by_stem(root / "SegmentationClass", (".png",))
-    listing = match_names(read_names(source), images, masks, source)
+    listing = match_names(read_names(source), images, masks, source, root)
     listing.problems[:0] = problems + more
     return listing
 

@@ -256,11 +256,74 @@ def test_patterns_with_splits_and_subfolders(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "pattern", ["imgs/x.png", "../{name}.png", "/{name}.png", "{name}/{name}", "{nam}{name}"]
+    "pattern",
+    [
+        "imgs/x.png",
+        "../{name}.png",
+        "..\\{name}.png",
+        "/{name}.png",
+        "C:\\{name}",
+        "{name}/{name}",
+        "{nam}{name}",
+    ],
 )
 def test_bad_patterns(tmp_path: Path, pattern: str) -> None:
     with pytest.raises(ValueError, match="a pattern is a relative path"):
         pattern_layout(folder(tmp_path), pattern, "gts/{name}_gt.png")
+    with pytest.raises(ValueError, match="the same pattern"):
+        pattern_layout(tmp_path, "./gts/{name}.png", "gts//{name}.png")
+
+
+@pytest.mark.parametrize("before", ["./", ".//", ".\\", ""])
+@pytest.mark.parametrize("between", ["/", "//", "\\"])
+def test_patterns_as_shells_and_windows_write_them(tmp_path: Path, before: str, between: str) -> None:
+    root = folder(tmp_path)
+    patterns = {kind: before + pattern.replace("/", between) for kind, pattern in PATTERNS.items()}
+    assert open_dataset("folder", root, "all", **patterns).names == ("a0", "a1", "a2", "a3")
+
+
+@pytest.mark.parametrize(
+    ("images", "masks", "message"),
+    [
+        ("img/{name}_img.jpg", "gts/{name}_gt.png", "'img/.*there is no folder 'img'; did you mean 'imgs'"),
+        ("imgs/{name}_img.jpg", "gt/{name}_gt.png", "'gt/.*there is no folder 'gt'; did you mean 'gts'"),
+        ("imgs/{name}.png", "gts/{name}_gt.png", "'imgs/{name}.png': there is 'imgs/a0_img.jpg'"),
+        ("imgs/{name}_img.jpg", "gts/{name}_mask.png", "'gts/{name}_mask.png': there is 'gts/a0_gt.png'"),
+        ("empty/{name}.jpg", "gts/{name}_gt.png", "'empty/{name}.jpg': the folder is empty"),
+    ],
+)
+def test_a_typo_in_one_pattern(tmp_path: Path, images: str, masks: str, message: str) -> None:
+    root = folder(tmp_path)
+    (root / "empty").mkdir()
+    with pytest.raises(DataError, match=message):
+        open_dataset("folder", root, "all", images=images, masks=masks)
+
+
+def test_image_and_mask_side_by_side(tmp_path: Path) -> None:
+    """As Kaggle's brain scans are: what the mask pattern takes is no image; nor the other way round."""
+    classes(tmp_path, [(0, "a", (0, 0, 0), 0), (1, "b", (1, 1, 1), 0)])
+    for i in range(3):
+        picture(tmp_path / "d" / f"p{i}.png", i)
+        label(tmp_path / "d" / f"p{i}_mask.png", stripes(0, 1))
+        picture(tmp_path / "e" / f"p{i}_rgb.png", i)
+        label(tmp_path / "e" / f"p{i}.png", stripes(0, 1))
+    for images, masks in (("d/{name}.png", "d/{name}_mask.png"), ("e/{name}_rgb.png", "e/{name}.png")):
+        data = open_dataset("folder", tmp_path, "all", images=images, masks=masks)
+        assert data.names == ("p0", "p1", "p2")
+        assert data.mask(0).tolist() == stripes(0, 1).tolist()
+
+
+def test_one_pattern_for_several_endings(tmp_path: Path) -> None:
+    root = folder(tmp_path)
+    (root / "imgs/a0_img.jpg").rename(root / "imgs/a0_img.JPG")
+    picture(root / "imgs/a1_img.png", 1)
+    (root / "imgs/a1_img.jpg").unlink()
+    assert len(open_dataset("folder", root, "all", images="imgs/{name}_img.*", masks=PATTERNS["masks"])) == 4
+    with pytest.raises(DataError, match="mask without image"):
+        open_dataset("folder", root, "all", **PATTERNS)
+    picture(root / "imgs/a2_img.png", 1)
+    with pytest.raises(DataError, match=r"a2_img\.\w+: a2_img\.\w+ is there too, and 'imgs/"):
+        open_dataset("folder", root, "all", images="imgs/{name}_img.*", masks=PATTERNS["masks"])
 
 
 def test_own_layout_by_name(tiny_camvid: Path) -> None:
