@@ -3,7 +3,8 @@
 From logits to an AUC loss: ``auc`` chooses the way and makes a loss of what ``engine`` sums over the pixels
 of every class (on CUDA by ``cuda``) or, where there are no sums, ``hinge`` finds by sorting. ``surrogates``
 says what a pair costs and in which form (``chebyshev`` for smooth ones), ``sums`` is the data in between, and
-``distributed`` joins processes and micro-batches. From scores to a metric: ``ranking`` and
+``distributed`` joins processes and micro-batches. Offsets, scales and noise on logits, and the cross entropy
+of what comes out: ``logits``. From scores to a metric: ``ranking`` and
 ``score_histogram``. ``checks`` is for all.
 """
 
@@ -19,6 +20,13 @@ from aucseg.functional.auc import (
 from aucseg.functional.chebyshev import ChebyshevExpansion, chebyshev_expansion
 from aucseg.functional.engine import class_sums
 from aucseg.functional.hinge import sorted_hinge
+from aucseg.functional.logits import (
+    adjusted_cross_entropy,
+    draw_noise,
+    log_prior,
+    noise_mean,
+    rarity,
+)
 from aucseg.functional.ranking import PairAUC, pairwise_auc
 from aucseg.functional.sums import ChannelSums, ClassSums, Request
 from aucseg.functional.surrogates import BilinearForm, Feature, SortedForm, surrogate_form
@@ -33,11 +41,16 @@ __all__ = [
     "Request",
     "SeparableWeights",
     "SortedForm",
+    "adjusted_cross_entropy",
     "channels_of",
     "chebyshev_expansion",
     "class_sums",
+    "draw_noise",
+    "log_prior",
+    "noise_mean",
     "pair_table",
     "pairwise_auc",
+    "rarity",
     "reduce_pairs",
     "separable_risk",
     "separable_weights",

@@ -87,6 +87,31 @@ def check_option(what: str, name: object, known: tuple[str | None, ...]) -> None
         raise ValueError(f"unknown {what} {name!r}; use one of {', '.join(map(repr, known))}")
 
 
+def check_number(name: str, value: object, *, least: float, above: bool = False) -> float:
+    """A finite number that is large enough.
+
+    Args:
+        name: what the error message calls it.
+        value: the number.
+        least: the smallest it may be.
+        above: it must be more than that.
+
+    Returns:
+        ``value`` as a plain float.
+
+    Raises:
+        ValueError: if it is not, with its value.
+
+    """
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        number = float(value)
+        if least < number < float("inf") or (number == least and not above):
+            return number
+    raise ValueError(
+        f"{name} must be a number {'above' if above else 'of at least'} {least:g}, got {value!r}"
+    )
+
+
 def check_labels(labels: Tensor, name: str = "target") -> None:
     """Make sure that a tensor can hold class labels.
 

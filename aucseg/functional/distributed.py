@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -11,6 +11,31 @@ from torch import Tensor
 from aucseg.functional.sums import ChannelSums, ClassSums
 
 Sums = TypeVar("Sums", ClassSums, ChannelSums)
+
+GRADIENTS = ("averaged", "summed")
+
+
+def joined_ranks(
+    process_group: dist.ProcessGroup | Literal["auto"] | None, gradients: str
+) -> tuple[dist.ProcessGroup | None, float]:
+    """The ranks whose pixels count together, and by what a loss over all of them scales its gradient.
+
+    Args:
+        process_group: a group, ``"auto"`` for all ranks where ``torch.distributed`` is initialised, or None.
+        gradients: ``"averaged"`` where the ranks' gradients are averaged afterwards, as DDP and FSDP do: the
+            factor is then their number. ``"summed"``: 1.
+
+    Returns:
+        The group, None where this process is alone in it; and the factor.
+    """
+    group: Any = process_group
+    if group is None or not (dist.is_available() and dist.is_initialized()):
+        return None, 1.0
+    group = dist.group.WORLD if isinstance(group, str) else group
+    ranks = dist.get_world_size(group)
+    if ranks == 1:
+        return None, 1.0
+    return group, float(ranks) if gradients == "averaged" else 1.0
 
 
 def of_whole_batch(sums: Sums, whole: Sums | None, group: dist.ProcessGroup | None) -> Sums:

@@ -1,7 +1,10 @@
 """Losses for long-tailed segmentation, all called as ``loss(logits, target)``."""
 
+from aucseg.functional.logits import class_counts
+from aucseg.losses.adjusted import BalancedSoftmaxLoss, LDAMLoss, LogitAdjustedLoss, VSLoss
 from aucseg.losses.auc import AUCLoss
 from aucseg.losses.aucseg import AUCSegLoss
+from aucseg.losses.blv import BLVLoss
 from aucseg.losses.boundary import boundary_loss, boundary_targets
 from aucseg.losses.cross_entropy import (
     WeightedCrossEntropyLoss,
@@ -9,16 +12,26 @@ from aucseg.losses.cross_entropy import (
     cross_entropy,
     ohem_cross_entropy,
 )
+from aucseg.losses.focal import FocalLoss
+from aucseg.losses.pixelwise import PixelwiseLoss
 from aucseg.losses.presence import class_presence, presence_cross_entropy
 from aucseg.losses.queue import SumQueue
 
 __all__ = [
     "AUCLoss",
     "AUCSegLoss",
+    "BLVLoss",
+    "BalancedSoftmaxLoss",
+    "FocalLoss",
+    "LDAMLoss",
+    "LogitAdjustedLoss",
+    "PixelwiseLoss",
     "SumQueue",
+    "VSLoss",
     "WeightedCrossEntropyLoss",
     "boundary_loss",
     "boundary_targets",
+    "class_counts",
     "class_presence",
     "class_weights",
     "cross_entropy",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 import torch.distributed as dist
@@ -20,7 +20,7 @@ from aucseg.functional.checks import (
     class_index,
     logits_and_labels,
 )
-from aucseg.functional.distributed import scale_gradient
+from aucseg.functional.distributed import GRADIENTS, joined_ranks, scale_gradient
 from aucseg.functional.engine import class_sums
 from aucseg.functional.sums import ACTIVATIONS, MULTICLASS, REDUCTIONS, ClassSums, Request
 from aucseg.functional.surrogates import SortedForm, Surrogate, surrogate_form
@@ -128,7 +128,7 @@ class AUCLoss(nn.Module):
             ("activation", activation, ACTIVATIONS),
             ("multiclass", multiclass, MULTICLASS),
             ("reduction", reduction, REDUCTIONS),
-            ("gradients", gradients, ("averaged", "summed")),
+            ("gradients", gradients, GRADIENTS),
             ("size", size, ("target", None)),
         ):
             check_option(what, name, known)
@@ -276,14 +276,7 @@ class AUCLoss(nn.Module):
 
     def _group(self) -> tuple[dist.ProcessGroup | None, float]:
         """The ranks whose pixels count together, and the factor of the gradient."""
-        group: Any = self.process_group
-        if not self.training or group is None or not (dist.is_available() and dist.is_initialized()):
-            return None, 1.0
-        group = dist.group.WORLD if isinstance(group, str) else group
-        ranks = dist.get_world_size(group)
-        if ranks == 1:
-            return None, 1.0
-        return group, float(ranks) if self.gradients == "averaged" else 1.0
+        return joined_ranks(self.process_group if self.training else None, self.gradients)
 
     def _no_sums(self) -> str:
         return (

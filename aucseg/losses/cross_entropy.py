@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from aucseg.functional.checks import (
     check_count,
     check_ignore_index,
-    check_num_classes,
     check_option,
     class_index,
     logits_and_labels,
     poison,
 )
+from aucseg.functional.logits import adjusted_cross_entropy, class_counts, class_vector
+from aucseg.losses.pixelwise import PixelwiseLoss
 
 RULES = ("inverse", "sqrt_inverse", "effective_number")
-NORMALIZATIONS = ("weights", "pixels")
 
 
 def cross_entropy(
@@ -68,7 +68,7 @@ def _wide_batch(logits: Tensor, target: Tensor, ignore_index: int, size: str | N
     return logits.to(torch.promote_types(logits.dtype, torch.float32)), rows
 
 
-class WeightedCrossEntropyLoss(nn.Module):
+class WeightedCrossEntropyLoss(PixelwiseLoss):
     r"""Softmax cross entropy in which each pixel has the weight of its class.
 
     With the labelled pixels :math:`\Omega`, label :math:`y_m` of pixel m and weights w:
@@ -81,24 +81,14 @@ class WeightedCrossEntropyLoss(nn.Module):
     Args:
         weights: (K,), one for each class, finite and not negative, one at least positive; ``class_weights``
             makes them of pixel counts.
-        ignore_index: label of void pixels.
-        normalize: what M is. ``"weights"``: the sum of the weights of the labelled pixels, as in PyTorch. The
-            loss is a weighted mean and no factor common to all weights matters; a batch in which a rare class
-            happens to be missing weighs as much as any other. ``"pixels"``: their number. Each pixel then
-            pulls with its own weight whatever else is in its batch, so a batch of rare classes pulls harder.
-        size: ``"target"`` resizes logits of another size to the target's, as ``AUCLoss`` does.
-        validate: look for labels that are neither a class nor void, and raise an error. On CUDA that waits
-            for the device; without it such a label makes the loss nan (labels on the CPU are checked all the
-            same).
+        options: those of :class:`aucseg.losses.PixelwiseLoss`: ``normalize`` says what M is, ``weights_from``
+            the step at which the weights begin to count (deferred re-weighting).
 
     Raises:
-        ValueError: for weights of another shape or range, or an unknown option.
+        ValueError: for weights of another shape or range, and as ``PixelwiseLoss``.
 
     Shape:
-        logits (B, K, H, W), floating point; target (B, H, W) or (B, 1, H, W) or (B, H, W, 1), integer of any
-        width; a scalar comes out, of the dtype of the logits but at least float32 (under autocast too). It
-        is zero, with a gradient of zero, where no pixel has a weight. For two classes one channel z stands
-        for the logits (0, z): the weighted binary cross entropy of sigmoid(z).
+        as ``PixelwiseLoss``; zero, with a gradient of zero, where no pixel has a weight.
 
     Example:
         >>> loss = WeightedCrossEntropyLoss(class_weights([900, 90, 10]))
@@ -107,61 +97,16 @@ class WeightedCrossEntropyLoss(nn.Module):
 
     """
 
-    weights: Tensor
+    def __init__(self, weights: Tensor | Sequence[float], **options: Any) -> None:
+        table = class_vector(weights, "weights")
+        super().__init__(len(table), weights=table, **options)
 
-    def __init__(
-        self,
-        weights: Tensor | Sequence[float],
-        *,
-        ignore_index: int = 255,
-        normalize: str = "weights",
-        size: Literal["target"] | None = None,
-        validate: bool = True,
-    ) -> None:
-        super().__init__()
-        table = _vector(weights, "weights")
-        self.num_classes = check_num_classes(len(table))
-        check_option("normalize", normalize, NORMALIZATIONS)
-        check_option("size", size, ("target", None))
-        self.ignore_index, self.normalize = check_ignore_index(ignore_index), normalize
-        self.size, self.validate = size, validate
-        self.register_buffer("weights", table, persistent=False)
-
-    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
-        """The loss of a batch.
-
-        Args:
-            logits: (B, K, H, W), floating point.
-            target: (B, H, W), integer; 0 to K - 1 or ``ignore_index``.
-
-        Returns:
-            A scalar.
-
-        Raises:
-            TypeError: if the logits are not floating point or the target is not integer.
-            ValueError: if the shapes do not fit or a label is outside the classes.
-
-        """
-        k = self.num_classes
-        logits, target = logits_and_labels(logits, target, k, size=self.size)
-        rows = class_index(target, k, self.ignore_index, validate=self.validate)
-        with torch.autocast(logits.device.type, enabled=False):
-            wide = logits.to(torch.promote_types(logits.dtype, torch.float32))
-            weights = self.weights.to(wide)
-            total = F.cross_entropy(wide, rows.clamp(max=k), weights, ignore_index=k, reduction="sum")
-            share = weights if self.normalize == "weights" else torch.ones_like(weights)
-            # void weighs nothing, a label that is none makes everything nan
-            share = F.pad(F.pad(share, (0, 1)), (0, 1), value=torch.nan)
-            mass = share.index_select(0, rows.flatten()).sum()
-            return total / mass.masked_fill(mass == 0, 1)
-
-    def extra_repr(self) -> str:
-        """The options, for ``repr``."""
-        names = ("num_classes", "ignore_index", "normalize")
-        return ", ".join(f"{name}={getattr(self, name)!r}" for name in names)
+    def pixel_losses(self, logits: Tensor, rows: Tensor) -> Tensor:
+        """Cross entropy of every pixel; see :meth:`PixelwiseLoss.pixel_losses`."""
+        return adjusted_cross_entropy(logits, rows)
 
 
-def class_weights(pixels: Tensor | Sequence[int], *, rule: str = "inverse", beta: float = 1 - 1e-6) -> Tensor:
+def class_weights(pixels: Any, *, rule: str = "inverse", beta: float = 1 - 1e-6) -> Tensor:
     r"""A weight for each class that falls with its number of pixels n.
 
     ====================  =========================================  =======================================
@@ -174,10 +119,13 @@ def class_weights(pixels: Tensor | Sequence[int], *, rule: str = "inverse", beta
 
     The effective number of n samples is :math:`(1 - \beta^n) / (1 - \beta)`: it grows like n while n is well
     below :math:`1 / (1 - \beta)`, and no further beyond. That paper counts images and goes up to 0.9999; for
-    pixels, of which a class has millions, that would give every class the same weight.
+    pixels, of which a class has millions, that would give every class the same weight: class-balanced
+    weights as published are ``rule="effective_number", beta=0.9999`` of image counts.
 
     Args:
-        pixels: (K,), pixels of each class in the training set, not negative, one at least positive.
+        pixels: (K,), pixels of each class in the training set, not negative, one at least positive; or
+            statistics that have them. For the numbers of images give
+            ``class_counts(statistics, unit="images")``.
         rule: ``"inverse"``, ``"sqrt_inverse"`` or ``"effective_number"``.
         beta: in [0, 1), for ``"effective_number"`` alone; by default the number stops at a million pixels.
 
@@ -196,7 +144,7 @@ def class_weights(pixels: Tensor | Sequence[int], *, rule: str = "inverse", beta
     check_option("rule", rule, RULES)
     if not 0 <= beta < 1:
         raise ValueError(f"beta must be in [0, 1), got {beta!r}")
-    count = _vector(pixels, "pixels")
+    count = class_counts(pixels, name="pixels")
     present = count > 0
     n = count[present]
     if rule == "effective_number":
@@ -263,18 +211,3 @@ def ohem_cross_entropy(
             hardest = losses.masked_fill(~labelled, -1.0).topk(min(min_kept, losses.numel()), sorted=False)
             kept = kept.index_fill(0, hardest.indices, True) & labelled
         return losses.where(kept, 0.0).sum() / kept.sum().clamp(min=1) + poison(rows, k)
-
-
-def _vector(values: Tensor | Sequence[float], name: str) -> Tensor:
-    """A float64 copy of one number for each class, none of them negative and not all zero."""
-    if isinstance(values, Tensor):
-        vector = values.detach().double().clone()
-    else:
-        vector = torch.tensor(values, dtype=torch.float64)
-    if vector.ndim != 1:
-        raise ValueError(f"{name} must have shape (K,), got {tuple(vector.shape)}")
-    if not vector.isfinite().all() or (vector < 0).any() or not (vector > 0).any():
-        raise ValueError(
-            f"{name} must be finite and not negative, and one at least positive, got {vector.tolist()}"
-        )
-    return vector

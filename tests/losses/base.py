@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
+from aucseg.errors import UserError
+from aucseg.losses import class_counts
 from tests.functional.oracle import streets
 
 
@@ -22,7 +25,10 @@ class LossTester:
     factory: Callable[..., nn.Module]
     #: renaming the classes does not change the loss (false where classes have weights or priors)
     permutes = True
-    #: the loss has a second derivative that is not needed; first-order gradcheck always runs
+    #: the loss remembers something from one call to the next
+    stateful = False
+    #: compile it (a second's work: a variant that differs in an option alone need not)
+    compiles = True
     num_classes = 4
 
     def build(self, num_classes: int | None = None, **options) -> nn.Module:
@@ -197,7 +203,7 @@ class LossTester:
     def test_numpy_integers(self):
         logits, target = self.batch(void=0.3)
         value, _ = self.value_and_grad(self.build(), logits, target)
-        loss = type(self).factory(np.int64(4), ignore_index=np.uint8(255))
+        loss = self.build(np.int64(4), ignore_index=np.uint8(255))
         assert torch.equal(self.value_and_grad(loss, logits, target)[0], value)
 
     def binary_reference(self, two, target):
@@ -264,6 +270,110 @@ class LossTester:
         with pytest.raises(ValueError, match=f"num_classes must be an int of at least 2, got {num_classes}"):
             type(self).factory(num_classes)
 
+    def test_state(self):
+        """Nothing but what it remembers; with that another one goes on as this one would have."""
+        logits, target = self.batch()
+        loss = self.build()
+        assert bool(loss.state_dict()) == self.stateful
+        loss(logits.requires_grad_(), target)
+        other = self.build()
+        other.load_state_dict(loss.state_dict())
+        assert torch.equal(other(logits, target), loss(logits, target))
+
+    def test_a_copy_on_another_device_is_the_loss(self):
+        """What is computed once moves with the loss: nothing is left behind on the device it was made on."""
+        loss = self.build().to("meta")
+        assert all(buffer.device.type == "meta" for buffer in loss.buffers())
+
+    @pytest.mark.filterwarnings("ignore:The .grad attribute")  # dynamo looks at it where the graph breaks
+    def test_inside_torch_compile(self):
+        if not self.compiles:
+            pytest.skip("another variant of the loss is compiled")
+        torch.compiler.reset()
+        logits, target = self.batch()
+        grads, traced = [], []
+
+        def backend(graph, inputs):
+            traced.extend(node.op for node in graph.graph.nodes if node.op.startswith("call"))
+            return graph.forward
+
+        loss, other = self.build(), self.build()
+        for function in (loss, torch.compile(lambda x, y: other(x * 1, y) * 2 / 2, backend=backend)):
+            x = logits.clone().requires_grad_()
+            function(x, target).backward()
+            grads.append(x.grad)
+        torch.testing.assert_close(*grads, rtol=1e-12, atol=1e-15)
+        assert traced  # what is outside of the loss
+
     def test_repr_names_the_options(self):
         assert "num_classes=4" in repr(self.build())
         assert "ignore_index=255" in repr(self.build())
+
+
+class CountedLossTester(LossTester):
+    """Of losses that are built of how often each class occurs: ``factory(counts, **options)``."""
+
+    counts = (900.0, 40.0, 7.0, 3.0)
+
+    def build(self, num_classes: int | None = None, counts=None, **options) -> nn.Module:
+        counts = self.counts[: num_classes or self.num_classes] if counts is None else counts
+        return type(self).factory(counts, **options)
+
+    def test_permutation_of_labels(self):
+        logits, target = self.batch()
+        order = torch.tensor([2, 0, 3, 1])
+        new = torch.arange(256)
+        new[order] = torch.arange(4)
+        counts = torch.tensor(self.counts)
+        value, grad = self.value_and_grad(self.build(counts=counts), logits, target)
+        other, other_grad = self.value_and_grad(
+            self.build(counts=counts[order]), logits[:, order], new[target]
+        )
+        torch.testing.assert_close(value, other, rtol=1e-12, atol=1e-14)
+        torch.testing.assert_close(grad[:, order], other_grad, rtol=1e-10, atol=1e-14)
+
+    def test_too_few_classes(self):
+        with pytest.raises(ValueError, match="num_classes must be an int of at least 2, got 1"):
+            self.build(counts=[3.0])
+
+    @pytest.mark.parametrize(
+        ("counts", "message"),
+        [
+            ([1.0, -2.0, 3.0], r"counts must be finite and not negative, .* got \[1.0, -2.0, 3.0\]"),
+            ([0.0, 0.0], "one at least positive"),
+            ([1.0, float("nan")], "must be finite"),
+            ([1.0, float("inf")], "must be finite"),
+            ([[1.0, 2.0]], r"counts must have shape \(K,\), got \(1, 2\)"),
+            ("abc", "counts must be numbers, one for each class"),
+        ],
+    )
+    def test_counts_that_are_none(self, counts, message):
+        with pytest.raises(ValueError, match=message) as caught:
+            self.build(counts=counts)
+        assert isinstance(caught.value, UserError)
+
+    def test_counts_of_another_number_of_classes(self):
+        logits, target = self.batch()
+        with pytest.raises(ValueError, match="4 channels, expected num_classes=3"):
+            self.build(3)(logits, target)
+
+    def test_a_class_never_seen_counts_as_the_rarest_that_was(self):
+        logits, target = self.batch()
+        value, grad = self.value_and_grad(self.build(counts=[90, 0, 5, 0]), logits, target)
+        other, _ = self.value_and_grad(self.build(counts=[90, 5, 5, 5]), logits, target)
+        assert value.isfinite()
+        assert grad.isfinite().all()
+        assert value.item() == pytest.approx(other.item(), rel=self.never_seen)
+
+    #: how far the loss may see that the counts of classes never seen are in no sum
+    never_seen = 1e-12
+
+    def test_whatever_holds_the_counts(self):
+        logits, target = self.batch()
+        counts = np.array([900, 40, 7, 3])
+        counts.flags.writeable = False
+        statistics = SimpleNamespace(pixels=counts, images=counts[::-1], names=tuple("abcd"))
+        for other in (counts, torch.tensor([900, 40, 7, 3]), statistics):
+            assert torch.equal(self.build(counts=other)(logits, target), self.build()(logits, target))
+        images = class_counts(statistics, unit="images", names=tuple("abcd"))
+        assert torch.equal(images, torch.tensor([3.0, 7, 40, 900], dtype=torch.float64))

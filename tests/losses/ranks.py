@@ -1,8 +1,10 @@
-"""The AUC loss on several processes: what each of them runs, importable by a fresh interpreter."""
+"""Losses on several processes: what each of them runs, importable by a fresh interpreter."""
 
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,17 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from aucseg.losses import AUCLoss, AUCSegLoss, SumQueue
+from aucseg.losses import (
+    AUCLoss,
+    AUCSegLoss,
+    BLVLoss,
+    FocalLoss,
+    LDAMLoss,
+    LogitAdjustedLoss,
+    SumQueue,
+    VSLoss,
+    WeightedCrossEntropyLoss,
+)
 
 K = 5
 WORLD = 3
@@ -24,6 +36,17 @@ LOSSES: dict[str, dict[str, Any]] = {
     "table": {"tail_classes": [3, 4]},
     "sorted": {"surrogate": "hinge", "margin": 0.3},
     "sorted square": {"surrogate": "squared_hinge", "margin": 0.3, "tail_classes": [3, 4]},
+}
+
+COUNTS = (50.0, 20.0, 10.0, 4.0, 1.0)
+PIXELWISE: dict[str, Callable[..., nn.Module]] = {
+    "logit adjusted": partial(LogitAdjustedLoss, COUNTS),
+    "vector scaling": partial(VSLoss, COUNTS),
+    "margins": partial(LDAMLoss, COUNTS, weights=(1, 2, 3, 4, 5)),
+    "focal": partial(FocalLoss, K),
+    "variation": partial(BLVLoss, COUNTS, variation="constant", seed=0),
+    "weighted": partial(WeightedCrossEntropyLoss, (1, 2, 3, 4, 5)),
+    "weighted over pixels": partial(WeightedCrossEntropyLoss, (1, 2, 3, 4, 5), normalize="pixels"),
 }
 
 
@@ -79,6 +102,14 @@ def run(rank: int, folder: str) -> None:
                     value = loss(logits, target)
                     value.backward()
                     found[f"{name}/{fused}/{gradients}/{ranks}"] = value.detach(), logits.grad
+        for name, make in PIXELWISE.items():
+            for gradients in ("summed", "averaged"):
+                logits, target = batch(ranks)[rank]
+                logits.requires_grad_()
+                value = make(process_group=group, gradients=gradients)(logits, target)
+                value.backward()
+                found[f"{name}/{gradients}/{ranks}"] = value.detach(), logits.grad
+            found[f"{name}/evaluation/{ranks}"] = make(process_group=group).eval()(*batch(ranks)[rank])
         loss = AUCLoss(K, process_group=group, queue=SumQueue(momentum=0.5))
         for scale in (1.0, 2.0):
             logits, target = batch(ranks)[rank]
@@ -86,6 +117,8 @@ def run(rank: int, folder: str) -> None:
         found[f"queue/{ranks}"] = value
         loss = AUCLoss(K, process_group=group)
         found[f"evaluation/{ranks}"] = loss.eval()(*batch(ranks)[rank])
+    noise = BLVLoss(COUNTS, sigma=1.0, seed=0).noise(torch.zeros(1, K, 30), torch.zeros(1, 30).long())
+    found["noise"] = noise
     model = DistributedDataParallel(copy.deepcopy(network()))
     images, target = pictures(3)[rank]
     AUCSegLoss(K, ce_weight=0.7)(model(images), target).backward()

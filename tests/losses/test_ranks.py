@@ -37,6 +37,28 @@ def test_ranks_are_one_batch(found, name, fused, number):
         torch.testing.assert_close(grad, factor * logits.grad)
 
 
+@pytest.mark.parametrize("name", ranks.PIXELWISE)
+@pytest.mark.parametrize("number", [2, 3])
+def test_a_mean_over_pixels_is_over_those_of_all_ranks(found, name, number):
+    logits, target = joined(ranks.batch(number))
+    logits.requires_grad_()
+    expected = ranks.PIXELWISE[name]()(logits, target)
+    expected.backward()
+    for gradients, factor in (("summed", 1), ("averaged", number)):
+        results = [found[rank][f"{name}/{gradients}/{number}"] for rank in range(number)]
+        for value, _ in results:
+            torch.testing.assert_close(value, expected.detach())
+        torch.testing.assert_close(torch.cat([grad for _, grad in results]), factor * logits.grad)
+    for rank in range(number):
+        alone = ranks.PIXELWISE[name]().eval()(*ranks.batch(number)[rank])
+        torch.testing.assert_close(found[rank][f"{name}/evaluation/{number}"], alone)
+
+
+def test_ranks_draw_noise_of_their_own(found):
+    noises = [results["noise"] for results in found]
+    assert not any(torch.equal(noises[i], noises[j]) for i, j in ((0, 1), (0, 2), (1, 2)))
+
+
 def test_a_rank_alone_would_have_been_wrong():
     """What the ranks' own losses average to: not the loss of the batch, which has more pairs of classes."""
     parts = ranks.batch(2)

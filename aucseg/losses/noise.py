@@ -1,0 +1,165 @@
+"""What the losses with noise on the logits share: where the draws come from, and what they are added to."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from aucseg.functional.checks import check_count, check_option
+from aucseg.functional.logits import adjusted_cross_entropy, strips
+from aucseg.losses.pixelwise import PixelwiseLoss, StepCount
+
+DRAWS = ("pixel_class", "pixel", "class")
+
+
+class NoiseSource(nn.Module):
+    """A stream of random numbers of its own; its seed is kept in the state of the loss.
+
+    The numbers of a call follow from the seed, the number of the call and the rank, whatever the global
+    generators do: a resumed training repeats them on every rank, though one rank alone writes the checkpoint.
+
+    Args:
+        seed: of the stream; None draws one from PyTorch's global generator.
+
+    Raises:
+        ValueError: for a seed that is none.
+    """
+
+    def __init__(self, seed: int | None = None) -> None:
+        super().__init__()
+        if seed is None:
+            seed = int(torch.randint(2**62, ()))
+        self.seed = check_count("seed", seed, 0, most=2**63 - 1)
+
+    def generator(self, call: int, device: torch.device) -> torch.Generator:
+        """A generator at the beginning of a call's numbers.
+
+        Args:
+            call: number of the call.
+            device: where the numbers are drawn.
+        """
+        rank = dist.get_rank() if dist.is_available() and dist.is_initialized() else 0
+        mixed = hashlib.blake2b(f"{self.seed}-{call}-{rank}".encode(), digest_size=8).digest()
+        return torch.Generator(device).manual_seed(int.from_bytes(mixed) >> 1)
+
+    def get_extra_state(self) -> Tensor:
+        """The seed."""
+        return torch.tensor(self.seed)
+
+    def set_extra_state(self, state: Tensor) -> None:
+        """What :meth:`get_extra_state` returned.
+
+        Args:
+            state: the seed.
+        """
+        self.seed = int(state)
+
+
+class NoisyLoss(PixelwiseLoss):
+    """Cross entropy of logits to which noise is added in training, scaled for each class.
+
+    In evaluation mode it is plain cross entropy. The noise is a constant to the gradient. It is drawn on the
+    device of the logits, in float32 whatever their dtype, strip by strip beside the softmax: nothing of the
+    size of the logits is kept for it. A subclass defines :meth:`draw` and :meth:`coefficients`.
+
+    Args:
+        num_classes: number of classes K.
+        draws: ``"pixel_class"``: one for each pixel and class; ``"pixel"``: one for each pixel, shared by
+            its classes; ``"class"``: one for each class and call, shared by all pixels.
+        seed: of the stream of noise; None draws one from PyTorch's global generator. It is kept in the
+            state, with the number of calls.
+        options: those of :class:`aucseg.losses.PixelwiseLoss`.
+
+    Raises:
+        ValueError: for an option that does not exist, and as ``PixelwiseLoss``.
+    """
+
+    count: StepCount
+    scale: float = 1.0
+
+    def __init__(
+        self, num_classes: int, *, draws: str = "pixel_class", seed: int | None = None, **options: Any
+    ) -> None:
+        super().__init__(num_classes, **options)
+        check_option("draws", draws, DRAWS)
+        self.draws = draws
+        self.count = StepCount()
+        self.source = NoiseSource(seed)
+
+    def draw(self, out: Tensor, generator: torch.Generator) -> Tensor:
+        """Fill a tensor with noise, in place.
+
+        Args:
+            out: float32, overwritten.
+            generator: on its device.
+
+        Returns:
+            ``out``.
+        """
+        raise NotImplementedError
+
+    def coefficients(self) -> Tensor:
+        """What the noise of each class is multiplied with, (K,)."""
+        raise NotImplementedError
+
+    def noise(self, logits: Tensor, rows: Tensor) -> Tensor:
+        """What this call would add to the logits, all at once: to look at, and to test by.
+
+        Args:
+            logits: (B, K, P).
+            rows: (B, P), labels.
+
+        Returns:
+            (B, K, P), coefficients included, at least float32.
+        """
+        out = logits.new_empty(logits.shape, dtype=torch.promote_types(logits.dtype, torch.float32))
+        factor = self.coefficients().to(out)[:, None]
+        drawn = self._drawn(logits)
+        for image, part in strips(logits, rows):
+            out[image, :, part] = drawn(part.stop - part.start) * factor
+        return out
+
+    def pixel_losses(self, logits: Tensor, rows: Tensor) -> Tensor:
+        """Cross entropy of the noisy logits; see :meth:`PixelwiseLoss.pixel_losses`."""
+        wide = torch.promote_types(logits.dtype, torch.float32)
+        factor = self.coefficients().to(logits.device, wide)[:, None]
+        drawn = self._drawn(logits) if self.training else None
+        if drawn is None and self.scale == 1:
+            return adjusted_cross_entropy(logits, rows)
+
+        def adjust(out: Tensor, strip: Tensor, label: Tensor) -> None:
+            if drawn is None:
+                out.copy_(strip)
+            else:
+                torch.addcmul(strip.to(wide), drawn(strip.shape[1]).to(wide), factor, out=out)
+            if self.scale != 1:
+                out.mul_(self.scale)
+
+        return adjusted_cross_entropy(logits, rows, adjust, scale=None if self.scale == 1 else self.scale)
+
+    def _drawn(self, logits: Tensor) -> _Draws:
+        return _Draws(self, logits)
+
+
+class _Draws:
+    """The noise of one call, strip by strip."""
+
+    def __init__(self, loss: NoisyLoss, logits: Tensor) -> None:
+        self.loss, self.k = loss, logits.shape[1]
+        self.generator = loss.source.generator(loss.count.calls, logits.device)
+        self.memory = logits.new_empty(0, dtype=torch.float32)
+        if loss.draws == "class":
+            self.memory = loss.draw(logits.new_empty((self.k, 1), dtype=torch.float32), self.generator)
+
+    def __call__(self, pixels: int) -> Tensor:
+        """(K, p), (1, p) or (K, 1) float32, for a strip of p pixels; overwritten by the next."""
+        if self.loss.draws == "class":
+            return self.memory
+        rows = self.k if self.loss.draws == "pixel_class" else 1
+        if self.memory.numel() < rows * pixels:
+            self.memory = self.memory.new_empty(rows * pixels)
+        return self.loss.draw(self.memory[: rows * pixels].view(rows, pixels), self.generator)
