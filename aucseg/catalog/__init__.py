@@ -19,6 +19,7 @@ from aucseg.catalog.entry import Entry, Known, Located
 from aucseg.catalog.folder import Folder, FolderEntry, complete
 from aucseg.data.get.camvid import CAMVID_TERMS
 from aucseg.data.layouts.ade20k import ADE20K
+from aucseg.data.layouts.carla import CARLA
 from aucseg.data.layouts.ccp import CCP
 from aucseg.data.layouts.cityscapes import CITYSCAPES
 from aucseg.data.layouts.coco_stuff import COCO_STUFF, COCO_STUFF_10K
@@ -56,6 +57,7 @@ DATASETS: dict[str, Entry] = {
     "coco_stuff_10k": FolderEntry.published(COCO_STUFF_10K),
     "voc": FolderEntry.published(VOC),
     "ccp": FolderEntry.published(CCP),
+    "carla": FolderEntry.published(CARLA),
     "ecssd": FolderEntry.published(ECSSD),
     "hku_is": FolderEntry.published(HKU_IS),
     "pascal_s": FolderEntry.published(PASCAL_S),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import torch
 import typer
@@ -28,6 +28,13 @@ class Profile(StrEnum):
     paper = "paper"
 
 
+class Start(StrEnum):
+    """What encoders start from."""
+
+    random = "random"
+    imagenet = "imagenet"
+
+
 class ComputeMode(StrEnum):
     """What to do with runs that have, or have not, a record."""
 
@@ -39,9 +46,15 @@ class ComputeMode(StrEnum):
 DatasetOption = Annotated[str, typer.Option(help="Data set: its name, or its folder.")]
 ProfileOption = Annotated[Profile, typer.Option(help="Size of the experiment.")]
 RootOption = Annotated[str | None, typer.Option(help="Folder of the data set.")]
+StartOption = Annotated[
+    Start | None,
+    typer.Option(
+        help="What encoders start from. If not given, the profile's own network from random weights."
+    ),
+]
 WeightsOption = Annotated[
     str | None,
-    typer.Option(help="First weights of the encoders: a file, or 'imagenet'. Random if not given."),
+    typer.Option(help="First weights of the encoders: a file, 'package' or 'imagenet'. Random if not given."),
 ]
 SeedsOption = Annotated[list[int] | None, typer.Option("--seed", help="A seed; repeat for several.")]
 
@@ -53,15 +66,22 @@ def config(
     arm: Annotated[str | None, typer.Option(help="Arm of the experiment.")] = None,
     seed: Annotated[int, typer.Option(min=0)] = 0,
     root: RootOption = None,
+    start: StartOption = None,
     encoder_weights: WeightsOption = None,
 ) -> None:
     """Print a complete configuration as YAML, ready for `aucseg train`."""
     if experiment is not None and arm is not None:
         made = get_experiment(experiment).config(
-            arm, dataset, profile.value, seed=seed, root=root, encoder_weights=encoder_weights
+            arm,
+            dataset,
+            profile.value,
+            seed=seed,
+            root=root,
+            start=_value(start),
+            encoder_weights=encoder_weights,
         )
     elif experiment is None and arm is None:
-        made = make_config(dataset, profile.value, seed=seed, root=root)
+        made = make_config(dataset, profile.value, seed=seed, root=root, start=_value(start))
         if encoder_weights is not None:
             made = made.with_(model__encoder_weights=encoder_weights)
     else:
@@ -124,6 +144,7 @@ def sweep(
     seeds: SeedsOption = None,
     compute: Annotated[ComputeMode, typer.Option(help="Which runs to train.")] = ComputeMode.missing,
     root: RootOption = None,
+    start: StartOption = None,
     encoder_weights: WeightsOption = None,
     evaluate_again: Annotated[
         bool, typer.Option("--evaluate-again", help="Evaluate finished runs anew, from their checkpoints.")
@@ -132,7 +153,12 @@ def sweep(
 ) -> None:
     """Train the runs that a table needs and that have no record yet."""
     runs = get_experiment(experiment).runs(
-        dataset, profile.value, seeds or [0], root=root, encoder_weights=encoder_weights
+        dataset,
+        profile.value,
+        seeds or [0],
+        root=root,
+        start=_value(start),
+        encoder_weights=encoder_weights,
     )
     configs = [run.config for run in runs]
     store = RecordStore()
@@ -143,6 +169,10 @@ def sweep(
             typer.echo(f"{config.name} seed {config.seed} ({config.identity}): {state}")
         return
     store.ensure(configs, compute=compute.value, progress=not quiet, report=typer.echo)
+
+
+def _value(start: Start | None) -> Literal["random", "imagenet"] | None:
+    return None if start is None else start.value
 
 
 def _print_metrics(metrics: dict[str, object]) -> None:

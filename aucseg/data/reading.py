@@ -190,6 +190,28 @@ def read_gray_ids(path: Path) -> np.ndarray:
     return _ids_of(_decode_mask(path), path) if gray is None else gray
 
 
+def read_red_ids(path: Path) -> np.ndarray:
+    """Decode a mask whose ids are in its red channel, (H, W) uint8, as CARLA's cameras write them; gray too.
+
+    Raises:
+        DataError: as :func:`read_ids`, and for a mask of colours.
+    """
+    if (gray := decode_gray_png(path)) is not None:
+        return gray
+    mask = _decode_mask(path)
+    if mask.mode not in ("RGB", "RGBA"):
+        return _ids_of(mask, path)
+    rgb = np.asarray(mask.convert("RGB"))
+    if rgb[..., 1:].any():
+        row, column = (int(place[0]) for place in np.nonzero(rgb[..., 1:].any(axis=-1)))
+        raise DataError(
+            f"colour {tuple(map(int, rgb[row, column]))} at row {row}, column {column}",
+            file=path,
+            remedy="ids are in the red channel alone: save the raw image and not the one in colours",
+        )
+    return rgb[..., 0]
+
+
 def read_indexed(path: Path, palette: np.ndarray) -> np.ndarray:
     """Decode a palette mask to its indices, (H, W) uint8, or a colour mask by the same palette.
 

@@ -4,7 +4,14 @@ from aucseg.errors import extra
 
 with extra("train"):
     from aucseg.experiments.benchmarks import BenchmarkError, benchmark_table, measured_on
-    from aucseg.experiments.catalogue import EXPERIMENTS, Arm, Experiment, Run, get_experiment
+    from aucseg.experiments.catalogue import (
+        EVIDENCE_DATASETS,
+        EXPERIMENTS,
+        Arm,
+        Experiment,
+        Run,
+        get_experiment,
+    )
     from aucseg.experiments.class_change import (
         class_change,
         class_results,
@@ -16,6 +23,7 @@ with extra("train"):
     from aucseg.experiments.profiles import (
         CHOSEN,
         PROFILES,
+        STARTS,
         base_config,
         default_seeds,
         make_config,
@@ -31,6 +39,7 @@ with extra("train"):
     )
     from aucseg.experiments.results import (
         Results,
+        across,
         differences_in_words,
         effects,
         in_words,
@@ -43,9 +52,11 @@ with extra("train"):
 
 __all__ = [
     "CHOSEN",
+    "EVIDENCE_DATASETS",
     "EXPERIMENTS",
     "FINDINGS",
     "PROFILES",
+    "STARTS",
     "Arm",
     "BenchmarkError",
     "Experiment",
@@ -55,6 +66,7 @@ __all__ = [
     "Remark2",
     "Results",
     "Run",
+    "across",
     "base_config",
     "benchmark_table",
     "class_change",

@@ -15,7 +15,7 @@ from scipy import stats
 
 from aucseg.errors import DataError
 from aucseg.experiments.catalogue import Experiment, Run, get_experiment
-from aucseg.experiments.profiles import default_seeds
+from aucseg.experiments.profiles import STARTS, Start, default_seeds
 from aucseg.experiments.published import published_curve, published_datasets, published_effects
 from aucseg.experiments.store import Compute, RecordStore
 from aucseg.training import ConfigError, Record, RunConfig
@@ -34,13 +34,14 @@ class Results:
         compute: ``"missing"`` trains what has no record, ``"never"`` trains nothing, ``"always"`` trains
             everything anew. Where the data set is not on this machine, recorded runs are shown and
             :attr:`status` says why there are no others.
+        start: what encoders start from, as for :func:`aucseg.experiments.make_config`: one for a table.
         at_most: how many of the default seeds are taken.
         root: folder of the data set, if it is not found by itself.
         store: where records lie; those of the project by default.
         progress: show a progress bar for each training.
 
     Attributes:
-        experiment, dataset, profile, seeds: as given.
+        experiment, dataset, profile, seeds, start: as given.
         runs: every arm with every seed.
         records: the record of each run by its identity, ``None`` where there is none.
 
@@ -61,15 +62,16 @@ class Results:
         seeds: Sequence[int] | None = None,
         compute: Compute = "missing",
         *,
+        start: Start | None = None,
         at_most: int | None = None,
         root: str | None = None,
         store: RecordStore | None = None,
         progress: bool = False,
     ) -> None:
         self.experiment = get_experiment(experiment) if isinstance(experiment, str) else experiment
-        self.dataset, self.profile = dataset, profile
+        self.dataset, self.profile, self.start = dataset, profile, start
         self.seeds = tuple(default_seeds(dataset, profile)[:at_most] if seeds is None else seeds)
-        self.runs = self.experiment.runs(dataset, profile, self.seeds, root=root)
+        self.runs = self.experiment.runs(dataset, profile, self.seeds, root=root, start=start)
         store = RecordStore() if store is None else store
         configs = [run.config for run in self.runs]
         self._absent: DataError | None = None
@@ -83,7 +85,8 @@ class Results:
     def status(self) -> str:
         """How many runs have a record, in a line."""
         done = sum(self.records[run.config.identity] is not None for run in self.runs)
-        line = f"{self.experiment.name} on {self.dataset}: {done} of {len(self.runs)} runs"
+        on = self.dataset if self.start is None else f"{self.dataset} from {STARTS[self.start]}"
+        line = f"{self.experiment.name} on {on}: {done} of {len(self.runs)} runs"
         return line if self._absent is None else f"{line}; no more can be trained here: {self._absent}"
 
     @property
@@ -93,9 +96,10 @@ class Results:
 
     @property
     def scale(self) -> str:
-        """Profile and number of seeds, for captions: ``"laptop, 5 seeds"``."""
+        """Profile, start and number of seeds, for captions: ``"laptop, from ImageNet weights, 5 seeds"``."""
         count = self.tidy["seed"].nunique()
-        return f"{self.profile}, {count} seed{'' if count == 1 else 's'}"
+        start = "" if self.start is None else f" from {STARTS[self.start]},"
+        return f"{self.profile},{start} {count} seed{'' if count == 1 else 's'}"
 
     @property
     def empty(self) -> bool:
@@ -324,6 +328,34 @@ def side_by_side(
     )
     table["sign"] = [_sign(*row) for row in table[["published_effect", "effect", "effect_half"]].to_numpy()]
     return table.reset_index(drop=True)
+
+
+def across(results: Iterable[Results], published: str | None = None, *, level: float = 0.95) -> pd.DataFrame:
+    """The tables of one experiment on several data sets and from several starts, under one another.
+
+    Args:
+        results: each on a data set, from a start.
+        published: as for :meth:`Results.beside`.
+        level: probability that an interval covers its mean, in (0, 1).
+
+    Returns:
+        The columns of :func:`side_by_side`, and ``dataset`` and ``start`` before them. What was not run has
+        no number, and a row all the same where the paper prints one.
+
+    Raises:
+        ValueError: if they are not of one experiment and one profile, which a table never mixes.
+    """
+    results = list(results)
+    if len({(found.experiment.name, found.profile) for found in results}) > 1:
+        kinds = sorted({f"{found.experiment.name} at {found.profile}" for found in results})
+        raise ConfigError(f"a table is of one experiment and one profile, got {', '.join(kinds)}")
+    tables = []
+    for found in results:
+        table = found.beside(published, level=level)
+        table.insert(0, "start", found.start or "")
+        table.insert(0, "dataset", found.dataset)
+        tables.append(table)
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
 
 
 def _sign(published: float, effect: float, half: float) -> str:

@@ -99,6 +99,19 @@ def test_a_printed_arm_takes_the_weights_of_a_sweep(run):
     assert yaml.safe_load(text)["model"]["encoder_weights"] == "x.pth"
 
 
+def test_a_printed_arm_has_the_start_of_a_sweep(run, monkeypatch):
+    wanted = []
+    monkeypatch.setattr(RecordStore, "ensure", lambda self, configs, **_: wanted.extend(configs))
+    words = ("--dataset", "camvid", "--start", "imagenet")
+    assert run("sweep", "evidence", *words)[0] == 0
+    assert {config.model.encoder_weights for config in wanted} == {"package"}
+    code, text, err = run("config", "--experiment", "evidence", "--arm", "auc", *words)
+    assert code == 0, err
+    assert RunConfig.from_dict(yaml.safe_load(text)) in wanted
+    assert yaml.safe_load(run("config", *words)[1])["optim"]["decoder_factor"] == 10
+    assert run("config", "--start", "image")[0] == 2
+
+
 def test_a_folder_of_ones_own_is_trained_on_by_its_path(run, home, tiny_camvid):
     code, text, err = run("config", "--dataset", tiny_camvid, "--profile", "paper")
     assert code == 0, err

@@ -58,6 +58,7 @@ def test_every_layout_has_its_label_set() -> None:
     assert sizes == {
         "ade20k": 150,
         "camvid": 11,
+        "carla": 19,
         "ccp": 55,
         "cityscapes": 19,
         "coco_stuff": 171,

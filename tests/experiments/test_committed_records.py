@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from aucseg.experiments import EXPERIMENTS, RecordStore
+from aucseg.experiments import EXPERIMENTS, STARTS, RecordStore
 from aucseg.streets import SyntheticStreets
 from aucseg.training import Record, RunConfig, build_dataset
 
@@ -38,7 +38,8 @@ def test_record_is_whole_and_wanted(path):
     wanted = {
         run.config.identity
         for experiment in EXPERIMENTS.values()
-        for run in experiment.runs(config.data.name, config.profile, [config.seed])
+        for start in (None, *STARTS)
+        for run in experiment.runs(config.data.name, config.profile, [config.seed], start=start)
     }
     assert record.identity in wanted
 

@@ -10,8 +10,18 @@ import torch
 from aucseg import paths
 from aucseg.catalog import DATASETS
 from aucseg.errors import DataError, OptionError
-from aucseg.experiments import CHOSEN, EXPERIMENTS, PROFILES, default_seeds, get_experiment, make_config
-from aucseg.experiments.profiles import BASE
+from aucseg.experiments import (
+    CHOSEN,
+    EVIDENCE_DATASETS,
+    EXPERIMENTS,
+    PROFILES,
+    STARTS,
+    base_config,
+    default_seeds,
+    get_experiment,
+    make_config,
+)
+from aucseg.experiments.profiles import BASE, STARTED
 from aucseg.models import create_model
 from aucseg.training import BankConfig, ConfigError, SegmentationDataModule, SegmentationModule, train
 from tests.data.layouts.writers import WRITERS
@@ -138,3 +148,70 @@ def test_what_an_arm_names_is_not_replaced_by_the_choice():
     assert (config.loss.ce_weight, config.bank.sample_ratio, config.bank.resize_ratio) == (3.0, 0.3, 0.4)
     other = make_config("cityscapes", "paper", bank={"kind": "fixed_pixels", "image_share": 0.1})
     assert (other.bank.kind, other.bank.sample_ratio) == ("fixed_pixels", BankConfig().sample_ratio)
+
+
+@pytest.mark.parametrize("dataset", EVIDENCE_DATASETS)
+@pytest.mark.parametrize("profile", ["smoke", "laptop"])
+def test_two_starts_differ_in_the_first_weights_and_their_rate_alone(dataset, profile):
+    random, imagenet = (make_config(dataset, profile, start=start) for start in STARTS)
+    assert imagenet.model.encoder_weights == "package"
+    assert imagenet.model.figures != random.model.figures
+    assert imagenet.optim.lr * imagenet.optim.decoder_factor == pytest.approx(random.optim.lr)
+    assert imagenet.optim.lr == pytest.approx(random.optim.lr / 10)
+    same = imagenet.with_(
+        model__encoder_weights=None,
+        optim__lr=random.optim.lr,
+        optim__decoder_factor=random.optim.decoder_factor,
+    )
+    assert same == random
+    assert imagenet.data.eval_split != "val" or profile == "smoke"
+
+
+def test_a_recorded_profile_stays_what_it_was():
+    """Its own network, from random weights; a data set without records has the same one at every start."""
+    for dataset in ("streets", "camvid"):
+        assert make_config(dataset, "laptop").model.encoder != STARTED[dataset, "laptop"]["model"]["encoder"]
+    for dataset in ("ccp", "ecssd", "carla"):
+        assert make_config(dataset, "laptop") == make_config(dataset, "laptop", start="random")
+
+
+def test_elsewhere_a_start_is_of_the_profiles_own_network():
+    gpu = make_config("camvid", "gpu", start="imagenet")
+    assert (gpu.model.encoder, gpu.model.encoder_weights) == ("resnet34", "imagenet")
+    assert (gpu.optim.lr, gpu.optim.decoder_factor) == (pytest.approx(1e-4), 10)
+    paper = make_config("cityscapes", "paper", start="imagenet", root="x")
+    assert (paper.optim.lr, paper.optim.decoder_factor) == (6e-5, 10)  # as published
+
+
+def test_a_rate_among_the_changes_is_the_decoders():
+    config = make_config("camvid", "laptop", start="imagenet", optim={"lr": 0.5})
+    assert (config.optim.lr, config.optim.decoder_factor) == (0.05, 10)
+    (arm,) = (
+        r.config
+        for r in EXPERIMENTS["networks"].runs("camvid", "laptop", [0], start="imagenet")
+        if r.arm.name == "danet"
+    )
+    assert (arm.model.name, arm.model.encoder_weights) == ("danet", "imagenet")
+    assert arm.optim.lr == pytest.approx(3e-4)
+
+
+def test_a_start_that_is_none():
+    with pytest.raises(ConfigError, match=r"no start 'image'.*'imagenet'"):
+        make_config("camvid", "laptop", start="image")
+    assert base_config("camvid", "smoke", start="imagenet")["model"]["encoder_weights"] == "package"
+
+
+@pytest.mark.parametrize("dataset", ["ccp", "carla", "ecssd"])
+def test_real_images_train_from_imagenet(dataset, shared_pack, tmp_path):
+    """AUCSeg, four steps, on files of the pack."""
+    root = shared_pack / "data" / dataset
+    if not root.is_dir():
+        pytest.skip(f"the shared pack has no {dataset} at {root}")
+    config = get_experiment("evidence").config("both", dataset, "smoke", root=str(root), start="imagenet")
+    record = train(
+        config.with_(device="cpu", data__train_images=4, data__eval_images=2), tmp_path, progress=False
+    )
+    assert 0 <= record.metrics["mIoU"] <= 1
+    assert record.config["model"]["normalization"][0][0] == 127 / 255
+    assert record.bank is not None
+    assert "tail" in record.dataset["groups"]

@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from aucseg.experiments import (
+    STARTS,
     RecordStore,
     Results,
+    across,
     differences_in_words,
     effects,
     get_experiment,
@@ -23,6 +25,7 @@ from aucseg.experiments import (
     summarise,
 )
 from aucseg.training import ConfigError
+from tests.training.test_record import make_record
 
 
 def frame(values: dict[str, list[float]], metric: str = "mIoU_tail") -> pd.DataFrame:
@@ -217,3 +220,43 @@ def test_an_absent_data_set_is_said_and_records_are_shown(tmp_path, monkeypatch)
     assert "0 of 12 runs; no more can be trained here: data set 'camvid' not found" in results.status
     monkeypatch.undo()
     assert results.beside()["mean"].isna().all()
+
+
+def _recorded(store: RecordStore, dataset: str, start: str | None, gain: float) -> Results:
+    """Two seeds of each arm: AUC adds its gain to cross entropy."""
+    for run in get_experiment("evidence").runs(dataset, "smoke", [0, 1], start=start):
+        value = 0.3 + 0.1 * run.config.seed + (gain if run.arm.name == "auc" else 0.0)
+        config = run.config
+        made = make_record(miou=value).model_copy(
+            update={
+                "identity": config.identity,
+                "profile": config.profile,
+                "config": config.resolved().model_dump(mode="json"),
+            }
+        )
+        store.put(made)
+    return Results("evidence", dataset, "smoke", [0, 1], compute="never", start=start, store=store)
+
+
+def test_a_start_is_an_axis_and_a_table_has_one(tmp_path):
+    store = RecordStore(tmp_path)
+    random, imagenet = (_recorded(store, "camvid", start, 0.0) for start in STARTS)
+    assert not set(random.records) & set(imagenet.records)
+    assert imagenet.status == "evidence on camvid from ImageNet weights: 10 of 10 runs"
+    assert imagenet.scale == "smoke, from ImageNet weights, 2 seeds"
+    own = Results("evidence", "camvid", "smoke", [0], compute="never", store=store)
+    assert own.status == "evidence on camvid: 0 of 5 runs"
+
+
+def test_tables_of_data_sets_and_starts_under_one_another(tmp_path):
+    store = RecordStore(tmp_path)
+    gains = {("camvid", "random"): 0.05, ("camvid", "imagenet"): -0.02, ("ccp", "random"): 0.01}
+    table = across(_recorded(store, *place, gain) for place, gain in gains.items())
+    auc = table[(table["arm"] == "auc") & (table["metric"] == "mIoU")].set_index(["dataset", "start"])
+    for place, gain in gains.items():
+        assert auc.loc[place, "effect"] == pytest.approx(100 * gain)
+        assert auc.loc[place, "sign"] == ("agrees" if gain > 0 else "disagrees")  # the paper's AUC adds
+    assert across([]).empty
+    mixed = Results("surrogates", "streets", "smoke", [0], compute="never", store=store)
+    with pytest.raises(ConfigError, match="evidence at smoke, surrogates at smoke"):
+        across([_recorded(store, "ccp", "random", 0.0), mixed])

@@ -5,12 +5,14 @@
 ``components.py``  AUCSeg's parts (Table 3) and the choices made on validation images
 ``losses.py``      surrogates, one-vs-all, the weight, the queue (Tables 15, 16 and 23)
 ``bank.py``        the memory bank (Tables 14 and 18 to 22, Appendices E.1 and G.8)
+``evidence.py``    the parts on real images and from ImageNet weights, beside other losses
 ``networks.py``    thirteen networks, AUCSeg on four and on four sizes of one (Tables 1, 2 and 12)
 =================  ==================================================================================
 """
 
 from aucseg.errors import did_you_mean
-from aucseg.experiments.catalogue import bank, components, losses, networks
+from aucseg.experiments.catalogue import bank, components, evidence, losses, networks
+from aucseg.experiments.catalogue.evidence import EVIDENCE_DATASETS
 from aucseg.experiments.catalogue.experiment import Arm, Experiment, Run
 from aucseg.training import ConfigError
 
@@ -34,10 +36,11 @@ EXPERIMENTS = {
         networks.BACKBONES,
         networks.SEGNEXT_SIZES,
         components.SENSITIVITY,
+        evidence.EVIDENCE,
     )
 }
 
-__all__ = ["EXPERIMENTS", "Arm", "Experiment", "Run", "get_experiment"]
+__all__ = ["EVIDENCE_DATASETS", "EXPERIMENTS", "Arm", "Experiment", "Run", "get_experiment"]
 
 
 def get_experiment(name: str) -> Experiment:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from aucseg.errors import did_you_mean
-from aucseg.experiments.profiles import CHOSEN, make_config, network_changes
+from aucseg.experiments.profiles import CHOSEN, Start, make_config, network_changes
 from aucseg.training import ConfigError, RunConfig
 
 # Parts of configurations that experiments share: two runs of equal parts are one run.
@@ -85,6 +85,7 @@ class Experiment:
         seeds: Sequence[int],
         *,
         root: str | None = None,
+        start: Start | None = None,
         encoder_weights: str | None = None,
     ) -> tuple[Run, ...]:
         """Every arm with every seed, seeds outermost: an interrupted sweep has whole seeds.
@@ -94,14 +95,21 @@ class Experiment:
             profile: as for :func:`aucseg.experiments.make_config`.
             seeds: seeds of the runs.
             root: folder of the data set.
-            encoder_weights: first weights of every encoder, as for :func:`aucseg.models.create_model`;
-                random by default.
+            start: what encoders start from, as for :func:`aucseg.experiments.make_config`.
+            encoder_weights: first weights of every encoder, as for :func:`aucseg.models.create_model`, in
+                the place of those of ``start``.
         """
         return tuple(
             Run(
                 arm,
                 self.config(
-                    arm.name, dataset, profile, seed=seed, root=root, encoder_weights=encoder_weights
+                    arm.name,
+                    dataset,
+                    profile,
+                    seed=seed,
+                    root=root,
+                    start=start,
+                    encoder_weights=encoder_weights,
                 ),
             )
             for seed in seeds
@@ -116,6 +124,7 @@ class Experiment:
         *,
         seed: int = 0,
         root: str | None = None,
+        start: Start | None = None,
         encoder_weights: str | None = None,
     ) -> RunConfig:
         """The configuration of one cell.
@@ -126,6 +135,7 @@ class Experiment:
             profile: as for :func:`aucseg.experiments.make_config`.
             seed: seed of the run.
             root: folder of the data set.
+            start: as for :meth:`runs`.
             encoder_weights: as for :meth:`runs`.
 
         Raises:
@@ -137,7 +147,8 @@ class Experiment:
         wanted = arms[arm]
         changes = network_changes(profile, wanted.network) if wanted.network else {}
         changes |= wanted.changes
-        config = make_config(dataset, profile, seed=seed, name=f"{self.name}/{arm}", root=root, **changes)
+        name = f"{self.name}/{arm}"
+        config = make_config(dataset, profile, seed=seed, name=name, root=root, start=start, **changes)
         steps = max(config.optim.warmup_steps + 1, round(wanted.steps * config.optim.steps))
         batch_size = round(wanted.batch * config.data.batch_size)
         config = config.with_(optim__steps=steps, data__batch_size=batch_size)

@@ -11,7 +11,7 @@ from PIL import Image
 
 from aucseg.catalog import DATASETS, detect, open_dataset, resolve
 from aucseg.data.spec import load_spec
-from aucseg.longtail import count
+from aucseg.longtail import auto_partition, count
 from tests.data.layouts.test_layouts import PATTERNS
 from tests.data.layouts.writers import LAYOUTS, classes
 
@@ -139,3 +139,26 @@ def test_salient(shared_pack: Path) -> None:
             known[data.names[index]], abs=1e-5
         )
     assert len(open_dataset("ecssd", root, "all")) == 1000
+
+
+def test_carla(shared_pack: Path) -> None:
+    """Every class in its place: pixels and images of each tag as the pack counted them."""
+    root = pack(shared_pack, "carla")
+    assert detect(root) is DATASETS["carla"]
+    located = resolve(root)
+    assert located.splits == ("train", "val", "test")
+    names = located.spec.names
+    tallies = {split: count(located.masks(split)) for split in ("val", "test")}
+    for row in rows(root / "class_stats.csv"):
+        for split, tally in tallies.items():
+            if row["name"] in names:
+                k = names.index(row["name"])
+                assert tally.pixels[k] == int(row[f"{split}_pixels"])
+                assert tally.images[k] == int(row[f"{split}_images"])
+    kept = [row for row in rows(root / "class_stats.csv") if row["name"] in names]
+    pixels = np.array([int(row["train_pixels"]) for row in kept])
+    assert located.spec.pixel_share == pytest.approx(pixels / pixels.sum(), abs=1e-9)
+    assert located.spec.image_share == pytest.approx([int(r["train_images"]) / 595 for r in kept], abs=1e-6)
+    assert located.spec.groups == auto_partition(located.spec.pixel_share).groups
+    void = {"Unlabeled", "Other", "Static", "Dynamic"}
+    assert {row["name"] for row in rows(root / "class_stats.csv")} == {*names, *void}

@@ -387,3 +387,24 @@ def test_ccp_pack_form(tmp_path: Path) -> None:
     assert found is not None
     assert found.name == "ccp"
     np.testing.assert_array_equal(open_dataset("ccp", tmp_path, "test").mask(0), stripes(0, 54, 255))
+
+
+def test_carla_in_colours_is_refused(tmp_path: Path) -> None:
+    """Its palette's red is no tag: road would be class 128."""
+    root = WRITERS["carla"](tmp_path / "carla")
+    colours = np.full((HEIGHT, WIDTH, 3), (128, 64, 128), np.uint8)
+    label(root / "CameraMask" / "F61-0.png", colours)
+    with pytest.raises(DataError, match=r"F61-0\.png: colour \(128, 64, 128\) at row 0, column 0; .*red"):
+        open_dataset("carla", root, "all")[0]
+
+
+def test_carla_with_splits_and_gray_tags(tmp_path: Path) -> None:
+    root = tmp_path / "frames"
+    picture(root / "images" / "train" / "a.jpg", 0)
+    label(root / "annotations" / "train" / "a.png", stripes(20, 1, 21))
+    (root / "splits").mkdir()
+    (root / "splits" / "train.txt").write_text("a\n")
+    assert detect(root) is None
+    (root / "class_stats.csv").write_text("carla_tag,name\n1,Building\n")
+    assert detect(root) is find_dataset("carla")
+    np.testing.assert_array_equal(open_dataset(root)[0][1].numpy(), stripes(255, 0, 17))

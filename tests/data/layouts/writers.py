@@ -12,6 +12,7 @@ from scipy.io import savemat
 
 from aucseg.data.layouts.ade20k import ADE20K
 from aucseg.data.layouts.base import Layout
+from aucseg.data.layouts.carla import CARLA
 from aucseg.data.layouts.ccp import CCP
 from aucseg.data.layouts.cityscapes import CITYSCAPES
 from aucseg.data.layouts.coco_stuff import COCO_STUFF, COCO_STUFF_10K
@@ -108,6 +109,15 @@ def ccp(root: Path) -> Path:
     return root
 
 
+def carla(root: Path) -> Path:
+    """Raw frames: the tag in the red channel, alpha full."""
+    for i in range(2):
+        picture(root / "CameraRGB" / f"F61-{i}.png", i)
+        tags = stripes(0, 1, 4, 22)
+        label(root / "CameraMask" / f"F61-{i}.png", np.stack([tags, 0 * tags, 0 * tags, 0 * tags + 255], -1))
+    return root
+
+
 def _salient(root: Path, images: str, masks: str, suffix: str) -> Path:
     for i in range(3):
         picture(root / images / f"{i:04d}{suffix}", i)
@@ -136,11 +146,12 @@ def classes(root: Path, rows: list[tuple[int, str, tuple[int, int, int], int]]) 
 
 
 WRITERS: dict[str, Callable[[Path], Path]] = {
-    w.__name__: w for w in (cityscapes, ade20k, coco_stuff, coco_stuff_10k, voc, ccp, ecssd, hku_is, pascal_s)
+    w.__name__: w
+    for w in (cityscapes, ade20k, coco_stuff, coco_stuff_10k, voc, ccp, carla, ecssd, hku_is, pascal_s)
 }
 LAYOUTS: dict[str, Layout] = {
     layout.name: layout
-    for layout in (CITYSCAPES, ADE20K, COCO_STUFF, COCO_STUFF_10K, VOC, CCP, ECSSD, HKU_IS, PASCAL_S)
+    for layout in (CITYSCAPES, ADE20K, COCO_STUFF, COCO_STUFF_10K, VOC, CCP, CARLA, ECSSD, HKU_IS, PASCAL_S)
 }
 # name: a split, its number of items, and the train ids of the columns of each mask
 EXPECTED: dict[str, tuple[str, int, tuple[int, ...]]] = {
@@ -152,6 +163,8 @@ EXPECTED: dict[str, tuple[str, int, tuple[int, ...]]] = {
     "voc": ("train", 2, (0, 1, 20, 255)),
     # after clogs (12) and the three other names that never occur
     "ccp": ("all", 2, (0, 11, 12, 54)),
+    # Unlabeled is void; Other (3) is left out between Fence (2) and Pedestrian (4)
+    "carla": ("all", 2, (255, 0, 2, 18)),
     "ecssd": ("all", 3, (0, 0, 1, 1)),
     "hku_is": ("all", 3, (0, 0, 1, 1)),
     "pascal_s": ("all", 3, (0, 0, 1, 1)),
