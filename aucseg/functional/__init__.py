@@ -3,14 +3,13 @@
 From logits to an AUC loss: ``auc`` chooses the way and makes a loss of what ``engine`` sums over the pixels
 of every class (on CUDA by ``cuda``) or, where there are no sums, ``hinge`` finds by sorting. ``surrogates``
 says what a pair costs and in which form (``chebyshev`` for smooth ones), ``sums`` is the data in between, and
-``distributed`` joins processes and micro-batches. Offsets, scales and noise on logits, and the cross entropy
-of what comes out: ``logits``. From scores to a metric: ``ranking`` and
+``distributed`` joins processes and micro-batches; ``plain`` is for second derivatives. Offsets, scales, noise
+on logits and the cross entropy of what comes out: ``logits``. From scores to a metric: ``ranking`` and
 ``score_histogram``. ``checks`` is for all.
 """
 
 from aucseg.functional.auc import (
     SeparableWeights,
-    channels_of,
     pair_table,
     reduce_pairs,
     separable_risk,
@@ -28,7 +27,7 @@ from aucseg.functional.logits import (
     rarity,
 )
 from aucseg.functional.ranking import PairAUC, pairwise_auc
-from aucseg.functional.sums import ChannelSums, ClassSums, Request
+from aucseg.functional.sums import ChannelSums, ClassSums, Request, channels_of
 from aucseg.functional.surrogates import BilinearForm, Feature, SortedForm, surrogate_form
 
 __all__ = [

@@ -14,7 +14,7 @@ from aucseg.functional.checks import check_count, check_num_classes, poison
 from aucseg.functional.distributed import all_reduce, of_whole_batch
 from aucseg.functional.engine import class_count, class_sums
 from aucseg.functional.hinge import sorted_hinge
-from aucseg.functional.sums import ChannelSums, ClassSums, Request
+from aucseg.functional.sums import ChannelSums, ClassSums, Request, channels_of
 from aucseg.functional.surrogates import BilinearForm, SortedForm
 
 
@@ -223,21 +223,6 @@ def separable_weights(count: Tensor, *, multiclass: str, reduction: str) -> Sepa
         a, pixel = present, present / count.clamp(min=1)
         number = present.sum() * (present.sum() - 1)
     return SeparableWeights(a / number.clamp(min=1) if reduction == "mean" else a, pixel)
-
-
-def channels_of(sums: ClassSums, weights: Tensor) -> ChannelSums:
-    """The sums of weighted negatives from those of every class: what ``class_sums`` gives for the weights.
-
-    Args:
-        sums: what ``class_sums`` returns without weights.
-        weights: (K,), weight of a pixel of each class when it is a negative.
-
-    Returns:
-        The sums.
-    """
-    same = torch.eye(len(weights), dtype=torch.bool, device=weights.device)[..., None]
-    rest = (sums.other * weights[:, None, None]).masked_fill(same, 0).sum(0)
-    return ChannelSums(sums.own, rest, sums.cross_entropy)
 
 
 def separable_risk(sums: ChannelSums, count: Tensor, form: BilinearForm, weights: SeparableWeights) -> Tensor:

@@ -159,7 +159,7 @@ def label_map(
         name: what the error message calls ``target``.
 
     Returns:
-        (B, H, W), a view of ``target``; booleans as uint8.
+        (B, H, W), a view of ``target``; of booleans a copy in uint8.
 
     Raises:
         TypeError: if it is no tensor, or holds no class labels.
@@ -186,7 +186,7 @@ def label_map(
                 f"is set"
             )
     if target.dtype == torch.bool and num_classes in (2, None):
-        target = target.view(torch.uint8)
+        target = target.to(torch.uint8)
     check_labels(target, name)
     if target.ndim != axes + 1:
         raise ValueError(
@@ -258,6 +258,8 @@ def logits_and_labels(
 def check_finite(logits: Tensor) -> None:
     """Make sure that every logit is finite. Looks at the values: on CUDA this waits for the device.
 
+    Under the transforms of ``torch.func`` values cannot be looked at, and nothing is done.
+
     Args:
         logits: floating point, any shape.
 
@@ -265,7 +267,7 @@ def check_finite(logits: Tensor) -> None:
         ValueError: with the number of values that are nan or infinite, and the remedy.
 
     """
-    if not logits.numel():
+    if not logits.numel() or transformed():
         return
     low, high = torch.aminmax(logits.detach())
     if not bool(low.isfinite() & high.isfinite()):
@@ -292,7 +294,8 @@ def class_index(
         ignore_index: the void label; None if there is none.
         name: what the error message calls ``target``.
         validate: look for labels that are neither a class nor void. On CUDA that waits for the device, and
-            without it such a label becomes K + 1. On the CPU it costs nothing and is always done.
+            without it such a label becomes K + 1. On the CPU it costs nothing and is always done, but for
+            the transforms of ``torch.func``.
 
     Returns:
         A new int64 tensor of the same shape with values 0 to K; void is K (and K + 1 see ``validate``).
@@ -305,7 +308,7 @@ def class_index(
     rows = target.long()
     void = torch.zeros_like(rows, dtype=torch.bool) if ignore_index is None else rows == ignore_index
     rows = rows.masked_fill(void, 0)
-    if not validate and synchronizes(rows.device):
+    if transformed() or (not validate and synchronizes(rows.device)):
         bad = (rows < 0) | (rows >= num_classes)
         return rows.masked_fill_(void, num_classes).masked_fill_(bad, num_classes + 1)
     if not torch.compiler.is_compiling() and rows.numel():
@@ -335,6 +338,26 @@ def poison(rows: Tensor, num_classes: int) -> Tensor:
         Scalar float32: nan if any row is K + 1, else 0. Nothing is waited for.
     """
     return torch.where((rows > num_classes).any(), torch.nan, 0.0)
+
+
+def widest(device: torch.device) -> torch.dtype:
+    """The widest floating point dtype that a device knows.
+
+    Args:
+        device: where numbers are added up.
+
+    Returns:
+        float64; float32 on Apple's GPUs, which have nothing wider.
+    """
+    return torch.float32 if device.type == "mps" else torch.float64
+
+
+def transformed() -> bool:
+    """Whether a transform of ``torch.func`` is at work: ``grad``, ``vmap``, ``jvp``, or one made of them.
+
+    No value may be looked at then, and no tensor be written to that is not new.
+    """
+    return bool(torch._C._are_functorch_transforms_active())
 
 
 def synchronizes(device: torch.device) -> bool:

@@ -13,6 +13,11 @@ from aucseg.functional.sums import ChannelSums, ClassSums
 Sums = TypeVar("Sums", ClassSums, ChannelSums)
 
 GRADIENTS = ("averaged", "summed")
+NO_SECOND_DERIVATIVE = (
+    "an AUC loss over several ranks or micro-batches has no second derivative here: those between the parts "
+    "would be missing. Leave create_graph out; or give it the whole batch at once, with process_group=None "
+    "and without whole="
+)
 
 
 def joined_ranks(
@@ -86,9 +91,22 @@ def attach(value: Tensor, part: Tensor) -> Tensor:
         part: where the gradient goes, of the same shape.
 
     Returns:
-        ``value``, attached to ``part``.
+        ``value``, attached to ``part``. Its gradient is an error where it is to be differentiated again: the
+        second derivatives by what else ``value`` depends on are not known here.
     """
-    return value.detach() + (part - part.detach())
+    return _Attach.apply(value, part)
+
+
+class _Attach(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, value: Tensor, part: Tensor) -> Tensor:
+        return value.detach().clone()
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[None, Tensor]:
+        if torch.is_grad_enabled():
+            raise RuntimeError(NO_SECOND_DERIVATIVE)
+        return None, grad
 
 
 class _ScaleGradient(torch.autograd.Function):

@@ -17,10 +17,10 @@ from typing import Any, overload
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from aucseg.functional import checks
-from aucseg.functional.sums import ChannelSums, ClassSums, Request
+from aucseg.functional.plain import gradient_again, plain_count, plain_sums
+from aucseg.functional.sums import ChannelSums, ClassSums, Request, channels_of
 
 # Kernels for a type of device, imported with the first tensor on one; on any other it goes strip by strip.
 KERNELS = {"cuda": "aucseg.functional.cuda.launch"}
@@ -47,6 +47,8 @@ def class_count(rows: Tensor, num_classes: int) -> Tensor:
     Returns:
         (K,) float64, float32 on devices without it.
     """
+    if checks.transformed():
+        return plain_count(rows, num_classes)
     kernels = _kernels(rows.device.type)
     if kernels is not None:
         return kernels.class_count(rows, num_classes)
@@ -57,7 +59,7 @@ def class_count(rows: Tensor, num_classes: int) -> Tensor:
         count = torch.zeros(num_classes, dtype=torch.int64, device=rows.device)
         for image in rows:
             count += (image == classes[:, None]).sum(1)
-    return count.to(_widest(rows.device))
+    return count.to(checks.widest(rows.device))
 
 
 @overload
@@ -109,6 +111,9 @@ def class_sums(
     # labels in the smallest dtype that holds them are compared with a class several times faster
     labels = rows.to(torch.uint8 if request.num_classes < 254 else torch.int16)
     with torch.autocast(logits.device.type, enabled=False):
+        if checks.transformed():
+            sums = plain_sums(logits, rows, request)
+            return sums if weights is None else channels_of(sums, weights)
         if weights is not None and kernels is not None and kernels.fit(logits, request.bilinear):
             return kernels.channel_sums(logits, labels, request, weights)
         strips = _Strips(logits.detach(), labels, request, all_channels)
@@ -124,10 +129,6 @@ def _kernels(device: str) -> ModuleType | None:
     if device not in KERNELS or torch.version.hip is not None or find_spec("triton") is None:
         return None
     return import_module(KERNELS[device])
-
-
-def _widest(device: torch.device) -> torch.dtype:
-    return torch.float32 if device.type == "mps" else torch.float64
 
 
 @dataclass(frozen=True)
@@ -169,7 +170,7 @@ class _Strips:
         self.logits, self.labels, self.request = logits, labels, request
         self.form, self.k = request.bilinear, request.num_classes
         self.cpu = not checks.synchronizes(logits.device)
-        self.accumulator = _widest(logits.device)
+        self.accumulator = checks.widest(logits.device)
         double = self.form.double or logits.dtype == torch.float64
         self.dtype = self.accumulator if double else torch.float32
         self.place = torch.arange(self.k + 2, device=logits.device)  # row of a class among the scores
@@ -350,12 +351,15 @@ class _ByClass(torch.autograd.Function):
         return own + strips.poison, other + strips.poison, cross_entropy
 
     @staticmethod
-    @once_differentiable
     def backward(
         ctx: Any, grad_own: Tensor, grad_other: Tensor, grad_cross_entropy: Tensor
     ) -> tuple[Tensor, None]:
         (logits,) = ctx.saved_tensors
         strips: _Strips = ctx.strips
+        if torch.is_grad_enabled():  # the gradient will be differentiated
+            sums = plain_sums(logits, strips.labels, strips.request)
+            weights = [grad_own, grad_other, grad_cross_entropy]
+            return gradient_again([sums.own, sums.other, sums.cross_entropy], logits, weights), None
         form = strips.form
         own_table = form.slopes(form.own, grad_own)[:, None]
         other_table = form.slopes(form.other, grad_other)
@@ -407,12 +411,15 @@ class _ByChannel(torch.autograd.Function):
         return own.t() + strips.poison, rest.t() + strips.poison, cross_entropy
 
     @staticmethod
-    @once_differentiable
     def backward(
         ctx: Any, grad_own: Tensor, grad_rest: Tensor, grad_cross_entropy: Tensor
     ) -> tuple[Tensor, None, None]:
         logits, weights = ctx.saved_tensors
         strips: _Strips = ctx.strips
+        if torch.is_grad_enabled():
+            sums = channels_of(plain_sums(logits, strips.labels, strips.request), weights[: strips.k])
+            grads = [grad_own, grad_rest, grad_cross_entropy]
+            return gradient_again([sums.own, sums.rest, sums.cross_entropy], logits, grads), None, None
         form = strips.form
         own_table = torch.nn.functional.pad(form.slopes(form.own, grad_own).t(), (0, 2)).to(strips.dtype)
         table = form.slopes(form.other, grad_rest).to(strips.dtype)

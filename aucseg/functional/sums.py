@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from aucseg.functional.surrogates import BilinearForm, SortedForm
@@ -87,3 +88,18 @@ class ChannelSums:
     own: Tensor
     rest: Tensor
     cross_entropy: Tensor
+
+
+def channels_of(sums: ClassSums, weights: Tensor) -> ChannelSums:
+    """The sums of weighted negatives from those of every class: what ``class_sums`` gives for the weights.
+
+    Args:
+        sums: what ``class_sums`` returns without weights.
+        weights: (K,), weight of a pixel of each class when it is a negative.
+
+    Returns:
+        The sums.
+    """
+    same = torch.eye(len(weights), dtype=torch.bool, device=weights.device)[..., None]
+    rest = (sums.other * weights[:, None, None]).masked_fill(same, 0).sum(0)
+    return ChannelSums(sums.own, rest, sums.cross_entropy)

@@ -19,6 +19,7 @@ from aucseg.functional.checks import (
     check_option,
     class_index,
     logits_and_labels,
+    transformed,
 )
 from aucseg.functional.distributed import GRADIENTS, joined_ranks, scale_gradient
 from aucseg.functional.engine import class_sums
@@ -86,6 +87,12 @@ class AUCLoss(nn.Module):
         With two classes the target may be boolean, and the logits may be those of a network with one output,
         z in (B, 1, H, W). The scores are then sigmoid(z) for class 1 and 1 - sigmoid(z) for class 0, so that
         both ordered pairs cost the same and their mean is the binary loss (AUCSeg, Eq. 5).
+
+    Note:
+        Second derivatives (``create_graph=True``) are exact, at the cost of several tensors of the size of
+        the logits in float64; over several ranks or micro-batches they are an error. So do the transforms of
+        ``torch.func`` work, without checks of values. ``torch.compile`` leaves the loss as it is, between
+        two graphs: with ``fullgraph=True`` compile the network alone, and call the loss outside.
 
     Note:
         The paper minimises the sum of Eq. 7 plus lambda times the cross entropy. With n classes present
@@ -220,7 +227,12 @@ class AUCLoss(nn.Module):
         # A compiler would trace the loop over strips one by one; they are fast as they are. As a decorator
         # this would import the compiler, a second's work, for everyone.
         if torch.compiler.is_compiling():
-            return torch.compiler.disable(self._compute)(logits, target, whole)
+            # the reason is what fullgraph=True shows, if it is no name for a text
+            eager = torch.compiler.disable(
+                self._compute,
+                reason="with fullgraph=True compile the network alone, and call the AUC loss outside",
+            )
+            return eager(logits, target, whole)
         return self._compute(logits, target, whole)
 
     def _compute(self, logits: Tensor, target: Tensor, whole: ClassSums | None) -> tuple[Tensor, Tensor]:
@@ -228,6 +240,11 @@ class AUCLoss(nn.Module):
         if whole is not None and isinstance(self.form, SortedForm):
             raise ValueError(self._no_sums())
         group, factor = self._group()
+        if transformed() and (group is not None or whole is not None or self.queue is not None):
+            raise RuntimeError(
+                "under the transforms of torch.func this loss takes one whole batch: set process_group=None, "
+                "and leave out queue and whole="
+            )
         remember = None
         if self.queue is not None:
             remember = partial(self.queue, update=self.training and torch.is_grad_enabled())

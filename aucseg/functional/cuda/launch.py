@@ -37,10 +37,10 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from aucseg.functional.cuda.device import on_device, power_of_two, processors, tile_shape
-from aucseg.functional.sums import ChannelSums, Request
+from aucseg.functional.plain import gradient_again, plain_sums
+from aucseg.functional.sums import ChannelSums, Request, channels_of
 from aucseg.functional.surrogates import BilinearForm
 
 _DTYPES = (torch.float32, torch.float16, torch.bfloat16)
@@ -148,7 +148,6 @@ class _ChannelSums(torch.autograd.Function):
         return table[:degree].t(), table[degree : 2 * degree].t(), table[2 * degree :].sum()
 
     @staticmethod
-    @once_differentiable
     def backward(
         ctx: Any, grad_own: Tensor, grad_rest: Tensor, grad_cross_entropy: Tensor
     ) -> tuple[Tensor, None, None, None]:
@@ -156,6 +155,11 @@ class _ChannelSums(torch.autograd.Function):
 
         logits, labels, weights, lse = ctx.saved_tensors
         request: Request = ctx.request
+        if torch.is_grad_enabled():  # the gradient will be differentiated
+            sums = channels_of(plain_sums(logits, labels, request), weights[: request.num_classes].double())
+            grads = [grad_own, grad_rest, grad_cross_entropy]
+            again = gradient_again([sums.own, sums.rest, sums.cross_entropy], logits, grads)
+            return again, None, None, None
         form = request.bilinear
         # z^j has the derivative j z^(j-1), and T_j has j U_(j-1): the kernel evaluates powers, or U
         order = torch.arange(1, form.degree + 1, device=logits.device)[:, None]

@@ -9,11 +9,12 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
-from aucseg.functional.checks import check_labels, check_num_classes
+from aucseg.functional.checks import check_labels, check_num_classes, transformed
+from aucseg.functional.distributed import NO_SECOND_DERIVATIVE
 from aucseg.functional.hinge import cpu, cuda
 from aucseg.functional.hinge.sort import OwnScores, sort_own_scores
+from aucseg.functional.plain import gradient_again, plain_hinge
 
 # Who sums, by the type of the device; every other device is an accelerator that must not be waited for.
 BACKENDS: dict[str, ModuleType] = {"cpu": cpu}
@@ -77,7 +78,10 @@ def sorted_hinge(
     """
     _check(scores, rows, check_num_classes(num_classes), margin, scale, power)
     with torch.autocast(scores.device.type, enabled=False):
-        count, pairs = _SortedHinge.apply(scores, rows, margin / scale, power, group)
+        if transformed():
+            count, pairs = plain_hinge(scores, rows, num_classes, margin / scale, power)
+        else:
+            count, pairs = _SortedHinge.apply(scores, rows, margin / scale, power, group)
         return count, pairs * scale**power
 
 
@@ -102,9 +106,13 @@ class _SortedHinge(torch.autograd.Function):
         return count, torch.where(share > 0, sums[:, :classes] * share, 0)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, _: Tensor, grad_pairs: Tensor) -> tuple[Tensor | None, ...]:
         scores, rows, ranks, share, *parts = ctx.saved_tensors
+        if torch.is_grad_enabled():  # the gradient will be differentiated
+            if ctx.group is not None:
+                raise RuntimeError(NO_SECOND_DERIVATIVE)
+            _, pairs = plain_hinge(scores, rows, scores.shape[1], ctx.reach, ctx.power)
+            return gradient_again([pairs], scores, [grad_pairs]), None, None, None, None
         own = OwnScores(*parts)
         weight = torch.nn.functional.pad(share * grad_pairs, (0, 1))
         gradient, shares = _backend(scores).hinge_gradients(

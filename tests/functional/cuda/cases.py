@@ -197,7 +197,26 @@ def check_count(device: str) -> None:
         assert count.tolist() == [(rows == c).sum().item() for c in range(k)]
 
 
+def check_second_derivatives(device: str) -> None:
+    """A gradient by the kernels can be differentiated, by the logits and by what it is weighted with."""
+    for case in (Case(5, 131), Case(5, 99, "exp", "softmax", cross_entropy=False)):
+        logits, rows, request, weights = inputs(case, device)
+        direction = torch.randn(logits.shape, generator=torch.Generator().manual_seed(2)).to(logits)
+        found = []
+        for function, dtype in ((launch.channel_sums, torch.float32), (brute_force, torch.float64)):
+            leaf = logits.to(dtype).requires_grad_()
+            sums = function(leaf, rows, request, weights)
+            mixed = sum(
+                (part / case.pixels).square().sum() for part in (sums.own, sums.rest, sums.cross_entropy)
+            )
+            (first,) = torch.autograd.grad(mixed, leaf, create_graph=True)
+            (second,) = torch.autograd.grad((first * direction).sum(), leaf)
+            found.append(second.double())
+        torch.testing.assert_close(*found, rtol=1e-4, atol=1e-5 * found[1].abs().max().item())
+
+
 CHECKS = {
+    "second derivatives": check_second_derivatives,
     "bad label": check_bad_label,
     "score outside the range": check_score_outside,
     "void only": check_void_only,
