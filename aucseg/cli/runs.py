@@ -12,9 +12,11 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from aucseg.cli.options import MOST_PIXELS, MaxPixels, ValueRange
+from aucseg.data.reading import allow_pixels
 from aucseg.experiments import RecordStore, get_experiment, make_config
 from aucseg.plots import GROUP_SUFFIXES
-from aucseg.training import RunConfig, checkpoint_path, load_module, predict_files
+from aucseg.training import RunConfig, checkpoint_path, load_module, plan_predictions, write_predictions
 from aucseg.training import evaluate as evaluate_checkpoint
 from aucseg.training import train as train_run
 
@@ -120,21 +122,53 @@ def evaluate(
 
 
 def predict(
-    images: Annotated[list[Path], typer.Argument(help="Image files.")],
+    images: Annotated[list[Path], typer.Argument(help="Image files, and folders of them.")],
     checkpoint: Annotated[Path, typer.Option(help="Written by `aucseg train`.")],
     output: Annotated[Path, typer.Option(help="Folder for the masks.")] = Path("predictions"),
     with_overlay: Annotated[
-        bool, typer.Option("--overlay", help="Also write the mask over the image.")
+        bool, typer.Option("--overlay", help="Also write the mask over the image, NAME_overlay.png.")
     ] = False,
+    with_colors: Annotated[
+        bool, typer.Option("--colors", help="Also write the classes' colours as a picture, NAME_colors.png.")
+    ] = False,
+    gray: Annotated[
+        bool, typer.Option("--gray", help="Masks without a palette, which OpenCV would read as colours.")
+    ] = False,
+    recursive: Annotated[bool, typer.Option(help="Take a folder's subfolders too, and keep them.")] = True,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that are there.")] = False,
+    skip_bad: Annotated[
+        bool, typer.Option("--skip-bad", help="Leave out images that cannot be read.")
+    ] = False,
+    value_range: ValueRange = None,
+    max_pixels: MaxPixels = MOST_PIXELS,
 ) -> None:
     """Write a mask of train ids, with the classes' colours as palette, for each image.
 
     Images are resized to the size the network was trained at and looked at as the configuration evaluates;
-    masks have the images' own size.
+    masks have the images' own size. All images are read before the first mask is written; exit code 1 if one
+    was left out.
     """
     module = load_module(checkpoint).to("cuda" if torch.cuda.is_available() else "cpu")
-    for path in predict_files(module, images, output, with_overlay=with_overlay):
-        typer.echo(str(path))
+    with allow_pixels(max_pixels):
+        plan = plan_predictions(
+            images,
+            output,
+            with_overlay=with_overlay,
+            with_colors=with_colors,
+            recursive=recursive,
+            overwrite=overwrite,
+            skip_bad=skip_bad,
+            value_range=value_range,
+        )
+        if plan.passed_over:
+            told = ", ".join(f"{count} {ending}" for ending, count in sorted(plan.passed_over.items()))
+            typer.echo(f"passed over, for their endings: {told}", err=True)
+        for problem in plan.problems:
+            typer.echo(f"left out: {problem}", err=True)
+        for path in write_predictions(module, plan, palette=not gray):
+            typer.echo(str(path))
+    if plan.problems:
+        raise typer.Exit(1)
 
 
 def sweep(

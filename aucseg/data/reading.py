@@ -49,6 +49,21 @@ from PIL import ExifTags, Image, ImageOps
 from aucseg.data.classes import ClassTable
 from aucseg.errors import DataError, MissingExtraError, OptionError
 
+#: Endings of pictures, by which they are told from other files in a folder.
+PICTURE_SUFFIXES = (
+    ".jpg",
+    ".jpeg",
+    ".png",
+    ".tif",
+    ".tiff",
+    ".bmp",
+    ".webp",
+    ".gif",
+    ".ppm",
+    ".pgm",
+    ".jp2",
+    ".avif",
+)
 #: Environment variable with the most pixels of a picture; see `pixel_limit`.
 MAX_PIXELS = "AUCSEG_MAX_PIXELS"
 

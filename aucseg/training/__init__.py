@@ -14,7 +14,15 @@ with extra("train"):
     from aucseg.training.module import SegmentationModule
     from aucseg.training.objectives import OBJECTIVES, Objective, ObjectiveConfig
     from aucseg.training.optim import OptimConfig, learning_rate
-    from aucseg.training.predict import overlay, predict_files, predict_image
+    from aucseg.training.predict import (
+        PlannedFile,
+        PredictionPlan,
+        overlay,
+        plan_predictions,
+        predict_files,
+        predict_image,
+        write_predictions,
+    )
     from aucseg.training.record import Record, RecordError
     from aucseg.training.run import checkpoint_path, evaluate, run_folder, train
     from aucseg.training.section import ConfigError
@@ -38,6 +46,8 @@ __all__ = [
     "Objective",
     "ObjectiveConfig",
     "OptimConfig",
+    "PlannedFile",
+    "PredictionPlan",
     "Record",
     "RecordError",
     "RunConfig",
@@ -51,9 +61,11 @@ __all__ = [
     "learning_rate",
     "load_module",
     "overlay",
+    "plan_predictions",
     "predict_files",
     "predict_image",
     "read_checkpoint",
     "run_folder",
     "train",
+    "write_predictions",
 ]
