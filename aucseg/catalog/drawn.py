@@ -12,6 +12,7 @@ from typing import Any
 from aucseg.catalog.entry import Entry, Located
 from aucseg.catalog.folder import complete
 from aucseg.data.prepare import PrepareReport, Step, prepare_drawn
+from aucseg.data.reading import Range
 from aucseg.data.spec import ClassSpec, load_spec
 from aucseg.data.verify import VerifyReport
 from aucseg.errors import OptionError, file_errors
@@ -125,6 +126,7 @@ class Streets(Located):
         *,
         splits: Sequence[str] | None = None,
         size: tuple[int, int] | None = None,
+        value_range: Range | None = None,
         skip_bad: bool = False,
         workers: int | None = None,
         progress: Step | None = None,

@@ -13,6 +13,7 @@ from typing import Any
 from aucseg import paths
 from aucseg.data.get.fetch import Progress
 from aucseg.data.prepare import PrepareReport, Step
+from aucseg.data.reading import Range
 from aucseg.data.spec import ClassSpec
 from aucseg.data.verify import VerifyReport
 from aucseg.errors import DataError
@@ -258,6 +259,7 @@ class Located(ABC):
         *,
         splits: Sequence[str] | None = None,
         size: tuple[int, int] | None = None,
+        value_range: Range | None = None,
         skip_bad: bool = False,
         workers: int | None = None,
         progress: Step | None = None,
@@ -268,6 +270,7 @@ class Located(ABC):
             target: the folder to make.
             splits: names of the splits; all that are there if None.
             size: height and width to resize to; None leaves the size.
+            value_range: of images with more than 8 bits a channel, the values that are black and white.
             skip_bad: leave out items with a problem instead of leaving their split unlisted.
             workers: threads; the processor count up to 8 if None.
             progress: called with the split, the items done and all its items.

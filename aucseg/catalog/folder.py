@@ -25,6 +25,7 @@ from aucseg.data.layouts.base import Layout
 from aucseg.data.layouts.own import is_prepared, list_splits, own_layout, read_split
 from aucseg.data.layouts.patterns import pattern_layout
 from aucseg.data.prepare import PrepareReport, Step, prepare
+from aucseg.data.reading import Range
 from aucseg.data.spec import ClassSpec, groups_by_pixel_share
 from aucseg.data.verify import VerifyReport, verify
 from aucseg.errors import DataError, OptionError, file_errors
@@ -269,6 +270,7 @@ class Folder(Located):
         *,
         splits: Sequence[str] | None = None,
         size: tuple[int, int] | None = None,
+        value_range: Range | None = None,
         skip_bad: bool = False,
         workers: int | None = None,
         progress: Step | None = None,
@@ -282,6 +284,7 @@ class Folder(Located):
                 target,
                 splits=splits,
                 size=size,
+                value_range=value_range,
                 skip_bad=skip_bad,
                 workers=workers,
                 progress=progress,

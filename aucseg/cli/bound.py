@@ -24,11 +24,13 @@ def bound(
     split: Annotated[str, typer.Option(help="The split of a folder.")] = "train",
     pixels: Annotated[int | None, typer.Option(min=1, help="k, pixels of the largest image.")] = None,
     crop: Annotated[
-        tuple[int, int] | None, typer.Option(help="Height and width: batch sizes for crops, too.")
+        tuple[int, int] | None,
+        typer.Option(metavar="HEIGHT WIDTH", help="Size of crops: batch sizes for them, too."),
     ] = None,
     lipschitz: Annotated[float, typer.Option(help="mu of the surrogate.")] = 4.0,
     cover: Annotated[
-        tuple[float, float, float], typer.Option(help="A, B and C of the covering-number assumption.")
+        tuple[float, float, float],
+        typer.Option(metavar="A B C", help="Constants of the covering-number assumption."),
     ] = (1.0, 1.0, 1.0),
     draws: Annotated[int, typer.Option(min=1, help="Batches to simulate beyond 20 classes.")] = 10_000,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the simulation.")] = 0,

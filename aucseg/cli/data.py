@@ -25,6 +25,8 @@ from rich.progress import (
 from aucseg import catalog, paths
 from aucseg.catalog import DATASETS, FolderEntry
 from aucseg.cli import printing
+from aucseg.cli.options import MOST_PIXELS, MaxPixels, ValueRange
+from aucseg.data.reading import allow_pixels
 from aucseg.errors import DataError, OptionError, did_you_mean
 
 app = typer.Typer(name="data", no_args_is_help=True, add_completion=False)
@@ -87,11 +89,16 @@ def prepare(
     dest: Annotated[
         Path | None, typer.Option(help="Folder to make; data/NAME-prepared if not given.")
     ] = None,
-    size: Annotated[tuple[int, int] | None, typer.Option(help="Height and width to resize to.")] = None,
+    size: Annotated[
+        tuple[int, int] | None,
+        typer.Option(metavar="HEIGHT WIDTH", help="Size to resize to, in pixels, as --size 240 320."),
+    ] = None,
+    value_range: ValueRange = None,
     split: Splits = None,
     images: Images = None,
     masks: Masks = None,
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave out items with a problem.")] = False,
+    max_pixels: MaxPixels = MOST_PIXELS,
     workers: Workers = None,
     as_json: AsJson = False,
 ) -> None:
@@ -99,9 +106,15 @@ def prepare(
     found = catalog.resolve(name, root, images=images, masks=masks)
     suffix = "prepared" if size is None else f"{size[0]}x{size[1]}"
     target = dest or paths.dataset(f"{Path(name).name}-{suffix}")
-    with _bar(BarColumn(), MofNCompleteColumn()) as step:
+    with allow_pixels(max_pixels), _bar(BarColumn(), MofNCompleteColumn()) as step:
         report = found.prepare(
-            target, splits=split or None, size=size, skip_bad=skip_bad, workers=workers, progress=step
+            target,
+            splits=split or None,
+            size=size,
+            value_range=value_range,
+            skip_bad=skip_bad,
+            workers=workers,
+            progress=step,
         )
     if as_json:
         typer.echo(json.dumps(report.to_dict(), indent=1))
@@ -118,12 +131,14 @@ def verify(
     kind: As = None,
     images: Images = None,
     masks: Masks = None,
+    max_pixels: MaxPixels = MOST_PIXELS,
     workers: Workers = None,
     as_json: AsJson = False,
 ) -> None:
     """Open every file and print all problems; exit code 1 if there is one."""
     found = catalog.resolve(path, images=images, masks=masks, kind=kind)
-    report = found.verify(split or None, workers=workers)
+    with allow_pixels(max_pixels):
+        report = found.verify(split or None, workers=workers)
     if as_json:
         typer.echo(json.dumps(report.to_dict(), indent=1))
     else:
@@ -140,6 +155,7 @@ def stats(
     images: Images = None,
     masks: Masks = None,
     regions: Annotated[bool, typer.Option("--regions", help="Count connected regions too.")] = False,
+    max_pixels: MaxPixels = MOST_PIXELS,
     workers: Workers = None,
     scheduler: Annotated[
         str | None, typer.Option(help="Address of a Dask cluster, for example tcp://10.0.0.1:8786.")
@@ -160,7 +176,7 @@ def stats(
 
     found = catalog.resolve(path, images=images, masks=masks, kind=kind)
     options: dict[str, Any] = {"regions": regions, "workers": workers, "scheduler": scheduler}
-    with _bar(BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()) as step:
+    with allow_pixels(max_pixels), _bar(BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()) as step:
         options |= {"partial_results": partial, "progress": lambda name, *done: step(f"{name} masks", *done)}
         tally = found.count(split, write=write, **options)
         written = found.keep(**options) if write else []
@@ -212,7 +228,9 @@ def tail(
     head: Annotated[float | None, typer.Option(help="Least pixel share of a head class.")] = None,
     below: Annotated[float | None, typer.Option("--tail", help="Pixel share below which is tail.")] = None,
     auto: Annotated[bool, typer.Option(help="The rule also where the paper has a partition.")] = False,
-    image_size: Annotated[tuple[int, int], typer.Option(help="Height and width of a crop.")] = (512, 512),
+    image_size: Annotated[
+        tuple[int, int], typer.Option(metavar="HEIGHT WIDTH", help="Size of a crop, in pixels.")
+    ] = (512, 512),
     batch_size: Annotated[int, typer.Option("--batch-size", "-b", min=1, help="Images in a step.")] = 4,
     sample_ratio: SampleRatio = 0.05,
     budget_mib: Annotated[float | None, typer.Option(help="MiB that the bank may take.")] = None,

@@ -19,13 +19,22 @@ from aucseg.data.files import write_file, write_text
 from aucseg.data.labels import to_train_ids
 from aucseg.data.layouts.base import Layout
 from aucseg.data.listing import Item
-from aucseg.data.reading import check_same_size, check_size, read_image
+from aucseg.data.reading import (
+    Range,
+    check_range,
+    check_same_size,
+    check_size,
+    is_wide,
+    read_image,
+    stored_format,
+)
 from aucseg.data.spec import ClassSpec
 from aucseg.data.threads import bounded_map
 from aucseg.errors import DataError, file_errors
 
 NOTE = "prepared.json"
 _JPEG_QUALITY = 95
+_GO_ON = "make room, or see to its permissions; the same command then goes on from there"
 
 Step = Callable[[str, int, int], None]
 
@@ -71,16 +80,18 @@ def prepare(
     *,
     splits: Sequence[str] | None = None,
     size: tuple[int, int] | None = None,
+    value_range: Range | None = None,
     skip_bad: bool = False,
     workers: int | None = None,
     progress: Step | None = None,
 ) -> PrepareReport:
     """Write a data set into ``target`` in the package's own layout.
 
-    Masks become 8-bit palette PNG files of train ids, void 255. Images are copied as they are, or resized as
-    a data set would and stored in their own format, JPEG at quality 95. Each file appears when it is
-    complete and a split's list when all its items are, so that an interrupted call goes on and a half-made
-    folder cannot be trained on. Nothing is written outside ``target``.
+    Masks become 8-bit palette PNG files of train ids, void 255. JPEG and PNG images are copied as they are,
+    whatever their names end in, or resized as a data set would, JPEG stored at quality 95; all other images
+    become PNG, which loses nothing. Each file appears when it is complete and a split's list when all its
+    items are, so that an interrupted call goes on and a half-made folder cannot be trained on. Nothing is
+    written outside ``target``.
 
     Args:
         layout: the layout of ``root``.
@@ -88,6 +99,8 @@ def prepare(
         target: the folder to make.
         splits: names of the splits; all that are there if None.
         size: (height, width) to resize to; None leaves the size.
+        value_range: for images of more than 8 bits a channel, the value that is black and the one that is
+            white, see :func:`aucseg.data.reading.read_image`; None refuses such images.
         skip_bad: leave out items with a problem instead of leaving their split unlisted.
         workers: threads; the processor count up to 8 if None.
         progress: called with the split, the items done and all its items.
@@ -97,20 +110,22 @@ def prepare(
 
     Raises:
         DataError: if ``root`` is not in the layout, or ``target`` holds anything but an earlier attempt
-            with the same arguments.
-        ValueError: if ``size`` is not two positive integers.
+            with the same arguments, or cannot be written to, as where a disk is full.
+        ValueError: if ``size`` is not two positive integers, or the range not two numbers.
     """
     check_size(size)
+    check_range(value_range)
     place, out = layout.locate(Path(root)), Path(target)
     spec = layout.spec
-    _claim(out, place, {"layout": layout.name, "classes": list(spec.names), "size": size})
+    arguments = {"layout": layout.name, "classes": list(spec.names), "size": size}
+    _claim(out, place, arguments | ({} if value_range is None else {"value_range": value_range}))
     write_classes(out, spec, spec.groups if layout.grouped else None)
     report = PrepareReport(out)
     for split in layout.splits(place) if splits is None else splits:
         listing = layout.listing(place, split)
         report.problems += listing.problems
         items = [p for p in listing.items if p.image is not None and p.mask is not None]
-        work = partial(_prepare_item, layout, spec, out, split, size)
+        work = partial(_prepare_item, layout, spec, out, split, size, value_range)
         done: list[bool | DataError] = []
         for result in bounded_map(work, items, workers=workers):
             done.append(result)
@@ -215,34 +230,47 @@ def _claim(out: Path, source: Path | None, arguments: dict[str, Any]) -> None:
 
 
 def _prepare_item(
-    layout: Layout, spec: ClassSpec, out: Path, split: str, size: tuple[int, int] | None, item: Item
+    layout: Layout,
+    spec: ClassSpec,
+    out: Path,
+    split: str,
+    size: tuple[int, int] | None,
+    value_range: Range | None,
+    item: Item,
 ) -> bool | DataError:
-    """Write one item: True if it was, False if it was there, or what is wrong."""
+    """Write one item: True if it was, False if it was there, or what is wrong with it.
+
+    Raises:
+        DataError: where the system refuses to write, which no other item will change.
+    """
     image_file, mask_file = item.image, item.mask
     if image_file is None or mask_file is None:  # the listing has reported it
         return False
-    kept_suffix = ".png" if image_file.suffix.lower() == ".png" else ".jpg"
-    image_path = out / "images" / split / (item.name + kept_suffix)
     mask_path = out / "annotations" / split / (item.name + ".png")
+    image_paths = {kind: out / "images" / split / (item.name + kind) for kind in (".jpg", ".png")}
     try:
         with file_errors(image_file, "cannot be read"):
-            if image_path.is_file() and mask_path.is_file():
+            if mask_path.is_file() and any(path.is_file() for path in image_paths.values()):
                 return False
-            pixels, ids = read_image(image_file), layout.read_ids(mask_file)
+            pixels, ids = read_image(image_file, value_range), layout.read_ids(mask_file)
             check_same_size(pixels, ids, image_file, mask_file)
             labels = to_train_ids(ids, layout.lookup, mask_file)
-            if size is None:
-                write_file(image_path, lambda part: shutil.copyfile(image_file, part), inside=out)
-            else:
+            kept = stored_format(image_file)
+            as_it_is = size is None and (kept == "JPEG" or (kept == "PNG" and not is_wide(image_file)))
+        image_path = image_paths[".jpg" if kept == "JPEG" else ".png"]
+        if as_it_is:
+            write_file(image_path, lambda part: shutil.copyfile(image_file, part), inside=out)
+        else:
+            if size is not None:
                 pixels, labels = _resize(pixels, labels, size)
-                kind: dict[str, Any] = (
-                    {"format": "PNG"}
-                    if kept_suffix == ".png"
-                    else {"format": "JPEG", "quality": _JPEG_QUALITY}
-                )
-                write_file(image_path, lambda part: Image.fromarray(pixels).save(part, **kind), inside=out)
-            _write_mask(mask_path, labels, spec, out)
+            kind: dict[str, Any] = {"format": "PNG"}
+            if kept == "JPEG":
+                kind = {"format": "JPEG", "quality": _JPEG_QUALITY}
+            write_file(image_path, lambda part: Image.fromarray(pixels).save(part, **kind), inside=out)
+        _write_mask(mask_path, labels, spec, out)
     except DataError as error:
+        if isinstance(error.__cause__, OSError) and error.what.startswith("cannot be written"):
+            raise DataError(error.what, file=error.file, remedy=_GO_ON) from error
         return error
     return True
 

@@ -70,6 +70,7 @@ MAX_PIXELS = "AUCSEG_MAX_PIXELS"
 # What Pillow raises for damaged files, over its formats.
 _BROKEN = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error)
 _PNG = b"\x89PNG\r\n\x1a\n"
+_JPEG = b"\xff\xd8\xff"
 _IHDR = _PNG + b"\x00\x00\x00\rIHDR"
 _EIGHT_BITS_GRAY = b"\x08\x00"
 # In a PNG file: an orientation, in one of three places, or more than one picture.
@@ -502,6 +503,12 @@ def check_bytes(path: Path, kind: str) -> None:
             return
         with path.open("rb") as file, Image.open(file) as image:
             image.verify()
+
+
+def stored_format(path: Path) -> str:
+    """``"PNG"`` or ``"JPEG"`` by the first bytes of a file, whatever its name ends in; empty for others."""
+    head = _head(path, len(_PNG))
+    return "PNG" if head == _PNG else "JPEG" if head.startswith(_JPEG) else ""
 
 
 def is_wide(path: Path) -> bool:

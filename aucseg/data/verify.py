@@ -18,7 +18,14 @@ from aucseg.data.labels import VOID, by_train_id, to_train_ids, without_meaning
 from aucseg.data.layouts.base import Layout
 from aucseg.data.layouts.own import list_folder, list_splits
 from aucseg.data.listing import Item, Listing
-from aucseg.data.reading import check_bytes, check_same_size, is_wide, read_ids, read_image
+from aucseg.data.reading import (
+    check_bytes,
+    check_same_size,
+    is_wide,
+    orientation,
+    read_ids,
+    read_image,
+)
 from aucseg.data.spec import ClassSpec
 from aucseg.data.threads import bounded_map
 from aucseg.errors import DataError, file_errors
@@ -149,6 +156,11 @@ def verify(
             report.pixels[split] = total[: len(report.class_names)]
             report.void[split] = int(total[VOID])
         report.warnings += listing.warnings
+    if turned := [item.image for item, result in checked.items() if result.turned]:
+        report.warnings.append(
+            f"{len(turned)} images are turned upright by their EXIF orientation, the first is {turned[0]}: "
+            "their masks belong on the upright images"
+        )
     report.sizes = dict(sizes.most_common())
     report.duplicates = [
         tuple(f"{split}/{item.name}" for split, item in group) for group in seen.values() if _leaks(group)
@@ -237,6 +249,7 @@ class _CheckedItem:
         warnings: what is worth knowing.
         image_hash: sha256 of the image's pixels, None if it cannot be read.
         size: its height and width.
+        turned: whether its EXIF orientation turns it.
         labels: train ids that occur, uint8, and the pixels of each, int64; None if the mask cannot be read.
     """
 
@@ -244,6 +257,7 @@ class _CheckedItem:
     warnings: list[str]
     image_hash: str | None = None
     size: tuple[int, int] | None = None
+    turned: bool = False
     labels: tuple[np.ndarray, np.ndarray] | None = None
 
     def histogram(self) -> np.ndarray:
@@ -287,6 +301,7 @@ def _check_item(subject: _Subject, split: str, item: Item) -> _CheckedItem:
         digest.update(image.data)
         checked.image_hash = digest.hexdigest()
         checked.size = (image.shape[0], image.shape[1])
+        checked.turned = item.image is not None and orientation(item.image) != 1
     checks: list[Callable[[], object]] = []
     image_file, mask_file, lookup = item.image, item.mask, subject.lookup
     if image is not None and ids is not None and image_file is not None and mask_file is not None:

@@ -64,6 +64,28 @@ def test_config_train_evaluate_predict(run, home):
     with Image.open(home / "predictions" / "photo_overlay.png") as blend:
         assert blend.size == (90, 50)
 
+    (home / "photos" / "sub").mkdir(parents=True)
+    (home / "photos" / "list.txt").touch()
+    Image.open(home / "photo.jpg").save(home / "photos" / "sub" / "a.webp")
+    words = ("predict", "photo.jpg", "photos", "--checkpoint", checkpoint_path(config))
+    code, out, err = run(*words)
+    assert code == 1
+    assert err.startswith("error: predictions/photo.png: is there already; choose another folder")
+    assert len(err.splitlines()) == 1
+    code, out, err = run(*words, "--overwrite", "--gray")
+    assert (code, err) == (0, "passed over, for their endings: 1 .txt\n")
+    assert out.split() == ["predictions/photo.png", "predictions/sub/a.png"]
+    (home / "photos" / "bad.png").touch()
+    code, out, err = run(*words, "--overwrite", "--skip-bad", "--no-recursive")
+    assert code == 1
+    assert err.startswith("error: photos/bad.png: unreadable image") is False
+    assert "left out: photos/bad.png: unreadable image" in err
+    assert out.split() == ["predictions/photo.png"]
+    code, out, err = run(*words, "--max-pixels", 100, "--output", "elsewhere")
+    assert code == 1
+    assert "photo.jpg: image of 0.0 megapixels" in err
+    assert not (home / "elsewhere").exists()
+
 
 @pytest.mark.parametrize("profile", ["smoke", "laptop"])
 def test_a_printed_arm_is_the_run_that_a_sweep_trains(run, monkeypatch, profile):
@@ -171,7 +193,7 @@ def test_bad_input_is_one_line_without_a_traceback(run, arguments, words):
         ("data odds cityscapes -b 5000", "batch_size must be from 1 to the 2975 images, got 5000"),
         ("data odds cityscapes -b 4 --sample-ratio 0.1 --scope world", "scope must be one of image, batch"),
         ("data odds camvit -b 4 --table table.csv", "no statistics of 'camvit'"),
-        ("data odds cityscapes -b 4 --table latin.csv", "write it as UTF-8 text"),
+        ("data odds cityscapes -b 4 --table latin.csv", "is not UTF-8 text"),
         ("data tail cityscapes --tail 0.5 --head 0.1", "need 0 < tail <= head < 1"),
         ("data tail cityscapes --tail 0.00001", "there is no tail"),
         ("data tail cityscapes --image-size 0 512", "image_size"),
@@ -252,5 +274,5 @@ def test_unreadable_image_stops_before_anything_is_written(run, home, tmp_path):
         output,
     )
     assert code == 1
-    assert "same name" in err
+    assert "would be written of it and of" in err
     assert not output.exists()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 from PIL import Image
 
 from aucseg.catalog import open_dataset, resolve
+from aucseg.data.reading import read_image
 from aucseg.data.spec import groups_by_pixel_share
 from aucseg.errors import DataError
 from aucseg.longtail import count
@@ -169,3 +171,110 @@ def test_folders_of_ones_own(tmp_path: Path, tiny_camvid: Path) -> None:
     small = open_dataset("folder", tmp_path / "small", "val")
     assert small[0][1].shape == (32, 48)
     assert torch.equal(small[0][1], open_dataset("folder", tiny_camvid, "val", size=(32, 48))[0][1])
+
+
+def pictures(root: Path, name: str, picture: Image.Image, mask: np.ndarray, **options: object) -> Path:
+    """A data set of one item, in a layout of two patterns."""
+    (root / "i").mkdir(parents=True)
+    (root / "m").mkdir()
+    picture.save(root / "i" / name, **options)
+    Image.fromarray(mask).save(root / "m" / "a.png")
+    (root / "classes.csv").write_text("id,name,r,g,b,ignore\n0,bg,0,0,0,0\n1,car,1,0,0,0\n")
+    return root
+
+
+RGB = np.random.default_rng(0).integers(0, 256, (16, 12, 3), np.uint8)
+LABELS = (np.arange(192) % 2).astype(np.uint8).reshape(16, 12)
+
+
+@pytest.mark.parametrize("size", [None, (16, 12)])
+@pytest.mark.parametrize(
+    ("name", "kind", "ending"),
+    [
+        ("a.tif", "TIFF", ".png"),
+        ("a.bmp", "BMP", ".png"),
+        ("a.webp", "WEBP", ".png"),
+        ("a.png", "PNG", ".png"),
+        ("a.jpg", "PNG", ".png"),  # whatever it is called
+        ("a.jpeg", "JPEG", ".jpg"),
+        ("a.png", "JPEG", ".jpg"),
+    ],
+)
+def test_files_are_what_their_names_say(
+    tmp_path: Path, name: str, kind: str, ending: str, size: tuple[int, int] | None
+) -> None:
+    options = {"WEBP": {"lossless": True}, "JPEG": {"quality": 95}}.get(kind, {})
+    root = pictures(tmp_path / "in", name, Image.fromarray(RGB), LABELS, format=kind, **options)
+    found = resolve("folder", root, images=f"i/{{name}}{Path(name).suffix}", masks="m/{name}.png")
+    assert found.prepare(tmp_path / "out", size=size).ok
+    (image,) = (tmp_path / "out" / "images" / "all").iterdir()
+    assert image.name == f"a{ending}"
+    with Image.open(image) as picture:
+        assert picture.format == ("PNG" if ending == ".png" else "JPEG")
+    error = np.abs(read_image(image).astype(int) - read_image(root / "i" / name)).max()
+    assert error == 0 if ending == ".png" or size is None else error < 80
+    assert found.prepare(tmp_path / "out", size=size).kept == {"all": 1}
+
+
+def test_what_was_turned_stays_upright(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    lying = Image.fromarray(RGB).transpose(Image.Transpose.ROTATE_90)
+    for size in (None, (16, 12)):
+        root = pictures(tmp_path / f"in{size}", "a.png", lying, LABELS, exif=exif)
+        out = tmp_path / f"out{size}"
+        resolve("folder", root, images="i/{name}.png", masks="m/{name}.png").prepare(out, size=size)
+        image, mask = open_dataset("folder", out, "all")[0]
+        np.testing.assert_array_equal(image.permute(1, 2, 0), RGB)
+        np.testing.assert_array_equal(mask, LABELS)
+        report = resolve(out).verify()
+        assert report.ok
+        told = [line for line in report.warnings if "EXIF orientation" in line]
+        assert len(told) == (size is None), report.warnings
+
+
+def test_wide_images_are_scaled_once_and_for_all(tmp_path: Path) -> None:
+    wide = RGB[..., 0].astype(np.uint16) * 16
+    root = pictures(tmp_path / "in", "a.png", Image.fromarray(wide), LABELS)
+    found = resolve("folder", root, images="i/{name}.png", masks="m/{name}.png")
+    report = found.prepare(tmp_path / "no")
+    assert ["image of mode 'I;16'" in p.what for p in report.problems] == [True]
+    assert "`aucseg data prepare FOLDER --range 0 4095`" in (report.problems[0].remedy or "")
+    assert found.prepare(tmp_path / "out", value_range=(0, 255 * 16)).ok
+    image, _ = open_dataset("folder", tmp_path / "out", "all")[0]
+    np.testing.assert_array_equal(image[1], RGB[..., 0])
+    with pytest.raises(DataError, match="prepared from another data set or at another size"):
+        found.prepare(tmp_path / "out", value_range=(0, 4095))
+    with pytest.raises(ValueError, match="a range is"):
+        found.prepare(tmp_path / "other", value_range=(5, 1))
+    assert not (tmp_path / "other").exists()
+
+
+def test_a_full_disk_ends_the_call_and_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root, out = WRITERS["cityscapes"](tmp_path / "raw"), tmp_path / "out"
+    real = shutil.copyfile
+    copied = []
+
+    def copy(source: Path, target: Path) -> None:
+        copied.append(source)
+        if len(copied) == 2:
+            Path(target).write_bytes(b"half")
+            raise OSError(28, "No space left on device")
+        real(source, target)
+
+    monkeypatch.setattr("aucseg.data.prepare.shutil.copyfile", copy)
+    with pytest.raises(
+        DataError,
+        match=r"out/images/.*\.png: cannot be written \(No space left on device\); make room, .* on",
+    ):
+        resolve("cityscapes", root).prepare(out, workers=1)
+    assert len(copied) == 2  # no other item will do better
+    assert not list(out.rglob("*.part"))
+    assert not (out / "splits").exists()
+    for image in (out / "images").rglob("*.png"):
+        with Image.open(image) as picture:
+            picture.load()
+    monkeypatch.undo()
+    report = resolve("cityscapes", root).prepare(out)
+    assert report.ok
+    assert sum(report.kept.values()) == 1

@@ -160,8 +160,8 @@ def test_a_picture_of_16_bits_is_read_by_its_range_or_not_at_all(module, photo, 
         predict_files(module, names, tmp_path / "out")
     found = predict_files(module, names, tmp_path / "out", value_range=(0, 255 * 16))
     assert np.array_equal(*(np.asarray(Image.open(path)) for path in found))
-    with pytest.raises(DataError, match="image of mode 'I;16'"):
-        predict_image(module, Image.open(names[1]))
+    with Image.open(names[1]) as wide, pytest.raises(DataError, match="image of mode 'I;16'"):
+        predict_image(module, wide)
 
 
 def photos(root, photo, *names):
