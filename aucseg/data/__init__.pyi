@@ -4,6 +4,10 @@ from .dataset import ImageMaskDataset as ImageMaskDataset
 from .listing import Item as Item
 from .listing import Listing as Listing
 from .prepare import PrepareReport as PrepareReport
+from .rebalancing import RareClassBatchSampler as RareClassBatchSampler
+from .rebalancing import RepeatingBatchSampler as RepeatingBatchSampler
+from .rebalancing import rarest_class_factors as rarest_class_factors
+from .rebalancing import repeat_factors as repeat_factors
 from .sampling import CoveringBatchSampler as CoveringBatchSampler
 from .sampling import Repeats as Repeats
 from .sampling import SeededDataset as SeededDataset

@@ -86,6 +86,7 @@ class StepBatchSampler(Sampler[list[Key]]):
         if not 0 <= rank < world_size:
             raise ValueError(f"rank is 0 to world_size - 1, got rank={rank}, world_size={world_size}")
         self.num_images, self.batch_size, self.seed = num_images, batch_size, seed
+        self.epoch_length = num_images
         self.steps, self.start_step = steps, start_step
         self.rank, self.world_size = rank, world_size
         self._order = lru_cache(maxsize=4)(self._epoch)
@@ -102,7 +103,7 @@ class StepBatchSampler(Sampler[list[Key]]):
     def global_batch(self, step: int) -> list[int]:
         """Indices of the images of a step on all ranks together, ``batch_size * world_size``."""
         size = self.batch_size * self.world_size
-        places = (divmod(step * size + place, self.num_images) for place in range(size))
+        places = (divmod(step * size + place, self.epoch_length) for place in range(size))
         return [self._order(epoch)[at] for epoch, at in places]
 
     def _epoch(self, epoch: int) -> list[int]:

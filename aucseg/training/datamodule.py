@@ -13,12 +13,16 @@ from torch.utils.data import DataLoader, Dataset, Subset
 
 from aucseg.data import (
     CoveringBatchSampler,
+    RareClassBatchSampler,
+    RepeatingBatchSampler,
     SeededDataset,
     StepBatchSampler,
     StratifiedBatchSampler,
     count_repeats,
     mix_seed,
     normalize,
+    rarest_class_factors,
+    repeat_factors,
     train_transform,
 )
 from aucseg.data.spec import ClassSpec, choose_flip_pairs
@@ -152,6 +156,20 @@ class SegmentationDataModule(LightningDataModule):
             if data.sampling == "covering":
                 held = np.flatnonzero(self.presence.any(0)).tolist()
                 return CoveringBatchSampler(self.presence, data.batch_size, classes=held, **common)
+            if data.sampling == "repeat_factor":
+                factors = repeat_factors(self.presence, data.repeat_threshold)
+                return RepeatingBatchSampler(factors, data.batch_size, **common)
+            if data.sampling == "rarest_class":
+                factors = rarest_class_factors(self.presence)
+                return RepeatingBatchSampler(factors, data.batch_size, **common)
+            if data.sampling == "rare_class":
+                by_image = self.classes.tally.by_image
+                assert by_image is not None  # it was counted image by image
+                table = by_image.toarray()
+                enough = np.maximum(1, data.rare_min_share * table.sum(1))
+                return RareClassBatchSampler(
+                    table, data.batch_size, temperature=data.rare_temperature, min_pixels=enough, **common
+                )
             return StepBatchSampler(len(self.train_set), data.batch_size, **common)
         except OptionError as error:
             raise ConfigError(f"data.sampling {data.sampling!r}: {error}") from error

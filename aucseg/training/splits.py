@@ -51,7 +51,13 @@ class DataConfig(Section):
         sampling: order of the training images. ``"random"``: a permutation for each epoch. ``"stratified"``
             and ``"covering"``: the plain and the improved stratified sampling of AUCSeg E.1, see
             :class:`aucseg.data.StratifiedBatchSampler` and :class:`aucseg.data.CoveringBatchSampler`; the
-            latter promises every class that the training split holds. Both read all training masks first.
+            latter promises every class that the training split holds. ``"repeat_factor"``,
+            ``"rarest_class"`` and ``"rare_class"`` show images of rare classes more often: see
+            :mod:`aucseg.data.rebalancing`. All but the first read all training masks first.
+        repeat_threshold: for ``"repeat_factor"``, the share of images from which on a class is not repeated.
+        rare_temperature: for ``"rare_class"``, the temperature T.
+        rare_min_share: for ``"rare_class"``, the share of an image's pixels from which on it counts for a
+            class. DAFormer has 3,000 of 1280 x 720.
         tail_classes: which classes are head, middle and tail, for the bank, the loss and the metrics:
             ``"spec"`` (the groups of the label set), ``"auto"`` (by pixel shares), a published partition or
             the tail classes themselves, by train id or name; see :func:`aucseg.longtail.choose_tail`.
@@ -76,7 +82,12 @@ class DataConfig(Section):
     batch_size: int = Field(8, ge=1)
     eval_batch_size: int = Field(8, ge=1)
     num_workers: int = Field(0, ge=0)
-    sampling: Literal["random", "stratified", "covering"] = "random"
+    sampling: Literal["random", "stratified", "covering", "repeat_factor", "rarest_class", "rare_class"] = (
+        "random"
+    )
+    repeat_threshold: float = Field(0.1, gt=0, le=1)
+    rare_temperature: float = Field(0.01, gt=0, allow_inf_nan=False)
+    rare_min_share: float = Field(3_000 / (1280 * 720), ge=0, le=1)
     tail_classes: TailChoice = "spec"
 
     not_identity = ("root", "num_workers", "eval_batch_size")

@@ -8,7 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from aucseg.data import CoveringBatchSampler, StepBatchSampler, StratifiedBatchSampler
+from aucseg.data import (
+    CoveringBatchSampler,
+    RareClassBatchSampler,
+    RepeatingBatchSampler,
+    StepBatchSampler,
+    StratifiedBatchSampler,
+)
 from aucseg.experiments import make_config
 from aucseg.longtail import auto_partition
 from aucseg.training import ConfigError, SegmentationDataModule, SegmentationModule, train
@@ -34,6 +40,9 @@ def test_presence_is_of_the_training_masks():
         ("random", StepBatchSampler),
         ("stratified", StratifiedBatchSampler),
         ("covering", CoveringBatchSampler),
+        ("repeat_factor", RepeatingBatchSampler),
+        ("rarest_class", RepeatingBatchSampler),
+        ("rare_class", RareClassBatchSampler),
     ],
 )
 def test_sampling_names_a_sampler_that_the_loader_uses(sampling, kind):
