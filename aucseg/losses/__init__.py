@@ -16,6 +16,7 @@ from aucseg.losses.focal import FocalLoss
 from aucseg.losses.pixelwise import PixelwiseLoss
 from aucseg.losses.presence import class_presence, presence_cross_entropy
 from aucseg.losses.queue import SumQueue
+from aucseg.losses.region import RegionBranch, RegionRebalanceLoss, SimplexClassifier
 
 __all__ = [
     "AUCLoss",
@@ -26,6 +27,9 @@ __all__ = [
     "LDAMLoss",
     "LogitAdjustedLoss",
     "PixelwiseLoss",
+    "RegionBranch",
+    "RegionRebalanceLoss",
+    "SimplexClassifier",
     "SumQueue",
     "VSLoss",
     "WeightedCrossEntropyLoss",

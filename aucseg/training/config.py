@@ -172,9 +172,7 @@ class RunConfig(Section):
             return portable(section)
 
         content = map_sections(self, anywhere).model_dump(mode="json", exclude_defaults=True) | versions
-        for key, choice in self.choices.items():
-            if (name := getattr(self, key).name) != choice.default:
-                content[key]["name"] = name  # to its own section every name is the default
+        _write_names(self, content)
         model = {key: value for key, value in content.pop("model", {}).items() if key != "normalization"}
         if (figures := self.model.figures) != IMAGENET:
             model["normalization"] = figures
@@ -262,3 +260,12 @@ class RunConfig(Section):
                 raise ConfigError(f"unknown key {key.replace('__', '.')!r}; {did_you_mean(last, node)}")
             node[last] = value
         return type(self).from_dict(content)
+
+
+def _write_names(section: Section, content: dict[str, Any]) -> None:
+    """Say which section was chosen, where it is not the default: to itself every name is the default."""
+    for key, value in section:
+        if isinstance(value, Section) and key in content:
+            if key in section.choices and value.name != section.choices[key].default:  # type: ignore[attr-defined]
+                content[key]["name"] = value.name  # type: ignore[attr-defined]
+            _write_names(value, content[key])

@@ -84,6 +84,7 @@ class SegmentationModule(LightningModule):
             # Convolutions run faster this way on CUDA and no slower on a CPU.
             self.model = model.to(memory_format=torch.channels_last)
             self.objective = config.loss.build(classes)
+            self.objective.attach(self.model)
             self.method = config.method.build(self.model)
         self.bank: TailMemoryBank | None = None
         if config.bank is not None:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from aucseg.training.objectives.auc import AUCConfig
-from aucseg.training.objectives.base import Objective, ObjectiveConfig
+from aucseg.training.objectives.base import OBJECTIVES, Objective, ObjectiveConfig
 from aucseg.training.objectives.cross_entropy import CrossEntropyConfig
+from aucseg.training.objectives.region_rebalance import RegionRebalanceConfig
 from aucseg.training.objectives.weighted_cross_entropy import WeightedCrossEntropyConfig
 
-OBJECTIVES: dict[str, type[ObjectiveConfig]] = {
+OBJECTIVES |= {
     "auc": AUCConfig,
     "cross_entropy": CrossEntropyConfig,
+    "region_rebalance": RegionRebalanceConfig,
     "weighted_cross_entropy": WeightedCrossEntropyConfig,
 }
-"""Sections of the key ``loss`` by their ``name``."""
 
 __all__ = ["OBJECTIVES", "Objective", "ObjectiveConfig"]

@@ -25,6 +25,13 @@ class Objective(nn.Module):
     def __init__(self) -> None:
         super().__init__()
 
+    def attach(self, model: nn.Module) -> None:
+        """Make what depends on the network; called once, before the optimiser asks for parameters.
+
+        Args:
+            model: the network.
+        """
+
     def forward(self, logits: Tensor, target: Tensor, features: Tensor | None = None) -> dict[str, Tensor]:
         """The loss of a batch and its parts.
 
@@ -60,3 +67,7 @@ class ObjectiveConfig(Section):
             ConfigError: if the options do not go together, or not with these classes.
         """
         raise NotImplementedError
+
+
+OBJECTIVES: dict[str, type[ObjectiveConfig]] = {}
+"""Sections of the key ``loss`` by their ``name``; the package of this module fills it."""
