@@ -20,6 +20,7 @@ from aucseg.losses import (
     FocalLoss,
     LDAMLoss,
     LogitAdjustedLoss,
+    RegionBranch,
     SumQueue,
     VSLoss,
     WeightedCrossEntropyLoss,
@@ -39,12 +40,21 @@ LOSSES: dict[str, dict[str, Any]] = {
 }
 
 COUNTS = (50.0, 20.0, 10.0, 4.0, 1.0)
+
+
+def regions(**options: Any) -> RegionBranch:
+    """The branch with the same classifier on all ranks; the logits stand for features."""
+    torch.manual_seed(0)
+    return RegionBranch(COUNTS, K, **options).double()
+
+
 PIXELWISE: dict[str, Callable[..., nn.Module]] = {
     "logit adjusted": partial(LogitAdjustedLoss, COUNTS),
     "vector scaling": partial(VSLoss, COUNTS),
     "margins": partial(LDAMLoss, COUNTS, weights=(1, 2, 3, 4, 5)),
     "focal": partial(FocalLoss, K),
     "variation": partial(BLVLoss, COUNTS, variation="constant", seed=0),
+    "regions": regions,
     "weighted": partial(WeightedCrossEntropyLoss, (1, 2, 3, 4, 5)),
     "weighted over pixels": partial(WeightedCrossEntropyLoss, (1, 2, 3, 4, 5), normalize="pixels"),
 }
