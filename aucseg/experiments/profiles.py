@@ -354,10 +354,21 @@ def make_config(
             before = content.get(key, {})
             if "kind" in value or (key in choices and _another(value, before, choices[key])):
                 before = {}
-            chosen = {name: chosen_for[name] for name, given in value.items() if given == CHOSEN}
-            value = before | value | chosen
+            value = before | _chosen(value, chosen_for)
         content[key] = value
     return RunConfig.from_dict(_from(start, content))
+
+
+def _chosen(value: dict[str, Any], choices: dict[str, Any]) -> dict[str, Any]:
+    """The same with what was chosen in the place of ``CHOSEN``, in sections within it too."""
+    return {
+        key: _chosen(given, choices)
+        if isinstance(given, dict)
+        else choices[key]
+        if given == CHOSEN
+        else given
+        for key, given in value.items()
+    }
 
 
 def _another(value: dict[str, Any], before: dict[str, Any], choice: Choice) -> bool:

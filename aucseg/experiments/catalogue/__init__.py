@@ -6,12 +6,13 @@
 ``losses.py``      surrogates, one-vs-all, the weight, the queue (Tables 15, 16 and 23)
 ``bank.py``        the memory bank (Tables 14 and 18 to 22, Appendices E.1 and G.8)
 ``evidence.py``    the parts on real images and from ImageNet weights, beside other losses
+``region.py``      Region Rebalance (its Tables 1 and 5)
 ``networks.py``    thirteen networks, AUCSeg on four and on four sizes of one (Tables 1, 2 and 12)
 =================  ==================================================================================
 """
 
 from aucseg.errors import did_you_mean
-from aucseg.experiments.catalogue import bank, components, evidence, losses, networks
+from aucseg.experiments.catalogue import bank, components, evidence, losses, networks, region
 from aucseg.experiments.catalogue.evidence import EVIDENCE_DATASETS
 from aucseg.experiments.catalogue.experiment import Arm, Experiment, Run
 from aucseg.training import ConfigError
@@ -35,6 +36,8 @@ EXPERIMENTS = {
         networks.NETWORKS,
         networks.BACKBONES,
         networks.SEGNEXT_SIZES,
+        region.REGION_REBALANCE,
+        region.REGION_WEIGHT,
         components.SENSITIVITY,
         evidence.EVIDENCE,
     )

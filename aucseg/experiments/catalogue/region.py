@@ -1,0 +1,60 @@
+"""Region Rebalance (arXiv 2204.01969): why pixels are not rebalanced, and what the region branch adds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aucseg.experiments.catalogue.experiment import AUC, CE, Arm, Experiment
+
+RR: dict[str, Any] = {"name": "region_rebalance"}
+
+_WEIGHTS = {"name": "weighted_cross_entropy", "weights": "inverse", "normalize": "pixels"}
+
+REGION_REBALANCE = Experiment(
+    name="region_rebalance",
+    title="Do regions rebalance what pixels cannot? (Region Rebalance, Table 1 and Figure 7)",
+    arms=(
+        Arm("baseline", "cross entropy", {"loss": CE, "bank": None}, "baseline"),
+        Arm("reweighting", "re-weighting, 1/pixels", {"loss": _WEIGHTS, "bank": None}, "re-weighting"),
+        Arm("rr_plain", "region branch without its prior", {"loss": RR | {"prior": False}, "bank": None}),
+        Arm("rr", "Region Rebalance", {"loss": RR, "bank": None}, "region rebalance"),
+        Arm("rr_auc", "Region Rebalance + AUC", {"loss": RR | {"pixel": AUC}, "bank": None}),
+        Arm(
+            "rr_released",
+            "as released",
+            {
+                "loss": RR
+                | {"weight": 1.0, "classifier": "released", "regions": "batch", "label_smoothing": 0.5},
+                "bank": None,
+            },
+        ),
+        Arm(
+            "ceco",
+            "Center Collapse",
+            {"loss": RR | {"weight": 0.8, "classifier": "simplex", "regions": "batch"}, "bank": None},
+        ),
+    ),
+    baseline="baseline",
+    paper="rr",
+    table="table_1",
+)
+
+REGION_WEIGHT = Experiment(
+    name="region_weight",
+    title="How much region loss beside the pixels'? (Region Rebalance, Table 5)",
+    arms=(
+        Arm("weight_0", "λ = 0 (cross entropy)", {"loss": CE, "bank": None}, {"lambda": 0.0}),
+        *(
+            Arm(
+                f"weight_{weight:g}",
+                f"λ = {weight:g}",
+                {"loss": RR | {"weight": weight}, "bank": None},
+                {"lambda": weight},
+            )
+            for weight in (0.1, 0.2, 0.3, 0.4)
+        ),
+    ),
+    baseline="weight_0",
+    paper="rr",
+    table="table_5",
+)
