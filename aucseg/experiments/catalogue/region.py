@@ -8,7 +8,8 @@ from aucseg.experiments.catalogue.experiment import AUC, CE, Arm, Experiment
 
 RR: dict[str, Any] = {"name": "region_rebalance"}
 
-_WEIGHTS = {"name": "weighted_cross_entropy", "weights": "inverse", "normalize": "pixels"}
+# The weights of a batch's pixels have the mean 1, so that the rate keeps its meaning.
+_WEIGHTS = {"name": "weighted_cross_entropy", "weights": "inverse"}
 
 REGION_REBALANCE = Experiment(
     name="region_rebalance",
