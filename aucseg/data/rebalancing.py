@@ -141,8 +141,8 @@ class RareClassBatchSampler(StepBatchSampler):
         batch_size: images in a step on one rank.
         temperature: T, positive; 0.01 in DAFormer. The higher, the more equal the classes.
         min_pixels: an image counts for a class from this many of its pixels on; one number, or one for each
-            image, (N,). DAFormer has 3,000 for images of 1280 x 720; scale it by the area. A class of which no
-            image has as many takes those it has.
+            image, (N,). DAFormer has 3,000 for images of 1280 x 720; scale it by the area. A class of which
+            no image has as many takes those it has.
         seed: of the order and of all augmentation.
         steps: steps of the whole training.
         start_step: first step to yield; may be set later, before iterating.

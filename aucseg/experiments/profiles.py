@@ -361,14 +361,13 @@ def make_config(
 
 def _chosen(value: dict[str, Any], choices: dict[str, Any]) -> dict[str, Any]:
     """The same with what was chosen in the place of ``CHOSEN``, in sections within it too."""
-    return {
-        key: _chosen(given, choices)
-        if isinstance(given, dict)
-        else choices[key]
-        if given == CHOSEN
-        else given
-        for key, given in value.items()
-    }
+
+    def replaced(key: str, given: Any) -> Any:
+        if isinstance(given, dict):
+            return _chosen(given, choices)
+        return choices[key] if given == CHOSEN else given
+
+    return {key: replaced(key, given) for key, given in value.items()}
 
 
 def _another(value: dict[str, Any], before: dict[str, Any], choice: Choice) -> bool:
