@@ -63,7 +63,7 @@ def shares_at(rows: Tensor, num_classes: int, size: tuple[int, int]) -> Tensor:
         (B, K, h, w) float32. The shares of a cell add up to 1 less that of void; no class is lost.
     """
     shares = [
-        F.adaptive_avg_pool2d((rows == k).float()[:, None], tuple(size))[:, 0] for k in range(num_classes)
+        F.adaptive_avg_pool2d((rows == k).float()[:, None], size)[:, 0] for k in range(num_classes)
     ]
     return torch.stack(shares, 1)
 
@@ -174,7 +174,7 @@ class _SumsByClass(torch.autograd.Function):
         return sums
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
         (rows,) = ctx.saved_tensors
         table = F.pad(grad, (0, 0, 0, 1)).transpose(1, 2)  # (B, D, K + 1), nothing for void
         gradients = [one.index_select(1, row) for one, row in zip(table, rows, strict=True)]

@@ -156,7 +156,7 @@ class RegionBranch(nn.Module):
             in_channels: as for the class.
             options: any other option of the class.
         """
-        changed = {"regions": "batch", "classifier": "released", "label_smoothing": 0.5} | options
+        changed: dict[str, Any] = {"regions": "batch", "classifier": "released", "label_smoothing": 0.5} | options
         return cls(counts, in_channels, **changed)
 
     @classmethod
@@ -168,7 +168,8 @@ class RegionBranch(nn.Module):
             in_channels: as for the class.
             options: any other option of the class.
         """
-        return cls(counts, in_channels, **({"regions": "batch", "classifier": "simplex"} | options))
+        changed: dict[str, Any] = {"regions": "batch", "classifier": "simplex"} | options
+        return cls(counts, in_channels, **changed)
 
     def forward(self, features: Tensor, target: Tensor) -> Tensor:
         """The region loss of a batch.
