@@ -62,9 +62,7 @@ def shares_at(rows: Tensor, num_classes: int, size: tuple[int, int]) -> Tensor:
     Returns:
         (B, K, h, w) float32. The shares of a cell add up to 1 less that of void; no class is lost.
     """
-    shares = [
-        F.adaptive_avg_pool2d((rows == k).float()[:, None], size)[:, 0] for k in range(num_classes)
-    ]
+    shares = [F.adaptive_avg_pool2d((rows == k).float()[:, None], size)[:, 0] for k in range(num_classes)]
     return torch.stack(shares, 1)
 
 

@@ -156,8 +156,8 @@ class RegionBranch(nn.Module):
             in_channels: as for the class.
             options: any other option of the class.
         """
-        changed: dict[str, Any] = {"regions": "batch", "classifier": "released", "label_smoothing": 0.5} | options
-        return cls(counts, in_channels, **changed)
+        changed: dict[str, Any] = {"regions": "batch", "classifier": "released", "label_smoothing": 0.5}
+        return cls(counts, in_channels, **(changed | options))
 
     @classmethod
     def ceco(cls, counts: Any, in_channels: int, **options: Any) -> RegionBranch:
@@ -168,8 +168,8 @@ class RegionBranch(nn.Module):
             in_channels: as for the class.
             options: any other option of the class.
         """
-        changed: dict[str, Any] = {"regions": "batch", "classifier": "simplex"} | options
-        return cls(counts, in_channels, **changed)
+        changed: dict[str, Any] = {"regions": "batch", "classifier": "simplex"}
+        return cls(counts, in_channels, **(changed | options))
 
     def forward(self, features: Tensor, target: Tensor) -> Tensor:
         """The region loss of a batch.
