@@ -40,13 +40,16 @@ def test_agrees_with_torch_polynomial_decay():
         oracle.step()
 
 
-@pytest.mark.parametrize("network", ["unet", "segnext"])
-def test_the_decoder_has_a_rate_of_its_own(network):
+@pytest.mark.parametrize(
+    ("network", "encoder"),
+    [("unet", "resnet18"), ("segnext", "resnet18"), ("unet", "tu-tf_efficientnet_lite0")],
+)
+def test_the_decoder_has_a_rate_of_its_own(network, encoder):
     """One step of AdamW from fresh weights moves each of them by its rate, whatever the gradient."""
     config = make_config(
         "streets",
         "smoke",
-        model={"name": network, "encoder": "resnet18", "options": {}},
+        model={"name": network, "encoder": encoder, "options": {}},
         optim={"lr": 1e-3, "weight_decay": 0, "warmup_steps": 0, "decoder_factor": 10},
     )
     module = SegmentationModule(config, SegmentationDataModule(config).classes)
@@ -175,9 +178,12 @@ def test_what_is_exempt_does_not_shrink():
     assert left == pytest.approx([0.95, 0.95, 1, 1])
 
 
-@pytest.mark.parametrize("network", ["segnext", "unet"])
-def test_a_network_of_the_package_has_all_its_norms_exempt(network):
-    model = {"name": network, "encoder": "mscan_t" if network == "segnext" else "resnet18", "options": {}}
+@pytest.mark.parametrize(
+    ("network", "encoder"),
+    [("segnext", "mscan_t"), ("unet", "resnet18"), ("unet", "tu-tf_efficientnet_lite0")],
+)
+def test_a_network_of_the_package_has_all_its_norms_exempt(network, encoder):
+    model = {"name": network, "encoder": encoder, "options": {}}
     config = make_config("streets", "smoke", model=model, optim={"decay_norm": False})
     module = SegmentationModule(config, SegmentationDataModule(config).classes)
     decayed, exempt = module.configure_optimizers()["optimizer"].param_groups
