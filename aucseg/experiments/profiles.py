@@ -160,7 +160,7 @@ _NETWORK_OPTIM: dict[str, dict[str, Any]] = {
 # The same at a given start: one network that has ImageNet weights, so that nothing but its first weights
 # differs. The rate is the decoder's, and from random weights the encoder's too. Size, rate and steps were
 # tried on validation images of CamVid, as often for cross entropy as for AUC; the others follow.
-_LITE_OPTIM = {"lr": 2e-3, "steps": 800, "warmup_steps": 50}
+_LITE_OPTIM = {"lr": 5e-3, "steps": 800, "warmup_steps": 50}
 _LITE_SMOKE = {"lr": 1e-3, "steps": 4, "warmup_steps": 1}
 
 
