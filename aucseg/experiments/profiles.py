@@ -36,16 +36,20 @@ CHOSEN = "chosen"
 """In a change for :func:`make_config`: the weight or the ratio that was chosen for the data set."""
 
 # Street: what the experiment "sensitivity" tried on validation images, the best lambda and the ratios with
-# the best tail; CamVid and folders have them from there. The other three: AUCSeg's released configurations.
-# Their AUC and cross entropy stand 4:1 on ADE20K and 1:1 elsewhere, but that AUC is of half the square of
-# Eq. 7, so that lambda doubles.
+# the best tail; CamVid has them from there. Three others: AUCSeg's released configurations. Their AUC and
+# cross entropy stand 4:1 on ADE20K and 1:1 elsewhere, but that AUC is of half the square of Eq. 7, so that
+# lambda doubles. None of these has a budget. CCP, CARLA and ECSSD have what `recommend_ratios` makes of their
+# training masks (a test holds it); a folder has the ratios of ADE20K at the published settings.
 _CHOICES = {
     "streets": {"ce_weight": 1.0, "sample_ratio": 1.0, "resize_ratio": 1.0},
     "camvid": {"ce_weight": 1.0, "sample_ratio": 1.0, "resize_ratio": 1.0},
     "cityscapes": {"ce_weight": 2.0, "sample_ratio": 1.0, "resize_ratio": 1.0},
     "ade20k": {"ce_weight": 0.5, "sample_ratio": 0.05, "resize_ratio": 0.4},
     "coco_stuff": {"ce_weight": 2.0, "sample_ratio": 0.05, "resize_ratio": 0.1},
-    "folder": {"ce_weight": 1.0, "sample_ratio": 1.0, "resize_ratio": 1.0},
+    "ccp": {"ce_weight": 1.0, "sample_ratio": 0.025, "resize_ratio": 1.0, "budget": 0.05},
+    "carla": {"ce_weight": 1.0, "sample_ratio": 0.555, "resize_ratio": 1.0, "budget": 0.05},
+    "ecssd": {"ce_weight": 1.0, "sample_ratio": 1.0, "resize_ratio": 1.0, "budget": 0.05},
+    "folder": {"ce_weight": 1.0, "sample_ratio": 0.05, "resize_ratio": 0.4},
 }
 
 
@@ -166,7 +170,10 @@ _LITE_SMOKE = {"lr": 1e-3, "steps": 4, "warmup_steps": 1}
 
 def _lite(name: str, size: tuple[int, int], crop: tuple[int, int], **data: Any) -> dict[str, Any]:
     shared = {"name": name, "size": size, "crop_size": crop, "scale": (0.75, 1.5), "eval_split": "test"}
-    return {"data": shared | data, "model": _LITE_UNET, "optim": _LITE_OPTIM}
+    settings = {"data": shared | data, "model": _LITE_UNET, "optim": _LITE_OPTIM}
+    if "budget" in (chosen := _CHOICES[name]):
+        settings |= {"bank": {key: value for key, value in chosen.items() if key != "ce_weight"}}
+    return settings
 
 
 def _few(settings: dict[str, Any], **data: Any) -> dict[str, Any]:
@@ -341,17 +348,17 @@ def make_config(
         root: folder of the data set.
         start: as for :func:`base_config`; a rate among the changes is the decoder's.
         changes: values for keys of :class:`~aucseg.training.RunConfig`; ``CHOSEN`` for ``ce_weight``,
-            ``sample_ratio`` and ``resize_ratio`` is what was chosen for the data set.
+            ``sample_ratio``, ``resize_ratio`` and ``budget`` is what was chosen for the data set.
 
     >>> config = make_config("streets", "smoke", seed=1, bank=None, optim={"lr": 0.5})
     >>> config.optim.lr, config.optim.steps
     (0.5, 4)
     """
     content = _base(dataset, profile, root, start) | {"seed": seed, "name": name}
-    choices, chosen_for = RunConfig.choices, _CHOICES.get(content["data"]["name"], _CHOICES["folder"])
+    choices, chosen_for = RunConfig.choices, {"budget": None} | _choices_of(content["data"]["name"], profile)
     for key, value in changes.items():
         if isinstance(value, dict):
-            before = content.get(key, {})
+            before = content.get(key) or {}
             if "kind" in value or (key in choices and _another(value, before, choices[key])):
                 before = {}
             value = before | _chosen(value, chosen_for)
@@ -368,6 +375,12 @@ def _chosen(value: dict[str, Any], choices: dict[str, Any]) -> dict[str, Any]:
         return choices[key] if given == CHOSEN else given
 
     return {key: replaced(key, given) for key, given in value.items()}
+
+
+def _choices_of(name: str, profile: str) -> dict[str, Any]:
+    """Weight and ratios for a data set: its own, or those of a folder where it has a folder's settings."""
+    own = BASE.get((name, profile)) is not BASE["folder", "paper"]
+    return _CHOICES.get(name, _CHOICES["folder"]) if own else _CHOICES["folder"]
 
 
 def _another(value: dict[str, Any], before: dict[str, Any], choice: Choice) -> bool:

@@ -1,7 +1,10 @@
 # The names of this room: type checkers read them here, and lazy_loader learns where to import them from.
+from .bank_size import BankRatios as BankRatios
 from .bank_size import BankSize as BankSize
 from .bank_size import ClassStore as ClassStore
+from .bank_size import expected_cover as expected_cover
 from .bank_size import recommend_bank as recommend_bank
+from .bank_size import recommend_ratios as recommend_ratios
 from .bounds import bound_report as bound_report
 from .counter import CountError as CountError
 from .counter import HasMasks as HasMasks

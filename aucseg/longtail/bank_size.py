@@ -1,11 +1,13 @@
-"""How large a tail-class memory bank should be, and what it will take."""
+"""How large a tail-class memory bank should be, what it takes, and how much of an image it pastes over."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from typing import Any
+
+import numpy as np
 
 from aucseg.errors import OptionError
 from aucseg.longtail.odds import BankModel, missing_beside
@@ -13,6 +15,10 @@ from aucseg.longtail.tally import Tally
 
 PAPER_MEMORY_SIZE = 5
 """S_M that AUCSeg finds best on ADE20K (Table 20: overall 49.20 at 5, at most 49.09 at other sizes)."""
+
+
+PASTE_BUDGET = 0.05
+"""Share of an image's labelled pixels that pastes may cover at most by default."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +63,123 @@ class BankSize:
     def to_dict(self) -> dict[str, Any]:
         """The fields as plain values, for JSON."""
         return asdict(self)
+
+
+@dataclass(frozen=True)
+class BankRatios:
+    """How much a bank should paste, and why.
+
+    Args:
+        sample_ratio: R_S.
+        resize_ratio: R_R.
+        budget: share of an image's labelled pixels that pastes may cover.
+        draws: mean number of classes that an image draws.
+        covered: mean share of an image's labelled pixels that pastes of these ratios write.
+        unlimited: the same with R_S = R_R = 1.
+        tail_share: share of the labelled pixels that the tail has without a bank.
+        explanation: the reasons in plain sentences.
+    """
+
+    sample_ratio: float
+    resize_ratio: float
+    budget: float
+    draws: float
+    covered: float
+    unlimited: float
+    tail_share: float
+    explanation: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields as plain values, for JSON."""
+        return asdict(self)
+
+
+def expected_cover(tally: Tally, bank: BankModel, resize_ratio: float = 1.0, *, batch_size: int = 1) -> float:
+    r"""Mean share of an image's labelled pixels that a full bank without a budget writes.
+
+    .. math:: \mathbb{E}_X \frac{\lceil m_X R_S \rceil}{m_X} \sum_{c \notin X} q_c \, a_c R_R^2
+
+    over the training images X, with :math:`m_X` the tail classes that X misses, :math:`a_c` the mean share of
+    an image that class c fills where it occurs and :math:`q_c` the probability that it is stored. A pixel
+    that is pasted over twice counts twice, so the sum can exceed 1. That a crop cuts objects, and an object
+    larger than its place is scaled to it, is not looked at.
+
+    Where only the sums of the classes are known, or ``bank.scope`` is the batch, classes are taken to occur
+    independently of each other.
+
+    Args:
+        tally: of the training set.
+        bank: sample ratio, scope, tail classes and what is stored.
+        resize_ratio: R_R, in (0, 1].
+        batch_size: images in a step; without influence where missing classes are counted for each image.
+
+    Raises:
+        OptionError: if there is no tail class.
+    """
+    tail = list(_tail_of(tally, bank))
+    sizes = np.asarray(bank.stored, float) * tally.area_share[tail] * resize_ratio**2
+    return float(_pastes(tally, tail, bank, batch_size) @ sizes) / batch_size
+
+
+def recommend_ratios(
+    tally: Tally, *, tail: tuple[int, ...] | None = None, budget: float = PASTE_BUDGET
+) -> BankRatios:
+    r"""Choose R_S and R_R from class statistics, so that pastes keep within a budget.
+
+    Pastes should not outnumber what they stand beside: they may write as many pixels as the tail has by
+    itself, and never more than the budget. Objects keep their size, by which they are recognised, and images
+    draw as many missing classes as then fit on average,
+
+    .. math:: R_S = \max \{ j / T : \text{cover}(j / T, 1) \le b \}
+
+    with T tail classes and the cover of :func:`expected_cover`. Where a single object of mean size does not
+    fit, one is drawn and scaled, :math:`R_R = \sqrt{b / \text{cover}(1 / T, 1)}`. Both are rounded down to
+    three and two digits behind the point. An image of large objects may still want more than the budget:
+    :class:`aucseg.memory.TailMemoryBank` scales those down.
+
+    Args:
+        tally: of the training set.
+        tail: train ids of the tail classes; those of the tally if None.
+        budget: largest share of an image's labelled pixels that pastes may write, in (0, 1].
+
+    Raises:
+        OptionError: if the budget is out of its range, or there is no tail class, or none that occurs.
+    """
+    if not 0 < budget <= 1:
+        raise OptionError(f"budget is a share of an image's pixels in (0, 1], got {budget}")
+    model = BankModel(1.0, tail=tail)
+    tail = _tail_of(tally, model)
+    share = float(tally.pixel_share[list(tail)].sum())
+    unlimited = expected_cover(tally, model)
+    if not share:
+        raise OptionError(f"no tail class of {tally.name!r} is in any image: name others, see choose_tail")
+    room = min(budget, share)
+    number = len(tail)
+    ratios = [math.floor(1000 * draws / number) / 1000 for draws in range(1, number + 1)]
+    covers = [expected_cover(tally, BankModel(ratio, tail=tail)) for ratio in ratios]
+    sample, most = max(
+        ((r, c) for r, c in zip(ratios, covers, strict=True) if c <= room), default=(ratios[0], covers[0])
+    )
+    resize = max(math.floor(100 * math.sqrt(room / most)) / 100, 0.01) if most > room else 1.0
+    chosen = BankModel(sample, tail=tail)
+    covered = expected_cover(tally, chosen, resize)
+    missing = number - float(tally.image_share[list(tail)].sum())
+    drawn = float(_pastes(tally, list(tail), chosen, 1).sum())
+    words = (
+        f"An image misses {missing:.1f} of {number} tail classes on average. All of them pasted at full size "
+        f"would write {100 * unlimited:.1f}% of its labelled pixels; the tail itself has {100 * share:.2f}%, "
+        f"and pastes may have {100 * room:.2f}% ({'the budget' if room == budget else 'as much'}). So "
+        f"R_S = {sample:g}, {drawn:.1f} of the missing classes, and R_R = {resize:g}: "
+        f"{100 * covered:.2f}% on average, {100 * budget:g}% at most."
+    )
+    return BankRatios(sample, resize, budget, drawn, covered, unlimited, share, words)
+
+
+def _tail_of(tally: Tally, bank: BankModel) -> tuple[int, ...]:
+    tail = tally.tail if bank.tail is None else bank.tail
+    if not tail:
+        raise OptionError(f"{tally.name!r} has no tail class; choose some, see choose_tail")
+    return tail
 
 
 def recommend_bank(
@@ -104,18 +227,19 @@ def recommend_bank(
         )
     if memory_size is not None and memory_size < 1:
         raise OptionError(f"memory_size is at least 1, got {memory_size}; without a bank there is no size")
-    tail = tally.tail if bank.tail is None else bank.tail
-    if not tail:
-        raise OptionError(f"{tally.name!r} has no tail class; choose some, see choose_tail")
+    tail = _tail_of(tally, bank)
     for c in tail:
         if not tally.images[c]:
             raise OptionError(f"class {tally.names[c]!r} is in no image: leave it out of the tail")
     pixel = 3 * value_bytes + 1
     area = height * width
 
+    pastes = _pastes(tally, list(tail), bank, batch_size)
+
     def store(size: int) -> tuple[ClassStore, ...]:
         return tuple(
-            _class_store(tally, c, size, tail, bank, batch_size, area, box_fill, pixel) for c in tail
+            _class_store(tally, c, size, times, batch_size, area, box_fill, pixel)
+            for c, times in zip(tail, pastes.tolist(), strict=True)
         )
 
     wanted = PAPER_MEMORY_SIZE if memory_size is None else memory_size
@@ -137,8 +261,7 @@ def _class_store(
     tally: Tally,
     c: int,
     size: int,
-    tail: Sequence[int],
-    bank: BankModel,
+    pastes: float,
     batch_size: int,
     area: int,
     box_fill: float,
@@ -148,7 +271,6 @@ def _class_store(
     pixels = float(tally.area_share[c]) * area
     box = min(pixels / box_fill, area)
     arrivals = batch_size * float(tally.image_share[c])
-    pastes = _pastes(tally, c, tail, bank, batch_size)
     return ClassStore(
         tally.names[c],
         objects,
@@ -159,14 +281,27 @@ def _class_store(
     )
 
 
-def _pastes(tally: Tally, c: int, tail: Sequence[int], bank: BankModel, batch_size: int) -> float:
-    """Mean pastes of a class in a step if classes occur independently of each other."""
-    missing = 1 - tally.image_share
+def _pastes(tally: Tally, tail: list[int], bank: BankModel, batch_size: int) -> np.ndarray:
+    """Mean pastes of each tail class in a step, (T,).
+
+    From which image holds which class, if that is known and counts; else as if classes occurred independently
+    of each other.
+    """
+    over = np.array([bank.passed_over(m) for m in range(len(tail) + 1)])
+    if bank.scope == "image" and tally.presence is not None:
+        absent = ~tally.presence[:, tail]
+        return np.asarray(((1 - over)[absent.sum(1)] @ absent) / len(absent) * batch_size)
+    missing = 1 - tally.image_share[tail]
     if bank.scope == "batch":
         missing = missing**batch_size
-    beside = missing_beside([float(missing[t]) for t in tail if t != c])
-    drawn = 1 - float(beside @ [bank.passed_over(m) for m in range(1, len(tail) + 1)])
-    return float(missing[c]) * drawn * (batch_size if bank.scope == "image" else 1)
+    drawn = 1 - _beside(tuple(missing.tolist())) @ over[1:]
+    return np.asarray(missing * drawn * (batch_size if bank.scope == "image" else 1))
+
+
+@lru_cache(maxsize=8)
+def _beside(missing: tuple[float, ...]) -> np.ndarray:
+    """How many of the others are missing, a distribution for each class, (T, T)."""
+    return np.stack([missing_beside(missing[:c] + missing[c + 1 :]) for c in range(len(missing))])
 
 
 def _explain(

@@ -22,6 +22,7 @@ from aucseg.experiments import (
     make_config,
 )
 from aucseg.experiments.profiles import BASE, STARTED
+from aucseg.longtail import choose_tail, recommend_ratios
 from aucseg.models import create_model
 from aucseg.training import BankConfig, ConfigError, SegmentationDataModule, SegmentationModule, train
 from tests.data.layouts.writers import WRITERS
@@ -215,3 +216,22 @@ def test_real_images_train_from_imagenet(dataset, shared_pack, tmp_path):
     assert record.config["model"]["normalization"][0][0] == 127 / 255
     assert record.bank is not None
     assert "tail" in record.dataset["groups"]
+
+
+@pytest.mark.parametrize(
+    ("dataset", "split", "tail"),
+    [("ccp", "train", "spec"), ("carla", "train", "spec"), ("ecssd", "train800_seed0", ("salient",))],
+)
+def test_ratios_of_the_shared_packs_are_what_the_rule_makes_of_their_masks(dataset, split, tail, shared_pack):
+    """Written out, because a record is found where the masks are not."""
+    root = shared_pack / "data" / dataset
+    if not root.is_dir():
+        pytest.skip(f"{root} is not there")
+    located = DATASETS[dataset].at(root)
+    ratios = recommend_ratios(located.count(split), tail=choose_tail(tail, located.spec).tail)
+    for profile in ("laptop", "smoke"):
+        bank = make_config(dataset, profile).bank
+        found = (bank.sample_ratio, bank.resize_ratio, bank.budget)
+        assert found == (ratios.sample_ratio, ratios.resize_ratio, ratios.budget)
+        assert make_config(dataset, profile, bank={"sample_ratio": CHOSEN}).bank == bank
+    assert make_config(dataset, "paper").bank == BankConfig()

@@ -25,6 +25,7 @@ EXPERIMENTS = {
         losses.MULTICLASS,
         losses.CE_WEIGHT,
         losses.QUEUE,
+        bank.DEFAULTS,
         bank.MEMORY_KIND,
         bank.REPLACEMENT,
         bank.MEMORY_SIZE,

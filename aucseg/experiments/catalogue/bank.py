@@ -6,9 +6,39 @@ validation images (R_S = 1, R_R = 1), not those of ADE20K's 124 tail classes; ea
 
 from __future__ import annotations
 
-from aucseg.experiments.catalogue.experiment import AUC, BANK, Arm, Experiment
+from aucseg.experiments.catalogue.experiment import AUC, BANK, CE, Arm, Experiment
 
 _DEFAULT_SIZE = 5  # S_M of BankConfig: an arm that names it is the same run
+
+# Does what a newcomer gets by default do harm? The loss alone, the bank with the options that its class has,
+# what `aucseg config` writes for the data. On each data set from each start: at half the sides of the
+# profile, which is four times as fast.
+DEFAULTS = Experiment(
+    name="defaults",
+    title="Do the defaults do harm, where the tail is many classes and where it is tiny ones?",
+    arms=(
+        Arm("cross_entropy", "cross entropy", {"loss": CE, "bank": None}),
+        Arm("auc", "+ AUC", {"loss": AUC, "bank": None}),
+        Arm(
+            "bank_default",
+            "+ AUC and bank, options of the class",
+            {"loss": AUC, "bank": {"sample_ratio": 0.05, "resize_ratio": 0.4, "budget": 0.05}},
+        ),
+        Arm("aucseg", "AUCSeg as configured", {"loss": AUC, "bank": BANK}),
+    ),
+    baseline="cross_entropy",
+    metrics=("mIoU", "mIoU_head", "mIoU_middle", "mIoU_tail", "auc_sigmoid_tail"),
+    smaller={
+        ("ccp", "laptop"): {
+            "data": {"size": (144, 96), "crop_size": (96, 64)},
+            "optim": {"steps": 200, "warmup_steps": 20},
+        },
+        ("carla", "laptop"): {
+            "data": {"size": (96, 128), "crop_size": (64, 96)},
+            "optim": {"steps": 200, "warmup_steps": 20},
+        },
+    },
+)
 
 MEMORY_KIND = Experiment(
     name="memory_kind",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from aucseg.errors import did_you_mean
@@ -13,7 +13,7 @@ from aucseg.training import ConfigError, RunConfig
 # Parts of configurations that experiments share: two runs of equal parts are one run.
 CE: dict[str, Any] = {"name": "cross_entropy"}
 AUC: dict[str, Any] = {"name": "auc", "ce_weight": CHOSEN}
-BANK: dict[str, Any] = {"sample_ratio": CHOSEN, "resize_ratio": CHOSEN}
+BANK: dict[str, Any] = {"sample_ratio": CHOSEN, "resize_ratio": CHOSEN, "budget": CHOSEN}
 VAL: dict[str, Any] = {"eval_split": "val"}  # choices are made here, claims are made on test
 
 
@@ -62,6 +62,8 @@ class Experiment:
         baseline: name of the arm that the others are compared with, unless they say otherwise.
         paper, table: the published table, a file in ``data/published``; ``None`` if there is none.
         metrics: what a reader of the table wants to see.
+        smaller: for some data sets and profiles the keys of ``data`` and ``optim`` that make every run of the
+            table smaller than the profile's.
     """
 
     name: str
@@ -71,6 +73,7 @@ class Experiment:
     paper: str | None = None
     table: str | None = None
     metrics: tuple[str, ...] = ("mIoU", "mIoU_head", "mIoU_middle", "mIoU_tail")
+    smaller: Mapping[tuple[str, str], Mapping[str, dict[str, Any]]] = field(default_factory=dict)
 
     @property
     def comparisons(self) -> dict[str, str]:
@@ -147,6 +150,8 @@ class Experiment:
         wanted = arms[arm]
         changes = network_changes(profile, wanted.network) if wanted.network else {}
         changes |= wanted.changes
+        for key, keys in self.smaller.get((dataset, profile), {}).items():
+            changes[key] = keys | changes.get(key, {})
         name = f"{self.name}/{arm}"
         config = make_config(dataset, profile, seed=seed, name=name, root=root, start=start, **changes)
         steps = max(config.optim.warmup_steps + 1, round(wanted.steps * config.optim.steps))
