@@ -1,6 +1,7 @@
 # The names of this room: type checkers read them here, and lazy_loader learns where to import them from.
 from .heads import classifier as classifier
 from .heads import forward_with_features as forward_with_features
+from .heads import use_head as use_head
 from .inference import multi_scale as multi_scale
 from .inference import padded_logits as padded_logits
 from .inference import predict as predict

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
+from aucseg.errors import OptionError, did_you_mean
 from aucseg.models.networks.base import TrainingOutput
+
+HEADS = ("linear", "cosine")
 
 
 def classifier(model: nn.Module) -> nn.Conv2d:
@@ -56,3 +63,68 @@ def forward_with_features(model: nn.Module, images: Tensor) -> tuple[Tensor | Tr
     if len(seen) != 1:
         raise RuntimeError(f"{type(model).__name__} called its classifier {len(seen)} times, not once")
     return output, seen[0]
+
+
+class CosineConv2d(nn.Conv2d):
+    r"""A convolution whose output is the cosine between its kernels and what lies under them.
+
+    .. math:: \cos_k = \frac{\langle w_k, x \rangle}{\lVert w_k \rVert \, \lVert x \rVert}
+
+    with x the features (D, k, k) under the kernel, zeros where they are padded; the cosine with zeros alone
+    is 0. It has no bias. Its arguments are those of ``nn.Conv2d`` of one group.
+
+    Shape:
+        (B, D, H, W) to (B, K, H', W'), in [-1, 1].
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Cosines (B, K, H', W') of features (B, D, H, W)."""
+        size = self.weight.flatten(1).norm(dim=1).clamp(min=torch.finfo(self.weight.dtype).tiny)
+        product = self._conv_forward(input, self.weight / size[:, None, None, None], None)
+        with torch.autocast(input.device.type, enabled=False):
+            square = input.float().square().sum(1, keepdim=True)
+            if (self.kernel_size, self.stride, self.padding) != ((1, 1), (1, 1), (0, 0)):
+                under = square.new_ones((1, 1, *self.kernel_size))
+                square = F.conv2d(square, under, None, self.stride, self.padding, self.dilation)
+            # of a pixel whose features are all zero, as after a ReLU, the root has no derivative
+            length = square.clamp(min=torch.finfo(square.dtype).tiny).sqrt()
+            return (product.to(length.dtype) / length).to(product.dtype)
+
+
+def use_head(model: nn.Module, head: str) -> nn.Module:
+    """Give a network another classifier, in place.
+
+    Args:
+        model: a network that :func:`classifier` knows.
+        head: ``"linear"``, what networks have; or ``"cosine"``: logits are the cosines between features and
+            the weights of each class, in [-1, 1], as LDAM's margins and Gaussian clouds presume. The kernels
+            begin as those of the linear head; its bias is dropped. To be trained with a loss that has a
+            scale, as these two have: a softmax of cosines alone is nearly flat.
+
+    Returns:
+        The network.
+
+    Raises:
+        ValueError: for an unknown head, or a network whose answer is not its classifier's alone.
+        TypeError: if the network has no classifier to be found.
+    """
+    if head not in HEADS:
+        raise OptionError(f"unknown head {head!r}; {did_you_mean(head, HEADS)}")
+    if head == "linear":
+        return model
+    if hasattr(model, "point_head"):
+        raise OptionError(
+            f"{type(model).__name__} corrects single points by logits of a second classifier, which cosines "
+            f"do not go with; use another network or head 'linear'"
+        )
+    old = classifier(model)
+    geometry: Any = (old.kernel_size, old.stride, old.padding, old.dilation)
+    options: Any = {"bias": False, "device": old.weight.device, "dtype": old.weight.dtype}
+    new = CosineConv2d(old.in_channels, old.out_channels, *geometry, **options)
+    with torch.no_grad():
+        new.weight.copy_(old.weight)
+    for parent in model.modules():
+        for name, child in parent.named_children():
+            if child is old:
+                setattr(parent, name, new)
+    return model

@@ -12,7 +12,7 @@ with extra("train"):
     from aucseg.training.datamodule import SegmentationDataModule
     from aucseg.training.methods import METHODS, LoaderFactory, Method, MethodConfig, MethodContext
     from aucseg.training.module import SegmentationModule
-    from aucseg.training.objectives import OBJECTIVES, Objective, ObjectiveConfig
+    from aucseg.training.objectives import OBJECTIVES, Objective, ObjectiveConfig, compositions
     from aucseg.training.optim import OptimConfig, learning_rate
     from aucseg.training.predict import (
         PlannedFile,
@@ -57,6 +57,7 @@ __all__ = [
     "build_dataset",
     "checkpoint_path",
     "claim",
+    "compositions",
     "evaluate",
     "learning_rate",
     "load_module",

@@ -12,6 +12,7 @@ import numpy as np
 from aucseg import paths
 from aucseg.data.spec import ClassSpec
 from aucseg.longtail import Tally, count
+from aucseg.losses import class_counts
 
 KEPT_FROM = 1_000  # images: the counts of fewer are made again sooner than they are worth a file
 TALLIES: dict[str, Tally] = {}
@@ -76,6 +77,19 @@ class ClassInfo:
     def images(self) -> np.ndarray:
         """Training images that hold each train id, (K,) int64."""
         return self.tally.images
+
+    def counts(self, unit: str = "pixels") -> np.ndarray:
+        """How often each train id occurs in the training split, (K,) int64.
+
+        Args:
+            unit: ``"pixels"``, or ``"images"`` that hold the class.
+
+        Raises:
+            ValueError: if what was counted are other classes than those of the run.
+        """
+        class_counts(self.tally, unit=unit, num_classes=self.num_classes, names=self.spec.names)
+        counted: np.ndarray = getattr(self.tally, unit)
+        return counted
 
     @property
     def num_images(self) -> int:

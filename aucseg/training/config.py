@@ -39,6 +39,8 @@ class ModelConfig(Section):
         normalization: mean and deviation that images are normalised by, for weights in a file that want other
             figures than those published for the encoder, which are the default; see
             :func:`aucseg.models.encoder_normalization`.
+        head: the classifier at its end, ``"linear"``, or ``"cosine"`` for losses that presume it; see
+            :func:`aucseg.models.use_head`.
         options: further arguments of the architecture.
     """
 
@@ -46,6 +48,7 @@ class ModelConfig(Section):
     encoder: str | None = "resnet18"
     encoder_weights: str | None = None
     normalization: Normalization | None = None
+    head: Literal["linear", "cosine"] = "linear"
     options: dict[str, Option] = Field(default_factory=dict)
 
     @model_validator(mode="before")

@@ -24,6 +24,7 @@ from aucseg.models import (
     forward_with_features,
     padded_logits,
     sliding_window,
+    use_head,
     view_logits,
 )
 from aucseg.models.inference import needed_multiple, pad_to_multiple
@@ -79,6 +80,7 @@ class SegmentationModule(LightningModule):
                     normalization=config.model.figures,
                     **config.model.options,
                 )
+                model = use_head(model, config.model.head)
             except UserError as error:
                 raise ConfigError(f"model: {error}") from error
             # Convolutions run faster this way on CUDA and no slower on a CPU.
@@ -131,8 +133,9 @@ class SegmentationModule(LightningModule):
         return softmax.argmax(dim=1), sigmoid / count, softmax / count
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
-        """Seed the global generator from the step, so that dropout too survives a resume."""
+        """Seed the global generator from the step, so that dropout too survives a resume; tell the step."""
         torch.manual_seed(mix_seed(self.config.seed, "step", self.global_step))
+        self.objective.at_step(self.global_step)
 
     def training_step(self, batch: Any, batch_idx: int) -> dict[str, Tensor]:
         """One step of the method."""

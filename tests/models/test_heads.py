@@ -7,7 +7,15 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from aucseg.models import classifier, create_model, forward_with_features, list_models, small_options
+from aucseg.models import (
+    classifier,
+    create_model,
+    forward_with_features,
+    list_models,
+    small_options,
+    use_head,
+)
+from aucseg.models.heads import CosineConv2d
 from aucseg.models.registry import NETWORKS
 
 CLASSES = 4
@@ -83,3 +91,85 @@ def test_a_classifier_called_twice_is_refused():
 
     with pytest.raises(RuntimeError, match="Twice called its classifier 2 times"):
         forward_with_features(Twice(), _images())
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"kernel_size": 1},
+        {"kernel_size": 3, "padding": 1},
+        {"kernel_size": 3, "stride": 2, "padding": (2, 1), "dilation": 2},
+    ],
+)
+def test_cosines_are_those_of_the_patches(options):
+    """Patch by patch: what lies under the kernel, as one long vector, beside each kernel as another."""
+    torch.manual_seed(0)
+    layer = CosineConv2d(5, 4, bias=False, dtype=torch.float64, **options)
+    features = torch.randn(2, 5, 6, 7, dtype=torch.float64)
+    features[0, :, :4, :4] = 0  # here and there nothing lies under a kernel
+    found = layer(features)
+    patches = F.unfold(features, **options)
+    expected = F.cosine_similarity(patches[:, None], layer.weight.flatten(1)[None, :, :, None], dim=2)
+    torch.testing.assert_close(found.flatten(2), expected, rtol=1e-5, atol=1e-6)
+    assert found.abs().max() <= 1 + 1e-6
+
+
+def test_features_that_are_all_zero_have_a_finite_gradient():
+    layer = CosineConv2d(3, 2, 1, bias=False)
+    features = torch.zeros(1, 3, 2, 2, requires_grad=True)
+    layer(features).sum().backward()
+    assert features.grad.isfinite().all()
+    assert layer.weight.grad.isfinite().all()
+
+
+def test_cosines_do_not_depend_on_how_long_features_and_weights_are():
+    torch.manual_seed(0)
+    layer, features = CosineConv2d(3, 2, 1, bias=False), torch.randn(1, 3, 4, 4)
+    before = layer(features)
+    with torch.no_grad():
+        layer.weight.mul_(7)
+    torch.testing.assert_close(layer(features * 0.01), before)
+
+
+def test_cosines_under_autocast_are_cosines():
+    torch.manual_seed(0)
+    layer, features = CosineConv2d(64, 8, 1, bias=False), torch.randn(1, 64, 9, 9) * 300
+    with torch.autocast("cpu", torch.bfloat16):
+        found = layer(features)
+    assert found.dtype == torch.bfloat16
+    torch.testing.assert_close(found.float(), layer(features), rtol=0, atol=0.01)
+
+
+@pytest.mark.parametrize("name", ["unet", "segformer", "segnext", "ocrnet", "bisenetv2"])
+def test_a_cosine_head_is_the_classifier_and_starts_as_the_linear_one(name):
+    network = _built(name)
+    kernels = classifier(network).weight.detach().clone()
+    assert use_head(network, "cosine") is network
+    last = classifier(network)
+    assert isinstance(last, CosineConv2d)
+    assert last.bias is None
+    assert torch.equal(last.weight, kernels)
+    logits = network.eval()(_images())
+    assert logits.shape == (2, CLASSES, 64, 96)
+    assert logits.abs().max() <= 1 + 1e-5
+    _, features = forward_with_features(network.eval(), _images())
+    assert features.shape[1] == last.in_channels
+
+
+def test_a_linear_head_is_what_networks_have():
+    network = _built("unet")
+    last = classifier(network)
+    assert classifier(use_head(network, "linear")) is last
+
+
+def test_a_head_alone_is_replaced_too():
+    network = nn.Module()
+    network.segmentation_head = nn.Conv2d(3, 2, 1)
+    assert isinstance(use_head(network, "cosine").segmentation_head, CosineConv2d)
+
+
+def test_a_network_that_classifies_twice_is_refused():
+    with pytest.raises(ValueError, match="PointRend corrects single points by logits of a second classifier"):
+        use_head(_built("pointrend"), "cosine")
+    with pytest.raises(ValueError, match="unknown head 'cosin'; did you mean 'cosine'"):
+        use_head(_built("unet"), "cosin")

@@ -32,7 +32,40 @@ class QueueConfig(Section):
         return self
 
 
-class AUCConfig(ObjectiveConfig):
+class AUCOptions(Section):
+    """The AUC loss of a run, alone or beside another loss.
+
+    Attributes:
+        surrogate, multiclass, margin, scale, activation, reduction: see :class:`aucseg.losses.AUCLoss`.
+        pairs: all pairs of classes, or those of a tail class and one that is not.
+        queue: recent batches for the classes that a batch lacks.
+    """
+
+    surrogate: Literal["square", "hinge", "squared_hinge", "exp", "logistic"] = "square"
+    multiclass: Literal["ovo", "ova"] = "ovo"
+    margin: float = Field(1.0, gt=0)
+    scale: float = Field(1.0, gt=0)
+    activation: Literal["sigmoid", "softmax", "identity"] = "sigmoid"
+    reduction: Literal["mean", "sum"] = "mean"
+    pairs: Literal["all", "tail_versus_rest"] = "all"
+    queue: QueueConfig | None = None
+
+    def auc_options(self, classes: ClassInfo) -> dict[str, Any]:
+        """The arguments of :class:`aucseg.losses.AUCLoss`.
+
+        Args:
+            classes: of the run.
+        """
+        options: dict[str, Any] = self.model_dump(include=set(AUCOptions.model_fields) - {"pairs", "queue"})
+        return options | {
+            "tail_classes": classes.tail if self.pairs == "tail_versus_rest" else None,
+            "ignore_index": classes.ignore_index,
+            "queue": None if self.queue is None else SumQueue(**self.queue.model_dump()),
+            "validate": False,  # no wait for the device; nan, which such input gives, ends a run
+        }
+
+
+class AUCConfig(ObjectiveConfig, AUCOptions):
     r""":math:`\ell_{auc} + \lambda \ell_{ce}`, with the mean over present ordered pairs.
 
     Attributes:
@@ -47,26 +80,12 @@ class AUCConfig(ObjectiveConfig):
 
     name: Literal["auc"] = "auc"
     ce_weight: float = Field(0.25, ge=0)
-    surrogate: Literal["square", "hinge", "squared_hinge", "exp", "logistic"] = "square"
-    multiclass: Literal["ovo", "ova"] = "ovo"
-    margin: float = Field(1.0, gt=0)
-    scale: float = Field(1.0, gt=0)
-    activation: Literal["sigmoid", "softmax", "identity"] = "sigmoid"
-    reduction: Literal["mean", "sum"] = "mean"
-    pairs: Literal["all", "tail_versus_rest"] = "all"
     ohem: bool = False
-    queue: QueueConfig | None = None
 
     def build(self, classes: ClassInfo) -> Objective:
         """The objective of a run; see :meth:`ObjectiveConfig.build`."""
-        options: dict[str, Any] = self.model_dump(exclude={"name", "ce_weight", "pairs", "ohem", "queue"})
-        options |= {
-            "tail_classes": classes.tail if self.pairs == "tail_versus_rest" else None,
-            "ignore_index": classes.ignore_index,
-            "queue": None if self.queue is None else SumQueue(**self.queue.model_dump()),
-            "validate": False,  # no wait for the device; nan, which such input gives, ends a run
-        }
         try:
+            options = self.auc_options(classes)
             if self.ohem:
                 return AUCObjective(AUCLoss(classes.num_classes, **options), self.ce_weight)
             return AUCObjective(AUCSegLoss(classes.num_classes, ce_weight=self.ce_weight, **options))

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
+from aucseg.losses import PixelwiseLoss
 from aucseg.training.classes import ClassInfo
 from aucseg.training.section import Section
 
@@ -46,6 +47,16 @@ class Objective(nn.Module):
             are the curves of the record.
         """
         raise NotImplementedError
+
+    def at_step(self, step: int) -> None:
+        """Called before each step of the training; whatever in it follows a schedule is told.
+
+        Args:
+            step: steps that the optimiser has made.
+        """
+        for part in self.modules():
+            if isinstance(part, PixelwiseLoss):
+                part.at_step(step)
 
 
 class ObjectiveConfig(Section):

@@ -77,8 +77,8 @@ def test_a_wrong_section_is_told(loss, words):
     ("weights", "words"),
     [
         ((1.0, 2.0), r"loss\.weights: one for each of the 4 classes, got 2"),
-        ((0.0, 0.0, 0.0, 0.0), r"loss\.weights must be finite and not negative"),
-        ((1.0, -1.0, 1.0, 1.0), r"loss\.weights must be finite and not negative"),
+        ((0.0, 0.0, 0.0, 0.0), r"loss: weights must be finite and not negative"),
+        ((1.0, -1.0, 1.0, 1.0), r"loss: weights must be finite and not negative"),
     ],
 )
 def test_weights_that_do_not_fit_the_classes_are_told(weights, words):
