@@ -4,7 +4,8 @@ AUCSeg: `contrastive` (Theorem 2), `generalization` (Theorem 1 and from how many
 `imbalance` (its tau), `gap` (the gap that it bounds, measured), `decomposition` (Lemma 4), `covering_numbers`
 (Definition 3, Lemmas 5 and 6), `rademacher` (Lemma 2), `graphs` (Definition 1, Eq. 13, Lemma 8), `batch_size`
 (Proposition 1), `coverage` (the same with real co-occurrence), `crops` (the same for crops).
-Region Rebalance: `accuracy_iou` (Eq. 1 to 3, Remark 1). Helpers: `checks`, `trust_region`.
+Region Rebalance: `accuracy_iou` (Eq. 1 to 3, Remark 1), `two_classes` (Section 3.1 where all is known).
+Helpers: `checks`, `trust_region`.
 """
 
 from aucseg.theory.accuracy_iou import (
@@ -65,6 +66,7 @@ from aucseg.theory.graphs import (
 from aucseg.theory.imbalance import Imbalance, ImbalanceRange, imbalance, imbalance_range
 from aucseg.theory.rademacher import Estimate, linear_log_covering, linear_rademacher, linear_rademacher_bound
 from aucseg.theory.trust_region import BallMinimum, minimise_in_ball
+from aucseg.theory.two_classes import TwoClasses
 
 __all__ = [
     "MAX_CLASSES",
@@ -91,6 +93,7 @@ __all__ = [
     "SimulatedBatchSize",
     "Slope",
     "Theorem2",
+    "TwoClasses",
     "all_present_probability",
     "batch_sizes",
     "batch_sizes_of_set",
