@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -13,7 +14,8 @@ class UserError(Exception):
     """Something that whoever runs the package can mend: the command line prints it as one line.
 
     Every error that is meant for a user derives from this class; any other exception is a bug, and keeps its
-    traceback. The message reads ``FILE: WHAT; REMEDY``.
+    traceback. The message reads ``FILE: WHAT; REMEDY``; a user's name and password in an address are left
+    out, because messages end up in logs.
 
     Args:
         what: the defect, with the value that was found.
@@ -25,11 +27,16 @@ class UserError(Exception):
     """
 
     def __init__(self, what: str, *, file: str | Path | None = None, remedy: str | None = None) -> None:
+        self.what = _without_password(what)
+        self.file = None if file is None else _without_password(str(file))
+        self.remedy = None if remedy is None else _without_password(remedy)
+        parts = [f"{self.file}: " if self.file else "", self.what, f"; {self.remedy}" if self.remedy else ""]
         # One string in args: a DataLoader worker hands an exception on by its message alone.
-        super().__init__("".join([f"{file}: " if file else "", what, f"; {remedy}" if remedy else ""]))
-        self.what = what
-        self.file = None if file is None else str(file)
-        self.remedy = remedy
+        super().__init__("".join(parts))
+
+
+def _without_password(text: str) -> str:
+    return re.sub(r"://[^/\s@]+@", "://***@", text)
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -11,10 +11,19 @@ import os
 from pathlib import Path
 
 
+def expand(path: str | os.PathLike[str]) -> Path:
+    """A path as a shell would read it: ``~`` is the home folder, ``$NAME`` the environment variable.
+
+    Args:
+        path: as somebody wrote it in a file, a notebook or an option that no shell has seen.
+    """
+    return Path(os.path.expandvars(path)).expanduser()
+
+
 def home() -> Path:
     """The project's root, or the working directory of somebody who only installed the library."""
     if os.environ.get("AUCSEG_HOME"):
-        return Path(os.environ["AUCSEG_HOME"]).expanduser().resolve()
+        return expand(os.environ["AUCSEG_HOME"]).resolve()
     here = Path.cwd().resolve()
     for folder in (here, *here.parents):
         if (folder / "_config.yml").is_file() and (folder / "aucseg").is_dir():
@@ -55,7 +64,7 @@ def dataset_places(name: str) -> list[Path]:
     """
     places = [dataset(name)]
     if shared := os.environ.get("AUCSEG_SHARED"):
-        places.append(Path(shared) / "data" / name)
+        places.append(expand(shared) / "data" / name)
     return [*places, home().parent / "shared" / "data" / name]
 
 

@@ -36,7 +36,7 @@ def raised_by(monkeypatch: pytest.MonkeyPatch, error: Exception) -> tuple[int | 
     def fail(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr("aucseg.cli.runs.get_experiment", fail)
+    monkeypatch.setattr("aucseg.experiments.get_experiment", fail)
     result = command("sweep", "ablation_components")
     assert result.stdout == ""
     return result.exit_code, result.stderr
@@ -79,7 +79,7 @@ BUGS = {
 @pytest.mark.parametrize("name", BUGS)
 def test_bug_keeps_its_traceback(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever raises where nobody expects it, also what a user's errors are built on."""
-    monkeypatch.setattr("aucseg.cli.runs.get_experiment", lambda _: BUGS[name]())
+    monkeypatch.setattr("aucseg.experiments.get_experiment", lambda _: BUGS[name]())
     with pytest.raises((ValueError, OSError, LookupError, TypeError)) as caught:
         command("sweep", "ablation_components")
     assert not isinstance(caught.value, UserError)
@@ -89,8 +89,8 @@ def test_bug_keeps_its_traceback(name: str, monkeypatch: pytest.MonkeyPatch) -> 
 def test_bug_is_printed_with_its_lines(tmp_path: Path) -> None:
     """The same from outside: a NumPy ValueError inside a command is not one line on a page of its own."""
     program = (
-        "import sys, numpy, aucseg.cli.runs as runs\n"
-        "runs.get_experiment = lambda _: numpy.zeros(3) + numpy.zeros(4)\n"
+        "import sys, numpy, aucseg.experiments as experiments\n"
+        "experiments.get_experiment = lambda _: numpy.zeros(3) + numpy.zeros(4)\n"
         "sys.argv = ['aucseg', 'sweep', 'ablation_components']\n"
         "from aucseg.cli import app\n"
         "app()\n"
@@ -100,6 +100,16 @@ def test_bug_is_printed_with_its_lines(tmp_path: Path) -> None:
     assert "Traceback" in result.stderr
     assert "operands could not be broadcast together" in result.stderr
     assert "error: operands" not in result.stderr
+
+
+def test_passwords_in_addresses_are_left_out() -> None:
+    address = "https://anna:s3cret@host.example/data.zip"
+    error = UserError(f"{address} is gone", file=address, remedy=f"try {address}")
+    for text in (str(error), error.what, error.file, error.remedy):
+        assert "s3cret" not in text
+        assert "https://***@host.example/data.zip" in text
+    plain = UserError("https://host.example/a@b is gone")
+    assert plain.what == "https://host.example/a@b is gone"
 
 
 def test_nearest_name_or_all() -> None:

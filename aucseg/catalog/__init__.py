@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from aucseg import paths
 from aucseg.catalog.drawn import Streets, StreetsEntry
 from aucseg.catalog.entry import Entry, Known, Located
 from aucseg.catalog.folder import Folder, FolderEntry, complete
@@ -135,6 +136,7 @@ def resolve(
         ('train', 'val', 'test')
     """
     options: dict[str, Any] = {"images": images, "masks": masks, "spec": spec}
+    target = paths.expand(target) if os.fspath(target)[:1] in ("~", "$") else target
     if root is not None:
         return find_dataset(os.fspath(target)).at(root, **options)
     place, name = Path(target), os.fspath(target)

@@ -110,6 +110,10 @@ class Streets(Located):
         scenes = SyntheticStreets(num_images, seed=WORLDS[split], **options)
         return CachedDataset(scenes) if cache else scenes
 
+    def fingerprint(self, splits: Sequence[str]) -> str:
+        """The version of the generator; see :meth:`Located.fingerprint`."""
+        return f"{self.entry.name} {self.entry.version}"
+
     def verify(self, splits: Sequence[str] | None = None, *, workers: int | None = None) -> VerifyReport:
         """Draw 500 scenes of each world; there is no file that could be wrong."""
         report = VerifyReport(Path(self.entry.name), layout=self.entry.name, class_names=self.spec.names)

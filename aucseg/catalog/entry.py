@@ -122,6 +122,14 @@ class Entry(ABC):
         """
         raise DataError(f"{self.name!r} is drawn and lies nowhere", remedy="open it, or prepare a folder")
 
+    def is_default(self, root: str | os.PathLike[str]) -> bool:
+        """Whether a folder is the one in which the data set is found by its name.
+
+        Args:
+            root: the folder.
+        """
+        return False
+
     def lies_in(self, folder: Path) -> bool:
         """Whether a folder holds this data set, in its published layout or the package's own.
 
@@ -238,6 +246,19 @@ class Located(ABC):
         Raises:
             DataError: if there is no such split, or a file is missing.
             OptionError: for a size or a number that cannot be had.
+        """
+
+    @abstractmethod
+    def fingerprint(self, splits: Sequence[str]) -> str:
+        """What identifies some of the splits: their classes, published groups, items, images and masks.
+
+        Neither the place of the data set nor the times of its files are part of it.
+
+        Args:
+            splits: their names; one that is not there is left out.
+
+        Raises:
+            DataError: if the folder is not there, or a file in it is missing or cannot be read.
         """
 
     @abstractmethod

@@ -19,6 +19,7 @@ from aucseg.data.classes import (
     write_classes,
     write_stats,
 )
+from aucseg.data.fingerprint import fingerprint
 from aucseg.data.get import SOURCES, get, instructions
 from aucseg.data.get.fetch import Progress
 from aucseg.data.layouts.base import Layout
@@ -94,7 +95,7 @@ class FolderEntry(Entry):
             raise OptionError("images and masks are patterns for 'folder', given both or not at all")
         if root is None and self.needs_root:
             raise OptionError(f"data set {self.name!r} needs root: the folder that holds images and masks")
-        return Folder(self, None if root is None else Path(root), images, masks, spec)
+        return Folder(self, None if root is None else paths.expand(root), images, masks, spec)
 
     def locate(self, root: str | os.PathLike[str] | None = None) -> Path:
         """The folder of the data set on this machine; see :meth:`Entry.locate`."""
@@ -102,10 +103,10 @@ class FolderEntry(Entry):
         if not self.needs_root:
             get = f"correct the path, or run `aucseg data get {self.name}`"
         if root is not None:
-            return _existing(Path(root), "", get)
+            return _existing(paths.expand(root), "", get)
         variable = f"AUCSEG_{self.name.upper()}"
         if value := os.environ.get(variable):
-            return _existing(Path(value), f" (from {variable})", get)
+            return _existing(paths.expand(value), f" (from {variable})", get)
         places = paths.dataset_places(self.name)
         for place in places:
             if (place / "splits").is_dir() or (place.is_dir() and self.holds(place)):
@@ -114,6 +115,15 @@ class FolderEntry(Entry):
             f"data set {self.name!r} not found; looked at {', '.join(map(str, places))}",
             remedy=f"run `aucseg data get {self.name}` or set {variable} to its folder",
         )
+
+    def is_default(self, root: str | os.PathLike[str]) -> bool:
+        """Whether a folder is the one in which the data set is found by its name."""
+        if self.needs_root:
+            return False
+        try:
+            return os.path.realpath(self.locate()) == os.path.realpath(root)
+        except DataError:
+            return False
 
     def lies_in(self, folder: Path) -> bool:
         """Whether a folder holds this data set, in its published layout or the package's own.
@@ -256,6 +266,16 @@ class Folder(Located):
             split, names, files, self.spec, layout.read_ids, layout.lookup, size=size, cache=cache
         )
         return whole if num_images is None else CachedDataset(whole, num_images=num_images, keep=False)
+
+    def fingerprint(self, splits: Sequence[str]) -> str:
+        """What identifies some of the splits; see :meth:`Located.fingerprint`.
+
+        ``class_stats.csv`` is no part: it follows from the masks.
+        """
+        layout, there = self.layout, self.splits
+        items = {split: layout.items(self._place, split) for split in splits if split in there}
+        groups = list(layout.spec.groups) if layout.grouped else None
+        return fingerprint(layout.spec.names, layout.lookup, items, groups=groups)
 
     def verify(self, splits: Sequence[str] | None = None, *, workers: int | None = None) -> VerifyReport:
         """Open every file and report all that is wrong, not only the first. Nothing is changed on disk."""

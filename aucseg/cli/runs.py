@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import ast
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
-import torch
 import typer
-from rich.console import Console
-from rich.table import Table
 
+import aucseg
 from aucseg.cli.options import MOST_PIXELS, MaxPixels, ValueRange
 from aucseg.data.reading import allow_pixels
-from aucseg.experiments import RecordStore, get_experiment, make_config
-from aucseg.plots import GROUP_SUFFIXES
-from aucseg.training import RunConfig, checkpoint_path, load_module, plan_predictions, write_predictions
-from aucseg.training import evaluate as evaluate_checkpoint
-from aucseg.training import train as train_run
+from aucseg.errors import OptionError, did_you_mean
+
+if TYPE_CHECKING:
+    from aucseg.training import RunConfig
+
+# PyTorch, Lightning and the networks take seconds: a command imports them once its words are right.
 
 
 class Profile(StrEnum):
@@ -59,6 +62,10 @@ WeightsOption = Annotated[
     typer.Option(help="First weights of the encoders: a file, 'package' or 'imagenet'. Random if not given."),
 ]
 SeedsOption = Annotated[list[int] | None, typer.Option("--seed", help="A seed; repeat for several.")]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="A key of the configuration, as optim.steps=600."),
+]
 
 
 def config(
@@ -69,9 +76,18 @@ def config(
     seed: Annotated[int, typer.Option(min=0)] = 0,
     root: RootOption = None,
     start: StartOption = None,
+    loss: Annotated[str | None, typer.Option(help="Another loss, at its defaults.")] = None,
+    no_bank: Annotated[bool, typer.Option("--no-bank", help="No memory bank.")] = False,
     encoder_weights: WeightsOption = None,
+    settings: SetOption = None,
 ) -> None:
     """Print a complete configuration as YAML, ready for `aucseg train`."""
+    if (experiment is None) != (arm is None):
+        raise typer.BadParameter("give both --experiment and --arm, or neither")
+    if experiment is not None:
+        _check_experiment(experiment)
+    from aucseg.experiments import get_experiment, make_config
+
     if experiment is not None and arm is not None:
         made = get_experiment(experiment).config(
             arm,
@@ -82,13 +98,15 @@ def config(
             start=_value(start),
             encoder_weights=encoder_weights,
         )
-    elif experiment is None and arm is None:
+    else:
         made = make_config(dataset, profile.value, seed=seed, root=root, start=_value(start))
         if encoder_weights is not None:
             made = made.with_(model__encoder_weights=encoder_weights)
-    else:
-        raise typer.BadParameter("give both --experiment and --arm, or neither")
-    typer.echo(made.to_yaml(), nl=False)
+    if loss is not None:
+        made = made.with_(loss__name=loss)
+    if no_bank:
+        made = made.with_(bank=None)
+    typer.echo(made.with_settings(settings or ()).to_yaml(), nl=False)
 
 
 def train(
@@ -97,14 +115,19 @@ def train(
         Path | None, typer.Option(help="Where the checkpoint goes; runs/<identity> if not given.")
     ] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Start anew, even where a checkpoint lies.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
+    settings: SetOption = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
 ) -> None:
     """Train one configuration, evaluate it and record it. Run it again to resume a stopped run."""
-    run = RunConfig.from_yaml(configuration)
-    record = train_run(run, folder, resume=not fresh, progress=not quiet)
-    path = RecordStore().put(record)
+    from aucseg.experiments import RecordStore
+    from aucseg.training import RunConfig, checkpoint_path
+
+    run = RunConfig.from_yaml(configuration).with_settings(settings or ()).pinned()
+    store = RecordStore()
+    with _stoppable():
+        record = store.train(run, folder, resume=not fresh, progress=not quiet, report=typer.echo)
     _print_metrics(record.metrics)
-    typer.echo(f"record      {path}\ncheckpoint  {checkpoint_path(run, folder)}")
+    typer.echo(f"record      {store.path(run)}\ncheckpoint  {checkpoint_path(run, folder)}")
 
 
 def evaluate(
@@ -114,7 +137,11 @@ def evaluate(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Per-class IoU and head, middle and tail means of a trained network."""
-    metrics = evaluate_checkpoint(checkpoint, split=split, root=root, progress=not as_json)
+    from aucseg.training import evaluate as evaluate_checkpoint
+
+    report = partial(typer.echo, err=True)
+    with _stoppable():
+        metrics = evaluate_checkpoint(checkpoint, split=split, root=root, progress=not as_json, report=report)
     if as_json:
         typer.echo(json.dumps(metrics, indent=1))
     else:
@@ -148,6 +175,10 @@ def predict(
     masks have the images' own size. All images are read before the first mask is written; exit code 1 if one
     was left out.
     """
+    import torch
+
+    from aucseg.training import load_module, plan_predictions, write_predictions
+
     module = load_module(checkpoint).to("cuda" if torch.cuda.is_available() else "cpu")
     with allow_pixels(max_pixels):
         plan = plan_predictions(
@@ -183,9 +214,16 @@ def sweep(
     evaluate_again: Annotated[
         bool, typer.Option("--evaluate-again", help="Evaluate finished runs anew, from their checkpoints.")
     ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="No progress bars.")] = False,
+    settings: SetOption = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
 ) -> None:
-    """Train the runs that a table needs and that have no record yet."""
+    """Train the runs that a table needs and that have no record yet.
+
+    One that fails is told and does not stop the others; the command then ends with an error.
+    """
+    _check_experiment(experiment)
+    from aucseg.experiments import RecordStore, get_experiment
+
     runs = get_experiment(experiment).runs(
         dataset,
         profile.value,
@@ -194,7 +232,7 @@ def sweep(
         start=_value(start),
         encoder_weights=encoder_weights,
     )
-    configs = [run.config for run in runs]
+    configs = _set(settings, [run.config for run in runs])
     store = RecordStore()
     if evaluate_again:
         for config in configs:
@@ -202,7 +240,47 @@ def sweep(
             state = "no record or no checkpoint here" if record is None else "evaluated"
             typer.echo(f"{config.name} seed {config.seed} ({config.identity}): {state}")
         return
-    store.ensure(configs, compute=compute.value, progress=not quiet, report=typer.echo)
+    with _stoppable():
+        store.ensure(configs, compute=compute.value, progress=not quiet, report=typer.echo)
+
+
+def _check_experiment(name: str) -> None:
+    """Refuse an unknown experiment by the names in the sources, before seconds are spent on imports."""
+    known = []
+    for file in sorted((Path(aucseg.__file__).parent / "experiments" / "catalogue").glob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "Experiment":
+                known += [ast.literal_eval(word.value) for word in node.keywords if word.arg == "name"]
+    if name not in known:
+        raise OptionError(f"unknown experiment {name!r}", remedy=did_you_mean(name, known))
+
+
+def _set(settings: list[str] | None, configs: list[RunConfig]) -> list[RunConfig]:
+    """The runs of a table with some keys changed in all of them."""
+    if not settings:
+        return configs
+    changed = [config.with_settings(settings).pinned() for config in configs]
+    arms: dict[str, str] = {}
+    for config in changed:
+        other = arms.setdefault(config.identity, config.name)
+        if other != config.name:
+            raise OptionError(
+                f"--set {' --set '.join(settings)} makes one run of {other} and {config.name}",
+                remedy="leave out the key in which they differ",
+            )
+    return changed
+
+
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    """Ctrl-C and SIGTERM: say how to go on, and end as programs do."""
+    from aucseg.training import TrainingStopped
+
+    try:
+        yield
+    except TrainingStopped as stopped:
+        typer.echo(str(stopped), err=True)
+        raise typer.Exit(stopped.exit_code) from None
 
 
 def _value(start: Start | None) -> Literal["random", "imagenet"] | None:
@@ -210,6 +288,11 @@ def _value(start: Start | None) -> Literal["random", "imagenet"] | None:
 
 
 def _print_metrics(metrics: dict[str, object]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from aucseg.plots import GROUP_SUFFIXES
+
     def percent(value: object) -> str:
         return f"{100 * value:.2f}" if isinstance(value, float) else "–"
 

@@ -14,12 +14,12 @@ import torch
 from torch.utils.data import Dataset
 from torchvision import tv_tensors
 
+from aucseg.data.fingerprint import hash_files
 from aucseg.data.labels import to_train_ids
 from aucseg.data.reading import check_same_size, check_size, read_image
 from aucseg.data.spec import ClassSpec
 from aucseg.data.threads import default_workers
 from aucseg.data.transforms.geometry import resize_image, resize_mask
-from aucseg.errors import file_errors
 
 ImageAndMask = tuple[tv_tensors.Image, tv_tensors.Mask]
 
@@ -119,12 +119,11 @@ class ImageMaskDataset(Dataset[ImageAndMask]):
             DataError: for a file that is missing or cannot be read.
         """
         if self._fingerprint is None:
-            with ThreadPoolExecutor(default_workers()) as pool:
-                hashes = list(pool.map(lambda both: [_hash_file(path) for path in both], self.files))
+            hashes = iter(hash_files(path for both in self.files for path in both))
             content = {
                 "classes": list(self.spec.names),
                 "labels": [int(v) for v in self.lookup],
-                "items": [[name, *both] for name, both in zip(self.names, hashes, strict=True)],
+                "items": [[name, next(hashes), next(hashes)] for name in self.names],
             }
             text = json.dumps(content, separators=(",", ":"))
             self._fingerprint = hashlib.sha256(text.encode()).hexdigest()
@@ -201,9 +200,3 @@ def resize_item(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Resize an image (3, H, W) and its mask (H, W), both uint8, to ``size`` = (height, width)."""
     return resize_image(image, size), resize_mask(mask, size)
-
-
-def _hash_file(path: Path) -> str:
-    """Hex sha256 of a file's bytes."""
-    with file_errors(path, "cannot be read"), path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

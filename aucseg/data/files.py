@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import csv
+import errno
 import io
 import os
 import secrets
@@ -11,13 +12,85 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from aucseg.errors import DataError, file_errors
+from aucseg.errors import DataError, OptionError, file_errors
 
 N = TypeVar("N", int, float)
 _SEPARATORS = (",", ";", "\t")
 
 
-def write_file(path: str | Path, write: Callable[[Path], object], *, inside: Path | None = None) -> Path:
+def path_part(name: str, what: str) -> str:
+    """A name of the user's that becomes a folder or a file: the one place where such a name is checked.
+
+    Args:
+        name: the name.
+        what: what it is the name of, for the message.
+
+    Returns:
+        ``name``.
+
+    Raises:
+        OptionError: for a name that leads elsewhere (``..``, ``/``, ``C:``), or that some file system cannot
+            hold.
+
+    Example:
+        >>> path_part("../x", "profile")
+        Traceback (most recent call last):
+        ...
+        aucseg.errors.OptionError: profile '../x' cannot be the name of a file; use letters, digits, - and _
+    """
+    if (
+        not name.strip(" .")
+        or name.strip(" .") != name  # "..", hidden files, blanks that nobody sees
+        or any(c in '/\\:*?"<>|' or not c.isprintable() for c in name)
+        or len(name.encode()) > _LONGEST_NAME
+    ):
+        found = repr(name if len(name) < 80 else name[:80] + "...")
+        raise OptionError(
+            f"{what} {found} cannot be the name of a file", remedy="use letters, digits, - and _"
+        )
+    return name
+
+
+_LONGEST_NAME = 200  # bytes: file systems hold 255, and an ending comes to it
+
+
+def probe_folder(folder: str | Path, size: int = 0) -> None:
+    """See that a folder can be written to, before hours are spent on what shall go there.
+
+    A file of that size is made in it and taken away again. Folders on the way are made.
+
+    Args:
+        folder: the folder.
+        size: bytes that will be needed.
+
+    Raises:
+        DataError: if the system refuses: a place that is read-only or no folder, a full disk, a quota.
+    """
+    folder = Path(folder)
+    probe = folder / f"probe.{secrets.token_hex(4)}.part"
+    with file_errors(folder, "cannot be written to"):
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            with probe.open("wb") as file:
+                file.write(b"\0")
+                if size and hasattr(os, "posix_fallocate"):
+                    try:
+                        os.posix_fallocate(file.fileno(), 0, size)
+                    except OSError as error:
+                        if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):  # it cannot tell
+                            raise
+        finally:
+            probe.unlink(missing_ok=True)
+
+
+def write_file(
+    path: str | Path,
+    write: Callable[[Path], object],
+    *,
+    inside: Path | None = None,
+    durable: bool = False,
+    before: Callable[[], object] = lambda: None,
+) -> Path:
     """Write a file so that a reader sees either the whole of it or what was there before.
 
     It is written under a name of its own beside its place, ``NAME.<random>.part``, and then moved there; two
@@ -28,6 +101,8 @@ def write_file(path: str | Path, write: Callable[[Path], object], *, inside: Pat
         path: where to.
         write: called with the path to write.
         inside: a folder that no link on the way may lead out of.
+        durable: return when the disk has it: what is there then survives a loss of power.
+        before: called when all is written, before it is moved.
 
     Returns:
         ``path``.
@@ -49,10 +124,24 @@ def write_file(path: str | Path, write: Callable[[Path], object], *, inside: Pat
         part = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
         try:
             write(part)
+            if durable:
+                _sync(part)
+            before()
             part.replace(path)
+            if durable and os.name == "posix":  # elsewhere a folder cannot be opened
+                _sync(path.parent)
         finally:
             part.unlink(missing_ok=True)
     return path
+
+
+def _sync(path: Path) -> None:
+    """Wait until the disk has what was written to a file, or which names a folder holds."""
+    handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def write_text(path: str | Path, text: str, *, inside: Path | None = None) -> Path:

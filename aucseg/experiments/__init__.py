@@ -48,7 +48,7 @@ with extra("train"):
         side_by_side,
         summarise,
     )
-    from aucseg.experiments.store import RecordStore
+    from aucseg.experiments.store import RecordStore, RunsFailed
 
 __all__ = [
     "CHOSEN",
@@ -66,6 +66,7 @@ __all__ = [
     "Remark2",
     "Results",
     "Run",
+    "RunsFailed",
     "across",
     "base_config",
     "benchmark_table",

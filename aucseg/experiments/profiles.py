@@ -236,7 +236,8 @@ def default_seeds(dataset: str, profile: str) -> tuple[int, ...]:
 def _located(dataset: str, root: str | None) -> tuple[str, str | None]:
     """Name and folder of a data set by its name or by the path of a folder."""
     if dataset in DATASETS or root is not None:
-        return find_dataset(dataset).name, root
+        entry = find_dataset(dataset)
+        return entry.name, None if root is None else entry.at(root).label
     located = resolve(dataset)
     return located.entry.name, located.label
 

@@ -17,7 +17,7 @@ from aucseg.errors import DataError
 from aucseg.experiments.catalogue import Experiment, Run, get_experiment
 from aucseg.experiments.profiles import STARTS, Start, default_seeds
 from aucseg.experiments.published import published_curve, published_datasets, published_effects
-from aucseg.experiments.store import Compute, RecordStore
+from aucseg.experiments.store import Compute, RecordStore, RunsFailed
 from aucseg.training import ConfigError, Record, RunConfig
 
 Difference = tuple[float, float]
@@ -71,14 +71,19 @@ class Results:
         self.experiment = get_experiment(experiment) if isinstance(experiment, str) else experiment
         self.dataset, self.profile, self.start = dataset, profile, start
         self.seeds = tuple(default_seeds(dataset, profile)[:at_most] if seeds is None else seeds)
-        self.runs = self.experiment.runs(dataset, profile, self.seeds, root=root, start=start)
+        planned = self.experiment.runs(dataset, profile, self.seeds, root=root, start=start)
+        # What lies in a folder is looked at once: this table is of it, whatever becomes of it meanwhile.
+        self.runs = tuple(Run(run.arm, run.config.pinned()) for run in planned)
         store = RecordStore() if store is None else store
         configs = [run.config for run in self.runs]
         self._absent: DataError | None = None
         try:
             self.records = store.ensure(configs, compute=compute, progress=progress)
-        except DataError as error:  # told by `status`
-            self._absent = error
+        except (DataError, RunsFailed) as error:
+            failed = list(error.failed.values()) if isinstance(error, RunsFailed) else [error]
+            if not isinstance(failed[0], DataError) or len({str(each) for each in failed}) > 1:
+                raise
+            self._absent = failed[0]  # told by `status`
             self.records = store.ensure(configs, compute="never")
 
     @property

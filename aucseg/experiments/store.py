@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Literal, get_args
 
 from aucseg import paths
+from aucseg.data.files import path_part, probe_folder
+from aucseg.errors import UserError
 from aucseg.training import (
     Record,
     RecordError,
@@ -19,8 +22,31 @@ from aucseg.training import (
     run_folder,
     train,
 )
+from aucseg.training.checkpoint import clear, clear_parts
+
+_log = logging.getLogger("aucseg")
 
 Compute = Literal["missing", "never", "always"]
+
+
+class RunsFailed(UserError):
+    """Some runs of a table failed; each has said so when it did.
+
+    Args:
+        failed: what was wrong, by the label of the run.
+        number: how many runs were wanted.
+
+    Attributes:
+        failed: the same.
+    """
+
+    def __init__(self, failed: Mapping[str, UserError], number: int) -> None:
+        self.failed = dict(failed)
+        first = next(iter(failed.values()))
+        super().__init__(
+            f"{len(failed)} of {number} runs failed, the first because of: {first}",
+            remedy="the same command trains those that lack",
+        )
 
 
 class RecordStore:
@@ -35,7 +61,7 @@ class RecordStore:
 
     def path(self, config: RunConfig) -> Path:
         """Where the record of a configuration lies or would lie."""
-        return self.root / config.profile / f"{config.identity}.json"
+        return self.root / path_part(config.profile, "profile") / f"{config.identity}.json"
 
     def get(self, config: RunConfig) -> Record | None:
         """The record of a configuration, or ``None`` if it has not been run.
@@ -43,12 +69,59 @@ class RecordStore:
         Raises:
             RecordError: if a file is there but is not the record it should be.
         """
-        path = self.path(config)
-        return Record.read(path) if path.exists() else None
+        return self._read(path) if (path := self.path(config)).exists() else None
 
     def put(self, record: Record) -> Path:
-        """Write a record, replacing an older one of the same run."""
-        return record.write(self.root / record.profile / f"{record.identity}.json")
+        """Write a record, replacing an older one of the same run.
+
+        Raises:
+            DataError: if the system refuses.
+        """
+        folder = self.root / path_part(record.profile, "profile")
+        return record.write(folder / f"{path_part(record.identity, 'run')}.json")
+
+    def train(
+        self,
+        config: RunConfig,
+        folder: str | Path | None = None,
+        *,
+        resume: bool = True,
+        progress: bool = True,
+        report: Callable[[str], None] = _log.warning,
+    ) -> Record:
+        """Train one configuration and keep its record.
+
+        That the record can be written, and that one which lies there was made from the same data, is seen
+        before the training.
+
+        Args:
+            config: the run.
+            folder: where its checkpoint goes, ``runs/<identity>`` by default.
+            resume: take up a checkpoint that lies there; ``False`` starts anew, whatever data the record has.
+            progress: show a progress bar, or lines where no bar can move.
+            report: called with a line where there is something to say.
+
+        Raises:
+            RecordError: if a file lies in the place of the record and is none.
+            UserError: as :func:`aucseg.training.train`.
+        """
+        config = config.pinned()
+        path, checkpoint = self.path(config), checkpoint_path(config, folder)
+        with claim(checkpoint.parent, report=report):
+            clear_parts(path)
+            probe_folder(path.parent)
+            before = self.get(config) if resume else None
+            record = train(
+                config,
+                folder,
+                resume=resume,
+                progress=progress,
+                recorded=None if before is None else before.dataset,
+                report=report,
+            )
+            self.put(record)
+            clear(checkpoint, last=False)  # the last one is enough now
+        return record
 
     def __iter__(self) -> Iterator[Record]:
         """All records, in the order of their names.
@@ -57,7 +130,18 @@ class RecordStore:
             RecordError: for the first file that is not a record; nothing is skipped.
         """
         for path in sorted(self.root.glob("*/*.json")):
-            yield Record.read(path)
+            yield self._read(path)
+
+    def _read(self, path: Path) -> Record:
+        record = Record.read(path)
+        if record.identity != path.stem or record.profile != path.parent.name:
+            raise RecordError(
+                f"is the record of run {record.identity} of profile {record.profile!r}: it lies under "
+                "another run's name",
+                file=path,
+                remedy="move it back to its own, or delete it to run this one",
+            )
+        return record
 
     def ensure(
         self,
@@ -69,8 +153,9 @@ class RecordStore:
     ) -> dict[str, Record | None]:
         """Records of some configurations, trained where that is asked for.
 
-        Each finished run is written at once: whatever happens later, it is not lost. Where another process
-        trains a run at the moment, this one waits and takes its record.
+        Each finished run is written at once: whatever happens later, it is not lost. One that fails does not
+        keep the next ones from being trained. Where another process trains a run at the moment, this one
+        waits and takes its record.
 
         Args:
             configs: the runs wanted; one that occurs twice is trained once.
@@ -84,26 +169,47 @@ class RecordStore:
 
         Raises:
             ValueError: for another value of ``compute``.
+            UserError: if a run failed, once all others are done: its own error, if it was one alone, else a
+                :class:`RunsFailed`.
         """
         _check(compute)
-        wanted = {config.identity: config for config in configs}
+        wanted = {config.identity: config for config in (config.pinned() for config in configs)}
         found: dict[str, Record | None] = {}
+        failed: dict[str, UserError] = {}
         for number, (identity, config) in enumerate(wanted.items(), 1):
-            record = None if compute == "always" else self.get(config)
             label = f"[{number}/{len(wanted)}] {config.name} seed {config.seed} ({identity})"
-            if record is None and compute != "never":
-                report(f"{label}: training {config.optim.steps} steps")
-                with claim(run_folder(config), report=report):
-                    record = None if compute == "always" else self.get(config)  # who had it may have left one
-                    if record is None:
-                        # A run that is wanted anew does not take up its old checkpoint.
-                        record = train(config, resume=compute == "missing", progress=progress)
-                        self.put(record)
-                report(f"{label}: mIoU {100 * record.metrics['mIoU']:.2f}")
-            else:
-                report(f"{label}: {'not run' if record is None else 'recorded'}")
-            found[identity] = record
+            try:
+                found[identity] = self._ensure(config, label, compute, progress, report)
+            except UserError as error:
+                failed[label] = error
+                report(f"{label}: failed: {error}")
+        if len(failed) > 1:
+            raise RunsFailed(failed, len(wanted))
+        for alone in failed.values():
+            raise alone
         return found
+
+    def _ensure(
+        self,
+        config: RunConfig,
+        label: str,
+        compute: Compute,
+        progress: bool,
+        report: Callable[[str], None],
+    ) -> Record | None:
+        record = None if compute == "always" else self.get(config)
+        if record is not None or compute == "never":
+            report(f"{label}: {'not run' if record is None else 'recorded'}")
+            return record
+        report(f"{label}: training {config.optim.steps} steps")
+        with claim(run_folder(config), report=report):
+            record = None if compute == "always" else self.get(config)  # who had it may have left one
+            if record is None:
+                # A run that is wanted anew does not take up its old checkpoint.
+                record = self.train(config, resume=compute == "missing", progress=progress, report=report)
+        mean = record.metrics["mIoU"]
+        report(f"{label}: {'no labelled pixel' if mean is None else f'mIoU {100 * mean:.2f}'}")
+        return record
 
     def evaluate_again(self, config: RunConfig, *, progress: bool = True) -> Record | None:
         """Bring the metrics of a record up to date from its checkpoint, where a metric is new.
@@ -118,6 +224,7 @@ class RecordStore:
         Raises:
             RecordError: if the checkpoint does not come to the numbers that the record already has.
         """
+        config = config.pinned()
         record, path = self.get(config), checkpoint_path(config)
         if record is None or not path.exists():
             return None
@@ -151,12 +258,15 @@ class RecordStore:
             nothing may be trained.
         """
         _check(compute)
+        config = config.pinned()
         path = checkpoint_path(config)
         if compute == "never" and not path.exists():
             return None
-        record = train(config, resume=compute != "always", progress=progress)
-        if compute == "always" or self.get(config) is None:
-            self.put(record)
+        before = self.get(config)
+        if compute == "always" or before is None:
+            record = self.train(config, resume=compute != "always", progress=progress)
+        else:
+            record = train(config, progress=progress, recorded=before.dataset)
         return load_module(path), record
 
 

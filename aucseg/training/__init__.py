@@ -27,6 +27,7 @@ with extra("train"):
     from aucseg.training.run import checkpoint_path, evaluate, run_folder, train
     from aucseg.training.section import ConfigError
     from aucseg.training.splits import DataConfig, build_dataset
+    from aucseg.training.stop import TrainingStopped
 
 __all__ = [
     "METHODS",
@@ -54,6 +55,7 @@ __all__ = [
     "SegmentationDataModule",
     "SegmentationModule",
     "TrainingDiverged",
+    "TrainingStopped",
     "build_dataset",
     "checkpoint_path",
     "claim",

@@ -1,21 +1,142 @@
-"""Reading checkpoints without running code from them."""
+"""Checkpoints: written so that none is lost, read without running code from them, compared with their run."""
 
 from __future__ import annotations
 
+import errno
 import pickle
+import zipfile
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from lightning.pytorch.plugins.io import CheckpointIO
+from torch import nn
 
-from aucseg.errors import UserError
+from aucseg import paths
+from aucseg.data.files import write_file
+from aucseg.errors import UserError, file_errors
 from aucseg.training.classes import ClassInfo
 from aucseg.training.config import RunConfig
 from aucseg.training.module import SegmentationModule
 
+FRESH = "start anew with `aucseg train CONFIG.yaml --fresh` (resume=False in Python)"
+_OURS = "give a checkpoint of `aucseg train`"
+
 
 class CheckpointError(UserError, ValueError):
-    """A checkpoint that cannot be used; the message names the file and the remedy."""
+    """A checkpoint that cannot be used; the message names the file and the remedy.
+
+    Attributes:
+        damaged: its content is not what was written; the one before it may be whole.
+    """
+
+    damaged = False
+
+
+def _damaged(what: str, path: Path) -> CheckpointError:
+    error = CheckpointError(what, file=path, remedy=FRESH)
+    error.damaged = True
+    return error
+
+
+class AtomicCheckpointIO(CheckpointIO):
+    """Writes a checkpoint beside its place and then moves it there, keeping the one that was there before.
+
+    Whatever happens in between, a kill or a full disk, ``last.ckpt`` or ``previous.ckpt`` is whole and holds
+    the newest step that the disk has. The checksums in the file are compared when it is read.
+
+    Attributes:
+        step: the step that was written or read last.
+    """
+
+    def __init__(self) -> None:
+        self.step: int | None = None
+        self._read: tuple[Path, dict[str, Any]] | None = None
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None
+    ) -> None:
+        """Write a checkpoint.
+
+        Args:
+            checkpoint: tensors and plain values.
+            path: where to.
+            storage_options: of other writers; not used.
+
+        Raises:
+            DataError: if the system refuses, with what was there before as it was.
+        """
+        path = Path(path)
+
+        def write(part: Path) -> None:
+            try:
+                with part.open("wb") as file:
+                    torch.save(checkpoint, file)
+            except RuntimeError as error:  # what PyTorch's writer makes of an error of the file
+                if isinstance(error.__context__, OSError):
+                    raise error.__context__ from None
+                raise
+
+        def keep_previous() -> None:
+            if path.exists():
+                path.replace(previous_path(path))
+
+        write_file(path, write, durable=True, before=keep_previous)
+        self.step = checkpoint["global_step"]
+
+    def load_checkpoint(
+        self, path: str | Path, map_location: Any | None = None, weights_only: bool | None = None
+    ) -> dict[str, Any]:
+        """The content of a checkpoint; whatever is asked for, on the CPU and without running code from it.
+
+        Raises:
+            CheckpointError: as :func:`read_checkpoint`.
+        """
+        if self._read is not None and self._read[0] == Path(path):
+            content, self._read = self._read[1], None
+            return content
+        return read_checkpoint(path)
+
+    def ready(self, path: Path, content: dict[str, Any]) -> None:
+        """Have at hand what was read already.
+
+        Args:
+            path: the checkpoint.
+            content: what is in it.
+        """
+        self._read, self.step = (path, content), content["global_step"]
+
+    def remove_checkpoint(self, path: str | Path) -> None:
+        """Take a checkpoint away."""
+        Path(path).unlink(missing_ok=True)
+
+
+def previous_path(path: Path) -> Path:
+    """Where the checkpoint before the last one of a run lies."""
+    return path.with_name("previous.ckpt")
+
+
+def clear(path: Path, *, last: bool) -> None:
+    """Take away what a run no longer needs.
+
+    Args:
+        path: its last checkpoint.
+        last: that one too.
+    """
+    previous_path(path).unlink(missing_ok=True)
+    if last:
+        path.unlink(missing_ok=True)
+
+
+def clear_parts(path: Path) -> None:
+    """Take away what a killed process had begun to write, of a file that this process alone writes.
+
+    Args:
+        path: the file.
+    """
+    for part in path.parent.glob(f"{path.name}.*.part"):
+        part.unlink(missing_ok=True)
 
 
 def read_checkpoint(path: str | Path, *, expect: RunConfig | None = None) -> dict[str, Any]:
@@ -28,24 +149,180 @@ def read_checkpoint(path: str | Path, *, expect: RunConfig | None = None) -> dic
     Raises:
         CheckpointError: if the file is missing, damaged, not ours, or of another run.
     """
-    path = Path(path)
-    try:
-        # weights_only: a checkpoint from a stranger must not be able to run code here.
-        content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except OSError as error:
-        raise CheckpointError(f"cannot read checkpoint {path}: {error.strerror or error}") from error
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, LookupError) as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise CheckpointError(f"{path} is damaged or not a checkpoint ({reason}); train again") from error
-    if not isinstance(content, dict) or "aucseg" not in content:
-        raise CheckpointError(f"{path} was not written by aucseg; give a checkpoint of `aucseg train`")
-    found = content["aucseg"]["identity"]
-    if expect is not None and found != expect.identity:
+    path = paths.expand(path)
+    if not path.exists():
+        raise CheckpointError("no such checkpoint", file=path, remedy="check the path")
+    with file_errors(path, "cannot be read", kind=CheckpointError):
+        content = _load(path)
+    state = content.get("aucseg") if isinstance(content, dict) else None
+    ours = isinstance(state, dict) and all(isinstance(state.get(key), kind) for key, kind in _STATE.items())
+    if not ours or not isinstance(content.get("state_dict"), dict):
+        raise CheckpointError("was not written by aucseg", file=path, remedy=_OURS)
+    found: dict[str, Any] = content["aucseg"]
+    if expect is not None and found["identity"] != expect.identity:
         raise CheckpointError(
-            f"{path} belongs to run {found}, not to {expect.identity}: its configuration differs; "
-            "use another run folder or delete the checkpoint"
+            f"belongs to run {found['identity']}, not to {expect.identity}: "
+            + _difference(found["config"], expect),
+            file=path,
+            remedy=f"use another run folder, or {FRESH}",
         )
     return content
+
+
+# what is read of a checkpoint, and of which kind it is
+_STATE = {"identity": str, "config": dict, "spec": dict}
+
+
+def _load(path: Path) -> Any:
+    """What is in the file, once all of its checksums are right."""
+    if path.is_file() and path.stat().st_size == 0:
+        raise _damaged("is empty", path)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            wrong = archive.testzip()
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # a place before the beginning of the file
+            raise
+        raise _damaged("is damaged or not a checkpoint", path) from error
+    except (zipfile.BadZipFile, EOFError, ValueError, NotImplementedError, RuntimeError) as error:
+        raise _damaged("is damaged or not a checkpoint", path) from error
+    if wrong is not None:
+        raise _damaged(f"is damaged: the checksum of {wrong} is wrong", path)
+    try:
+        # weights_only: a checkpoint from a stranger must not be able to run code here.
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError:  # whose advice is to run its code after all
+        raise CheckpointError(
+            "holds more than tensors and plain values, or is no checkpoint", file=path, remedy=_OURS
+        ) from None
+    except (RuntimeError, EOFError, ValueError, LookupError, TypeError, AttributeError) as error:
+        raise _damaged("is damaged or not a checkpoint", path) from error
+
+
+def _difference(found: Mapping[str, Any], wanted: RunConfig) -> str:
+    """In which keys two runs differ."""
+    try:
+        before = RunConfig.from_dict(dict(found), recorded=True)
+    except UserError:
+        return "it has other keys"
+    a, b = (run.model_dump(mode="json") for run in (before, wanted.pinned()))
+    keys = _differing(a, b)
+    kept = [key for key in keys if key.rpartition(".")[2] not in _PLACES]
+    if kept == ["data.fingerprint"]:
+        return "the classes, lists, images or masks of its data have changed since"
+    return f"its configuration differs in {', '.join(kept[:6])}{', ...' if len(kept) > 6 else ''}"
+
+
+_PLACES = ("name", "profile", "device", "checkpoint_every", "root", "num_workers", "eval_batch_size")
+
+
+def _differing(a: Any, b: Any, key: str = "") -> list[str]:
+    if isinstance(a, dict) and isinstance(b, dict):
+        names = dict.fromkeys([*a, *b])
+        return [k for n in names for k in _differing(a.get(n), b.get(n), f"{key}.{n}".lstrip("."))]
+    return [] if a == b or (a in ("", None) and b in ("", None)) else [key]
+
+
+def latest_checkpoint(
+    path: Path, expect: RunConfig, report: Callable[[str], None]
+) -> tuple[Path, dict[str, Any]] | None:
+    """The newest whole checkpoint of a run and what is in it: the last one, or the one before it.
+
+    Args:
+        path: where the last one lies.
+        expect: the run.
+        report: called with one line if the last one cannot be used.
+
+    Returns:
+        ``None`` if there is none.
+
+    Raises:
+        CheckpointError: if it is of another run, or there is one and none is whole.
+    """
+    if not path.exists():
+        path = previous_path(path)  # the process ended between two moves
+        return (path, read_checkpoint(path, expect=expect)) if path.exists() else None
+    try:
+        return path, read_checkpoint(path, expect=expect)
+    except CheckpointError as damage:
+        previous = previous_path(path)
+        if not (damage.damaged and previous.exists()):
+            raise
+        try:
+            content = read_checkpoint(previous, expect=expect)
+        except CheckpointError:
+            raise damage from None
+        path.unlink()  # or the next one would take the place of the whole one
+        report(f"{path}: {damage.what}; goes on from the checkpoint before it, step {content['global_step']}")
+        return previous, content
+
+
+def data_changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> str | None:
+    """What is not as it was in the data of a run, in words; ``None`` if nothing is.
+
+    Args:
+        before: what a checkpoint or a record says of them, :attr:`aucseg.training.Record.dataset`.
+        now: the same of the data at hand.
+    """
+    if (told := class_changes(before.get("classes"), now["classes"])) is not None:
+        return told
+    groups = zip(now["classes"], before.get("groups", ()), now["groups"], strict=False)
+    for name, was, is_ in groups:
+        if was != is_:
+            return f"class {name!r} was {was} and is {is_} now"
+    for part in ("train", "eval"):
+        key = f"{part}_fingerprint"
+        if before.get(key) not in (None, now[key]):
+            return items_changed(now[f"{part}_split"])
+    return None
+
+
+def items_changed(split: str) -> str:
+    """What is said of a split whose fingerprint is another one."""
+    return f"split {split!r} has changed: its list, images, masks or what their values mean"
+
+
+def class_changes(before: Any, now: Any) -> str | None:
+    """What is not as it was among the classes, in words; ``None`` if nothing is.
+
+    Args:
+        before: their names in the order of the train ids; ``None`` if they are not known.
+        now: the same of the data at hand.
+    """
+    if before is None or list(before) == list(now):
+        return None
+    if sorted(before) == sorted(now):
+        was, is_ = next((a, b) for a, b in zip(before, now, strict=True) if a != b)
+        return f"its classes are the same in another order: {is_!r} stands where {was!r} stood"
+    gone, new = ([n for n in a if n not in b] for a, b in ((before, now), (now, before)))
+    told = [
+        f"{word} {', '.join(map(repr, names[:3]))}"
+        for word, names in (("without", gone), ("with", new))
+        if names
+    ]
+    return f"it has other classes, {len(now)} instead of {len(before)}: {' and '.join(told)}"
+
+
+def load_weights(module: nn.Module, content: Mapping[str, Any], path: Path) -> None:
+    """Load the tensors of a checkpoint.
+
+    Args:
+        module: what they are loaded into.
+        content: what is in the checkpoint.
+        path: the checkpoint, for the message.
+
+    Raises:
+        CheckpointError: if they do not fit.
+    """
+    try:
+        module.load_state_dict(content["state_dict"])
+    except (RuntimeError, LookupError, TypeError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise CheckpointError(
+            f"does not fit its network ({reason if len(reason) < 300 else reason[:300] + ' ...'})",
+            file=path,
+            remedy=f"use the version of aucseg that wrote it, or {FRESH}",
+        ) from error
 
 
 def load_module(path: str | Path) -> SegmentationModule:
@@ -54,14 +331,16 @@ def load_module(path: str | Path) -> SegmentationModule:
     Raises:
         CheckpointError: as :func:`read_checkpoint`, or if the weights do not fit the network it names.
     """
+    path = paths.expand(path)
     content = read_checkpoint(path)
     state = content["aucseg"]
     config = RunConfig.from_dict(state["config"], source=f"configuration in {path}", recorded=True)
-    # The weights come from this file: nothing is fetched for them, and their normalisation stays.
-    config = config.resolved().with_(model__encoder_weights=None)
-    module = SegmentationModule(config, ClassInfo.from_state(state))
     try:
-        module.load_state_dict(content["state_dict"])
-    except RuntimeError as error:
-        raise CheckpointError(f"{path} does not fit model {config.model.name!r}: {error}") from error
+        classes = ClassInfo.from_state(state)
+    except (LookupError, TypeError, ValueError) as error:
+        raise CheckpointError(f"does not say its classes ({error})", file=path, remedy=FRESH) from error
+    # The weights come from this file: nothing is fetched for them, and their normalisation stays.
+    module = SegmentationModule(config.resolved().with_(model__encoder_weights=None), classes)
+    load_weights(module, content, path)
+    module.trained_on = state.get("dataset")
     return module.eval()

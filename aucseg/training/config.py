@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
@@ -11,8 +12,10 @@ from typing import Any, Literal
 import yaml
 from pydantic import Field, SerializeAsAny, ValidationError, ValidationInfo, field_validator, model_validator
 
+from aucseg import paths
 from aucseg.catalog import DATASETS
-from aucseg.errors import did_you_mean
+from aucseg.data.files import path_part, write_text
+from aucseg.errors import file_errors
 from aucseg.models.normalization import IMAGENET, Normalization, encoder_normalization
 from aucseg.training.bank import BankConfig
 from aucseg.training.methods import METHODS, MethodConfig
@@ -20,8 +23,9 @@ from aucseg.training.methods.supervised import SupervisedConfig
 from aucseg.training.objectives import OBJECTIVES, ObjectiveConfig
 from aucseg.training.objectives.auc import AUCConfig
 from aucseg.training.optim import OptimConfig
-from aucseg.training.section import Choice, ConfigError, Section, Size, explain, map_sections, portable
-from aucseg.training.splits import DataConfig
+from aucseg.training.section import Choice, ConfigError, Section, Size, explain, map_sections, portable, shown
+from aucseg.training.splits import DataConfig, check_fingerprint, fingerprint
+from aucseg.training.yaml import read_yaml
 
 Option = bool | int | float | str | tuple[int, ...]
 
@@ -50,6 +54,11 @@ class ModelConfig(Section):
     normalization: Normalization | None = None
     head: Literal["linear", "cosine"] = "linear"
     options: dict[str, Option] = Field(default_factory=dict)
+
+    @field_validator("encoder_weights")
+    @classmethod
+    def _expanded(cls, value: str | None) -> str | None:
+        return value if value is None or value[:1] not in ("~", "$") else str(paths.expand(value))
 
     @model_validator(mode="before")
     @classmethod
@@ -122,17 +131,19 @@ class RunConfig(Section):
 
     Attributes:
         name: a label for people; not part of the identity.
-        profile: the profile that made the configuration, or ``"custom"``; not part of the identity.
+        profile: the profile that made the configuration, or ``"custom"``; not part of the identity, but the
+            folder of the record.
         seed: decides initial weights, order, crops and what the bank draws.
         data: which images.
         model: which network.
         loss: what is minimised: the section of one of ``OBJECTIVES``, by its ``name``; without a name, the
             AUC loss.
         method: how: the section of one of ``METHODS``, by its ``name``; supervised by default.
-        bank: the memory bank, ``None`` for none.
+        bank: the memory bank; ``None``, ``"none"`` or ``{"kind": "none"}`` for none.
         optim: optimiser and schedule.
         evaluation: how the network looks at the evaluation images.
-        precision: ``"auto"`` is bfloat16 mixed precision on CUDA and float32 elsewhere.
+        precision: ``"auto"`` is bfloat16 mixed precision on CUDA and float32 elsewhere; a record says which
+            it was.
         device: ``"auto"``, ``"cpu"`` or ``"cuda"``; not part of the identity, but in the record.
         checkpoint_every: steps between checkpoints; a killed run loses at most these.
     """
@@ -154,6 +165,17 @@ class RunConfig(Section):
     not_identity = ("name", "profile", "device", "checkpoint_every")
     choices = MappingProxyType({"loss": Choice(OBJECTIVES, "auc"), "method": Choice(METHODS, "supervised")})
 
+    @field_validator("profile")
+    @classmethod
+    def _in_records(cls, value: str) -> str:
+        return path_part(value, "profile")
+
+    @field_validator("bank", mode="before")
+    @classmethod
+    def _no_bank(cls, value: Any) -> Any:
+        kind = value.get("kind", "") if isinstance(value, dict) else value
+        return None if kind is None or kind == "none" else value
+
     @field_validator(*choices, mode="plain")
     @classmethod
     def _by_name(cls, value: Any, info: ValidationInfo) -> Any:
@@ -166,15 +188,30 @@ class RunConfig(Section):
         Keys at their default are left out, so that a later version with one more option still recognises the
         runs recorded before it. So is the name of an objective or a method, where it is the default, and the
         normalisation, written out or not, where it is ImageNet's.
+
+        **What the run is trained on belongs to it.** A drawn data set counts by the version of what draws it.
+        A data set of files that lies where its name is looked for (``data.root`` is left out, or is that
+        folder) counts by its name, as the records that are published have it; what lies there is compared
+        with what a checkpoint or a record was made from before anything goes on. Any other folder counts by
+        its content, :meth:`aucseg.catalog.Located.fingerprint` of the splits that the run reads: its classes,
+        groups, lists, images and masks. Two folders share weights and records if they hold the same, wherever
+        they lie, and a folder that has changed is another run. ``data.fingerprint`` keeps it, in every record
+        and checkpoint, so that a run can be named where its data are not.
+
+        Raises:
+            DataError: if the folder that is to be looked at is not there, or a file in it cannot be read.
         """
         versions: dict[str, int] = {}
 
         def anywhere(section: Section) -> Section:
-            if isinstance(section, DataConfig) and (drawn := DATASETS[section.name].version) is not None:
-                versions[section.name] = drawn  # other pictures are other data
+            if isinstance(section, DataConfig):
+                if (drawn := DATASETS[section.name].version) is not None:
+                    versions[section.name] = drawn  # other pictures are other data
+                section = section.model_copy(update={"fingerprint": section.fingerprint or None})
             return portable(section)
 
-        content = map_sections(self, anywhere).model_dump(mode="json", exclude_defaults=True) | versions
+        known = map_sections(self.pinned(), anywhere)
+        content = known.model_dump(mode="json", exclude_defaults=True) | versions
         _write_names(self, content)
         model = {key: value for key, value in content.pop("model", {}).items() if key != "normalization"}
         if (figures := self.model.figures) != IMAGENET:
@@ -187,6 +224,39 @@ class RunConfig(Section):
     def resolved(self) -> RunConfig:
         """The same with what follows from other keys written out, as records and checkpoints have it."""
         return map_sections(self, lambda s: s.resolved() if isinstance(s, ModelConfig) else s)
+
+    def pinned(self) -> RunConfig:
+        """The same run with the fingerprint of its data, where they count by their content.
+
+        Raises:
+            DataError: as :attr:`identity`.
+        """
+
+        def pin(section: Section) -> Section:
+            if not isinstance(section, DataConfig) or section.fingerprint is not None:
+                return section
+            return section.model_copy(update={"fingerprint": fingerprint(section, self._splits(section))})
+
+        return map_sections(self, pin)
+
+    def check_data(self) -> None:
+        """See that the data are those whose fingerprint the configuration has, where it has one.
+
+        Raises:
+            DataError: if they are not, or cannot be read.
+        """
+
+        def check(section: Section) -> Section:
+            if isinstance(section, DataConfig):
+                check_fingerprint(section, self._splits(section))
+            return section
+
+        map_sections(self, check)
+
+    def _splits(self, data: DataConfig) -> tuple[str, ...]:
+        """What the method reads of a data set beyond the two splits of its section."""
+        own = (data.name, data.root) == (self.data.name, self.data.root)
+        return self.method.splits() if own else ()
 
     @classmethod
     def from_dict(
@@ -207,35 +277,43 @@ class RunConfig(Section):
         try:
             config = cls.model_validate(content, context={"recorded": recorded})
         except ValidationError as error:
-            lines = [f"  {line}" for line in explain(error, cls, content)]
-            raise ConfigError("\n".join([f"{source} is not valid:", *lines])) from error
-        if not recorded:
-            return config
-        return map_sections(config, lambda s: s.shortened() if isinstance(s, ModelConfig) else s)
+            lines = explain(error, cls, content)
+        else:
+            if not recorded:
+                return config
+            return map_sections(config, lambda s: s.shortened() if isinstance(s, ModelConfig) else s)
+        head = f"{source} is not valid:"  # not from the error: it prints its input, however large that is
+        raise ConfigError(f"{head} {lines[0]}" if len(lines) == 1 else "\n  ".join([head, *lines]))
 
     @classmethod
     def from_yaml(cls, path: str | Path) -> RunConfig:
-        """Read a YAML file.
+        """Read a YAML file, in UTF-8 or UTF-16.
 
         Raises:
-            ConfigError: if the file is missing, is not YAML, or holds a wrong key or value.
+            ConfigError: if the file is missing, is not YAML, has a key twice, or holds a wrong key or value.
         """
-        path = Path(path)
+        path = paths.expand(path)
+        remedy = "`aucseg config > FILE` writes one"
+        with file_errors(path, "cannot be read", remedy=remedy, kind=ConfigError):
+            text = path.read_bytes()
         try:
-            content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise ConfigError(f"cannot read configuration {path}: {error.strerror}") from error
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise ConfigError(f"{path} is not YAML: {error}") from error
+            content = read_yaml(text)
+        except ConfigError as error:
+            raise ConfigError(error.what, file=path, remedy=error.remedy) from error
         if not isinstance(content, dict):
             raise ConfigError(f"{path} must hold a mapping of keys to values, found {type(content).__name__}")
         return cls.from_dict(content, source=str(path))
 
     def to_yaml(self, path: str | Path | None = None) -> str:
-        """The configuration as YAML, defaults included; also written to ``path`` if given."""
-        text = yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, default_flow_style=None)
+        """The configuration as YAML, defaults included; also written to ``path`` if given.
+
+        Raises:
+            DataError: if the file cannot be written.
+        """
+        content = map_sections(self, lambda s: s.listed() if isinstance(s, DataConfig) else s)
+        text = yaml.safe_dump(content.model_dump(mode="json"), sort_keys=False, default_flow_style=None)
         if path is not None:
-            Path(path).write_text(text, encoding="utf-8")
+            write_text(paths.expand(path), text)
         return text
 
     def with_(self, **changes: Any) -> RunConfig:
@@ -259,10 +337,32 @@ class RunConfig(Section):
                 if not isinstance(node.get(part), dict):
                     raise ConfigError(f"unknown key {key.replace('__', '.')!r}: {part!r} holds no keys here")
                 node = node[part]
-            if last not in node:
-                raise ConfigError(f"unknown key {key.replace('__', '.')!r}; {did_you_mean(last, node)}")
             node[last] = value
         return type(self).from_dict(content)
+
+    def with_settings(self, settings: Iterable[str]) -> RunConfig:
+        """A copy with some keys changed, as the option ``--set`` has them.
+
+        Args:
+            settings: ``"key=value"`` each: the key with dots, the value as YAML. All are made before the
+                whole is checked, in their order.
+
+        Raises:
+            ConfigError: for what is no such text, or is not valid.
+
+        >>> config = RunConfig(data=DataConfig(train_images=8, eval_images=4))
+        >>> config.with_settings(["optim.steps=600", "data.crop_size=[48, 96]", "bank=none"]).optim.steps
+        600
+        """
+        changes: dict[str, Any] = {}
+        for setting in settings:
+            key, equals, value = setting.partition("=")
+            if not equals or not key.strip():
+                raise ConfigError(
+                    f"cannot set {shown(setting)}", remedy="write KEY=VALUE, as in optim.steps=600"
+                )
+            changes[key.strip().replace(".", "__")] = read_yaml(value)
+        return self.with_(**changes)
 
 
 def _write_names(section: Section, content: dict[str, Any]) -> None:

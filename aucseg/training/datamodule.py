@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
@@ -193,8 +194,15 @@ class SegmentationDataModule(LightningDataModule):
             num_images: how many images of that split; all if None.
             batch_size: images in its batches, the configured number if None.
             data: another data set for that split, and how it is augmented; the run's own if None.
+
+        Raises:
+            ValueError: for a split that is no part of the run's identity; see :meth:`MethodConfig.splits`.
         """
+        method = self.config.method
+        known = method.splits() if data is None else ()
         data, trainer = self.config.data if data is None else data, self.trainer
+        if split not in (None, data.train_split, data.eval_split, *known):
+            raise ValueError(f"split {split!r} is to be named by {type(method).__name__}.splits()")
         images = self.train_set if split is None else build_dataset(data, split, num_images)
         transform = train_transform(
             data.crop_size or data.size,
@@ -234,6 +242,7 @@ class SegmentationDataModule(LightningDataModule):
             dataset,
             num_workers=workers,
             persistent_workers=workers > 0,
+            worker_init_fn=_leave_signals,
             pin_memory=torch.cuda.is_available(),
             **options,
         )
@@ -245,3 +254,9 @@ class SegmentationDataModule(LightningDataModule):
         images, target = batch
         images = normalize(images, *self.config.model.figures)
         return images.contiguous(memory_format=torch.channels_last), target.long()
+
+
+def _leave_signals(_: int) -> None:
+    """What a worker does with signals: Ctrl-C reaches it too, and whoever started it ends it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a forked one has inherited the handler of the training

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from lightning import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from aucseg.data.sampling import mix_seed
 from aucseg.data.spec import ClassSpec
@@ -60,6 +61,9 @@ class SegmentationModule(LightningModule):
         config: the run.
         classes: classes of the data set; see :attr:`SegmentationDataModule.classes`.
 
+    Attributes:
+        trained_on: what a record says of the data, :attr:`Record.dataset`; ``None`` if it is not known.
+
     Raises:
         ConfigError: if there is no such network, encoder, option or file of weights.
     """
@@ -92,6 +96,7 @@ class SegmentationModule(LightningModule):
         if config.bank is not None:
             generator = torch.Generator().manual_seed(mix_seed(config.seed, "bank"))
             self.bank = make_bank(config.bank, classes, config.data.crop_size or config.data.size, generator)
+        self.trained_on: dict[str, Any] | None = None
         self.iou = SegmentationIoU(spec.num_classes, spec.groups, spec.ignore_index)
         # The AUC loss ranks sigmoids, the prediction is the largest softmax: the two rank pixels differently.
         self.auc_sigmoid, self.auc_softmax = _pixel_auc(spec), _pixel_auc(spec)
@@ -131,6 +136,41 @@ class SegmentationModule(LightningModule):
         if count == 1:
             return ids, sigmoid, softmax
         return softmax.argmax(dim=1), sigmoid / count, softmax / count
+
+    def check_step(self) -> None:
+        """Try a step of one image, where a normalisation over the batch may be left with a single value.
+
+        Behind a pooling over the whole image, or on a small crop, a channel of one image has one value only,
+        from which batch normalisation has no variance. A small crop tells: more pixels are no fewer values.
+
+        Raises:
+            ConfigError: if the step cannot be made.
+        """
+        data = self.config.data
+        if data.batch_size > 1 or not any(isinstance(m, _BatchNorm) for m in self.model.modules()):
+            return
+        size = data.crop_size or data.size
+        kept = {name: buffer.clone() for name, buffer in self.model.named_buffers()}
+        mode = self.model.training
+        try:
+            for sides in dict.fromkeys([(min(64, size[0]), min(64, size[1])), tuple(size)]):
+                images = pad_to_multiple(torch.zeros(1, 3, *sides), needed_multiple(self.model))
+                try:
+                    with torch.no_grad(), torch.random.fork_rng(devices=[]):
+                        self.model.train()(images)
+                    return
+                except ValueError as error:
+                    found = str(error)
+            if "more than 1 value per channel" in found:
+                raise ConfigError(
+                    f"data.batch_size is 1, and network {self.config.model.name!r} normalises over the batch "
+                    "where an image has a single value",
+                    remedy="use a batch_size of 2 or more, or another network",
+                )
+        finally:
+            self.model.train(mode)
+            for name, buffer in self.model.named_buffers():
+                buffer.copy_(kept[name])
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Seed the global generator from the step, so that dropout too survives a resume; tell the step."""
@@ -198,5 +238,6 @@ class SegmentationModule(LightningModule):
         checkpoint.setdefault("aucseg", {}).update(
             identity=self.config.identity,
             config=self.config.resolved().model_dump(mode="json"),
+            dataset=self.trained_on,
             **self.classes.state(),
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import subprocess
 import sys
@@ -84,14 +83,8 @@ class Record(BaseModel):
         Raises:
             DataError: if the system refuses.
         """
-
-        def write(part: Path) -> None:
-            with part.open("w", encoding="utf-8", newline="") as file:
-                file.write(self.model_dump_json(indent=1) + "\n")
-                file.flush()
-                os.fsync(file.fileno())  # hours of a machine are in it
-
-        return write_file(path, write)
+        text = (self.model_dump_json(indent=1) + "\n").encode()
+        return write_file(path, lambda part: part.write_bytes(text), durable=True)  # hours of a machine
 
     @classmethod
     def read(cls, path: str | Path) -> Record:

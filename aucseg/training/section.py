@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import reprlib
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar, NamedTuple, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo
+import numpy as np
+from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, model_validator
 from pydantic_core import PydanticCustomError, PydanticUndefined
 
 from aucseg.errors import UserError, did_you_mean
@@ -18,14 +20,23 @@ class ConfigError(UserError, ValueError):
 
 
 class Section(BaseModel):
-    """Keys that are checked and then never change; an unknown one is an error."""
+    """Keys that are checked and then never change.
 
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+    An unknown key is an error, and so is a number that is infinite or none; NumPy's numbers and arrays count
+    as Python's.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), allow_inf_nan=False)
 
     #: Keys that hold one of several sections, by their ``name``.
     choices: ClassVar[Mapping[str, Choice]] = {}
     #: Keys that may differ between two machines without making another run.
     not_identity: ClassVar[tuple[str, ...]] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_numpy(cls, content: Any) -> Any:
+        return _plain(content)
 
 
 S = TypeVar("S", bound=Section)
@@ -66,7 +77,7 @@ class Choice(NamedTuple):
         kind = self.section(value)
         if kind is None:
             name = value["name"]
-            known = did_you_mean(str(name), self.table)
+            known = did_you_mean(shown(name) if not isinstance(name, str) else name, self.table)
             raise ValidationError.from_exception_data(
                 "name",
                 [
@@ -101,6 +112,30 @@ def portable(section: Section) -> Section:
     return section.model_copy(update={key: fields[key].default for key in section.not_identity})
 
 
+def _plain(value: Any) -> Any:
+    """The same with numbers and lists of Python in the place of NumPy's."""
+    if isinstance(value, np.generic | np.ndarray):
+        return value.tolist()
+    if isinstance(value, Mapping):
+        return {_plain(key): _plain(each) for key, each in value.items()}
+    if type(value) in (list, tuple):
+        return type(value)(map(_plain, value))
+    return value
+
+
+def shown(value: Any) -> str:
+    """What was found, for a message: as it is written, cut off where it is long.
+
+    Args:
+        value: plain values, nested as they may be.
+    """
+    return _SHORT.repr(value)
+
+
+_SHORT = reprlib.Repr()
+_SHORT.maxlevel, _SHORT.maxstring, _SHORT.maxother, _SHORT.maxlong = 3, 80, 80, 40
+
+
 def explain(error: ValidationError, model: type[Section], content: Any) -> list[str]:
     """What is wrong with a configuration, a line for each finding: key, value, remedy.
 
@@ -109,18 +144,48 @@ def explain(error: ValidationError, model: type[Section], content: Any) -> list[
         model: the configuration's class.
         content: the plain values that were not valid.
     """
-    return [_explain(item, model, content) for item in error.errors()]
+    found: dict[tuple[int | str, ...], list[Any]] = {}
+    for item in error.errors():
+        found.setdefault(_key_of(item, content), []).append(item)
+    return [_explain(key, items, model, content) for key, items in found.items()]
 
 
-def _explain(item: Any, model: type[Section], content: Any) -> str:
-    where = ".".join(str(part) for part in item["loc"])
+def _key_of(item: Any, content: Any) -> tuple[int | str, ...]:
+    """The key that a finding is about: as far as its place can be followed in the content.
+
+    Where several types are allowed pydantic reports what each has against the value, under the name of the
+    type: together they are one finding.
+    """
+    place = item["loc"]
+    for number, part in enumerate(place):
+        inside = isinstance(content, Mapping) and part in content
+        if isinstance(content, list | tuple) and isinstance(part, int):
+            inside = part < len(content)
+        if not inside:  # a key that is wrong or not there, or the name of a type
+            lacks = item["type"] in ("missing", "extra_forbidden") and number == len(place) - 1
+            return tuple(place[: number + lacks])
+        content = content[part]
+    return tuple(place)
+
+
+def _explain(key: tuple[int | str, ...], items: list[Any], model: type[Section], content: Any) -> str:
+    where, item = ".".join(str(part) for part in key), items[0]
     if item["type"] == "extra_forbidden":
-        fields = _fields_at(item["loc"][:-1], model, content)
-        return f"unknown key {where!r}; {did_you_mean(str(item['loc'][-1]), fields)}"
+        return f"unknown key {where!r}; {did_you_mean(str(key[-1]), _fields_at(key[:-1], model, content))}"
     if item["type"] == "missing":
         return f"key {where!r} is missing"
-    got = "" if isinstance(item["input"], dict) else f" (got {item['input']!r})"
-    return f"{where or 'run'}: {item['msg'].removeprefix('Value error, ')}{got}"
+    told = [i["msg"].removeprefix("Value error, ").removeprefix("Input should be ") for i in items]
+    wanted = item["msg"].startswith("Input should be ")
+    words = ("should be " if wanted else "") + ", or ".join(dict.fromkeys(told))
+    value = _at(content, key) if len(items) > 1 else item["input"]
+    got = "" if isinstance(value, dict) else f" (got {shown(value)})"
+    return f"{where or 'run'}: {words}{got}"
+
+
+def _at(content: Any, key: Iterable[int | str]) -> Any:
+    for part in key:
+        content = content[part]
+    return content
 
 
 def _fields_at(path: tuple[int | str, ...], model: type[BaseModel], content: Any) -> list[str]:

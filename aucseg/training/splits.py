@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
+from aucseg import paths
 from aucseg.catalog import DATASETS
 from aucseg.data import CachedDataset
-from aucseg.errors import OptionError, did_you_mean
+from aucseg.data.files import path_part
+from aucseg.errors import DataError, OptionError, did_you_mean
 from aucseg.training.section import ConfigError, Section, Size
 
 TailChoice = str | tuple[int | str, ...]
@@ -20,13 +23,21 @@ TailChoice = str | tuple[int | str, ...]
 CACHE_BYTES = 4 * 2**30
 
 
+# Beyond these a machine would not refuse but hang.
+_MOST, _MOST_WORKERS, _LONGEST_SIDE, _MOST_PIXELS = 2**16, 2**10, 2**15, 2**28
+
+
 class DataConfig(Section):
     """Which images, how large, how augmented.
 
     Attributes:
         name: one of :func:`aucseg.catalog.list_datasets`: ``"streets"`` is drawn and nothing to download,
             ``"folder"`` is images and masks of your own with a ``classes.csv``.
-        root: folder of the data set; not needed for streets, searched for if it is left out.
+        root: folder of the data set; not needed for streets, searched for if it is left out. ``~`` and
+            ``$NAME`` are read as a shell reads them.
+        fingerprint: of what lies in the folder, for data that count by their content, see
+            :attr:`RunConfig.identity`. Whoever writes a configuration leaves it out; where it stands, other
+            data than these are refused.
         images, masks: file-name patterns of a folder in another layout than the package's own, for example
             ``"imgs/{name}.jpg"``.
         size: height and width in pixels to which images are drawn or resized.
@@ -65,6 +76,7 @@ class DataConfig(Section):
 
     name: str = "streets"
     root: Path | None = None
+    fingerprint: str | None = None
     images: str | None = None
     masks: str | None = None
     size: Size = (64, 128)
@@ -79,14 +91,14 @@ class DataConfig(Section):
     eval_split: str = "val"
     train_images: int | None = Field(None, ge=1)
     eval_images: int | None = Field(None, ge=1)
-    batch_size: int = Field(8, ge=1)
-    eval_batch_size: int = Field(8, ge=1)
-    num_workers: int = Field(0, ge=0)
+    batch_size: int = Field(8, ge=1, le=_MOST)
+    eval_batch_size: int = Field(8, ge=1, le=_MOST)
+    num_workers: int = Field(0, ge=0, le=_MOST_WORKERS)
     sampling: Literal["random", "stratified", "covering", "repeat_factor", "rarest_class", "rare_class"] = (
         "random"
     )
     repeat_threshold: float = Field(0.1, gt=0, le=1)
-    rare_temperature: float = Field(0.01, gt=0, allow_inf_nan=False)
+    rare_temperature: float = Field(0.01, gt=0)
     rare_min_share: float = Field(3_000 / (1280 * 720), ge=0, le=1)
     tail_classes: TailChoice = "spec"
 
@@ -95,6 +107,29 @@ class DataConfig(Section):
     def shareable(self) -> DataConfig:
         """The same without the folders of the machine that it is on: records are published."""
         return self if self.root is None else self.model_copy(update={"root": Path(self.root.name)})
+
+    def listed(self) -> DataConfig:
+        """The same as somebody would write it: a fingerprint that is not known is none."""
+        return self if self.fingerprint else self.model_copy(update={"fingerprint": None})
+
+    @model_validator(mode="before")
+    @classmethod
+    def _recorded(cls, content: Any, info: ValidationInfo) -> Any:
+        # Of an earlier version, or of data that count by their name: "" keeps everybody from looking there.
+        recorded = isinstance(content, Mapping) and (info.context or {}).get("recorded")
+        if recorded and content.get("root") is not None:
+            return {**content, "fingerprint": content.get("fingerprint") or ""}
+        return content
+
+    @field_validator("root")
+    @classmethod
+    def _expanded(cls, value: Path | None) -> Path | None:
+        return None if value is None else paths.expand(value)
+
+    @field_validator("train_split", "eval_split")
+    @classmethod
+    def _a_name(cls, value: str) -> str:
+        return path_part(value, "split")
 
     @model_validator(mode="after")
     def _check(self) -> DataConfig:
@@ -105,6 +140,8 @@ class DataConfig(Section):
             value = getattr(self, key)
             if value is not None and min(value) < 1:
                 raise ValueError(f"{key} must be positive, got {list(value)}")
+            if value is not None and (max(value) > _LONGEST_SIDE or value[0] * value[1] > _MOST_PIXELS):
+                raise ValueError(f"{key} is (height, width) in pixels, got {list(value)}: no such image fits")
         if self.scale is not None and not 0 < self.scale[0] <= self.scale[1]:
             raise ValueError(f"scale must be 0 < low <= high, got {list(self.scale)}")
         if self.resize is not None:
@@ -119,6 +156,48 @@ class DataConfig(Section):
                 f"data set {self.name!r} needs root: the folder that holds images/ and annotations/"
             )
         return self
+
+
+def fingerprint(data: DataConfig, more: Iterable[str] = ()) -> str | None:
+    """The fingerprint that belongs to a configuration; ``None`` for data that count by their name.
+
+    Args:
+        data: the data part of a run's configuration.
+        more: splits beyond those that it names.
+
+    Raises:
+        DataError: if the folder is not there, or a file in it is missing or cannot be read.
+    """
+    if data.root is None or DATASETS[data.name].is_default(data.root) or DATASETS[data.name].drawn:
+        return None
+    return _fingerprint(data, more)
+
+
+def check_fingerprint(data: DataConfig, more: Iterable[str] = ()) -> None:
+    """See that the data are still those that a configuration was made for, if it says which.
+
+    Args:
+        data: the data part of a run's configuration.
+        more: as for :func:`fingerprint`.
+
+    Raises:
+        DataError: if they are not, or cannot be read.
+    """
+    if data.fingerprint and (found := _fingerprint(data, more)) != data.fingerprint:
+        raise DataError(
+            f"its classes, lists, images or masks are not those of the configuration: data.fingerprint is "
+            f"{data.fingerprint[:16]}, here is {found[:16]}",
+            file=data.root or data.name,
+            remedy="without data.fingerprint it is a new run, on what is there now",
+        )
+
+
+def _fingerprint(data: DataConfig, more: Iterable[str]) -> str:
+    try:
+        located = DATASETS[data.name].at(data.root, images=data.images, masks=data.masks)
+        return located.fingerprint([data.train_split, data.eval_split, *more])
+    except OptionError as error:
+        raise ConfigError(f"data: {error}") from error
 
 
 def build_dataset(data: DataConfig, split: str, num_images: int | None) -> Any:

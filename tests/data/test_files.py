@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
+import os
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from aucseg.data.files import read_rows, write_file, write_rows, write_text
-from aucseg.errors import DataError
+from aucseg.data.files import path_part, probe_folder, read_rows, write_file, write_rows, write_text
+from aucseg.errors import DataError, OptionError
 
 COLUMNS = ("name", "height")
 
@@ -153,3 +155,59 @@ def test_no_link_leads_out(tmp_path: Path) -> None:
     write_text(out / "note.txt", "text", inside=out)  # takes the link's place
     assert not (out / "note.txt").is_symlink()
     assert list(outside.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["laptop", "train.v2", "a b", "Straße", "-x", "x" * 200])
+def test_name_that_may_become_a_file(name: str) -> None:
+    assert path_part(name, "profile") == name
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        " ",
+        ".",
+        "..",
+        "../../x",
+        "a/b",
+        "a\\b",
+        "C:",
+        "a\nb",
+        "a\x00",
+        " a",
+        "a ",
+        "a.",
+        ".a",
+        "*",
+        "x" * 201,
+    ],
+)
+def test_name_that_leads_elsewhere(name: str) -> None:
+    with pytest.raises(OptionError, match=r"split '.*' cannot be the name of a file; use letters"):
+        path_part(name, "split")
+
+
+def test_folder_is_probed_and_left_as_it_was(tmp_path: Path) -> None:
+    probe_folder(tmp_path / "new" / "deep", 100_000)
+    assert list((tmp_path / "new" / "deep").iterdir()) == []
+    with pytest.raises(DataError, match=r"cannot be written to \(.*\); check the path"):
+        probe_folder(tmp_path / "new", 2**60)  # more than any disk has
+    assert [p.name for p in (tmp_path / "new").iterdir()] == ["deep"]
+    (tmp_path / "file").touch()
+    for place in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(DataError, match="cannot be written to"):
+            probe_folder(place)
+
+
+def test_durable_file_is_on_the_disk_before_the_old_one_goes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a"
+    path.write_text("old")
+    order: list[str] = []
+    sync = os.fsync
+    monkeypatch.setattr("os.fsync", lambda handle: (order.append(f"sync, {path.read_text()}"), sync(handle)))
+    note = partial(order.append, "before")
+    write_file(path, lambda part: part.write_text("new"), durable=True, before=note)
+    assert order == ["sync, old", "before", "sync, new"]  # of the file, and of the folder

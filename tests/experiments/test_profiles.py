@@ -82,9 +82,9 @@ def test_the_paper_profile_trains_on_the_published_layout(dataset, tmp_path):
 
 
 @pytest.mark.parametrize("dataset", sorted(set(DATASETS) - {name for name, _ in BASE}))
-def test_a_data_set_without_settings_of_its_own_has_those_of_a_folder(dataset):
-    config = make_config(dataset, "paper", root="somewhere", bank={"sample_ratio": CHOSEN})
-    folder = make_config("folder", "paper", root="somewhere", bank={"sample_ratio": CHOSEN})
+def test_a_data_set_without_settings_of_its_own_has_those_of_a_folder(dataset, tmp_path):
+    config = make_config(dataset, "paper", root=str(tmp_path), bank={"sample_ratio": CHOSEN})
+    folder = make_config("folder", "paper", root=str(tmp_path), bank={"sample_ratio": CHOSEN})
     assert config.data.name == dataset
     assert config.with_(data__name="folder") == folder
     assert default_seeds(dataset, "paper") == (0,)

@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from aucseg.experiments import RecordStore, get_experiment, make_config
-from aucseg.training import ConfigError, Record, RecordError
+from aucseg.errors import DataError, OptionError
+from aucseg.experiments import RecordStore, RunsFailed, get_experiment, make_config
+from aucseg.training import ConfigError, Record, RecordError, TrainingDiverged
 from tests.training.test_record import make_record
 
 
@@ -13,7 +14,7 @@ def trained(monkeypatch, tmp_path):
     monkeypatch.setenv("AUCSEG_HOME", str(tmp_path / "home"))  # where runs are claimed
     calls: list[tuple[int, bool]] = []
 
-    def fake(config, *, resume, progress) -> Record:
+    def fake(config, folder=None, *, resume, **_) -> Record:
         calls.append((config.seed, resume))
         return make_record(config.seed, bank=None)
 
@@ -53,16 +54,84 @@ def test_a_failing_run_loses_no_finished_one(tmp_path, trained, monkeypatch):
 
     working = module.train
 
-    def fails_on_one(config, **options):
+    def fails_on_one(config, *arguments, **options):
         if config.seed == 1:
             raise RuntimeError("out of memory")
-        return working(config, **options)
+        return working(config, *arguments, **options)
 
     monkeypatch.setattr(module, "train", fails_on_one)
     store = RecordStore(tmp_path)
     with pytest.raises(RuntimeError, match="out of memory"):
         store.ensure(configs(0, 1, 2))
     assert [record.config["seed"] for record in store] == [0]
+
+
+def test_the_others_are_trained_where_one_cannot_be(tmp_path, trained, monkeypatch):
+    import aucseg.experiments.store as module
+
+    working, bad = module.train, {1}
+
+    def fails(config, *arguments, **options):
+        if config.seed in bad:
+            raise TrainingDiverged(f"loss is nan at step {config.seed}")
+        return working(config, *arguments, **options)
+
+    monkeypatch.setattr(module, "train", fails)
+    store, lines = RecordStore(tmp_path), []
+    with pytest.raises(TrainingDiverged, match="nan at step 1"):
+        store.ensure(configs(0, 1, 2), report=lines.append)
+    assert {record.config["seed"] for record in store} == {0, 2}
+    assert sum("failed: loss is nan at step 1" in line for line in lines) == 1
+    bad |= {3, 4}
+    with pytest.raises(RunsFailed, match="3 of 4 runs failed, the first because of: loss is nan") as caught:
+        store.ensure(configs(0, 1, 3, 4))
+    assert [str(error)[-1] for error in caught.value.failed.values()] == ["1", "3", "4"]
+
+
+def test_a_record_under_another_name_is_refused(tmp_path):
+    """It would be read as the run that it is not."""
+    store = RecordStore(tmp_path)
+    path = store.put(make_record(0))
+    other = path.with_name(f"{make_record(1).identity}.json")
+    path.rename(other)
+    for read in (lambda: store.get(make_record(1).run_config), lambda: list(store)):
+        with pytest.raises(RecordError, match="under another run's name"):
+            read()
+    (tmp_path / "laptop").mkdir()
+    other.rename(tmp_path / "laptop" / path.name)
+    with pytest.raises(RecordError, match="of profile 'smoke'"):
+        list(store)
+
+
+def test_no_name_leads_out_of_the_store(tmp_path):
+    store, record = RecordStore(tmp_path / "records"), make_record()
+    for name in ("../x", "a/b", "..", ""):
+        with pytest.raises(ConfigError, match="cannot be the name of a file"):
+            make_config("streets", "smoke").with_(profile=name)
+        with pytest.raises(OptionError, match="cannot be the name of a file"):
+            store.put(record.model_copy(update={"profile": name}))
+        with pytest.raises(OptionError, match="cannot be the name of a file"):
+            store.path(make_config("streets", "smoke").model_copy(update={"profile": name}))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_cannot_be_recorded_is_not_trained(tmp_path, trained):
+    (tmp_path / "smoke").write_text("a file in the place of the folder")
+    with pytest.raises(DataError, match=r"smoke: cannot be written to \(File exists\)"):
+        RecordStore(tmp_path).train(configs(0)[0])
+    (tmp_path / "smoke").unlink()
+    (tmp_path / "smoke").mkdir()
+    (config,) = configs(0)
+    path = RecordStore(tmp_path).path(config)
+    path.write_text("{")
+    left = [path.with_name(f"{path.name}.{number}.part") for number in (1, 2)]
+    for part in left:
+        part.touch()
+    with pytest.raises(RecordError, match="is not a record"):
+        RecordStore(tmp_path).train(config)
+    assert trained == []
+    RecordStore(tmp_path).train(config, resume=False)  # anew, whatever lies there
+    assert [p.name for p in path.parent.iterdir()] == [path.name]
 
 
 def test_an_empty_store(tmp_path):

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from aucseg.errors import DataError, OptionError
 from aucseg.experiments import base_config, make_config
 from aucseg.experiments.profiles import BASE
 from aucseg.models.normalization import IMAGENET, LITE
@@ -125,14 +126,21 @@ def test_frozen(config):
 
 
 @pytest.mark.parametrize(("dataset", "profile"), list(BASE))
-def test_every_profile_is_valid(dataset, profile):
-    root = "somewhere" if dataset == "folder" else None
+def test_every_profile_is_valid(dataset, profile, tmp_path):
+    root = str(tmp_path) if dataset == "folder" else None
     assert make_config(dataset, profile, root=root).profile == profile
 
 
-def test_base_config_is_a_copy():
-    base_config("streets", "smoke", root="x")
-    assert "root" not in base_config("streets", "smoke")["data"]
+def test_base_config_is_a_copy(tmp_path):
+    base_config("camvid", "smoke", root=str(tmp_path))
+    assert "root" not in base_config("camvid", "smoke")["data"]
+
+
+def test_the_root_of_a_data_set_is_looked_at_at_once(tmp_path):
+    with pytest.raises(DataError, match=r"nowhere: no such folder"):
+        base_config("camvid", "smoke", root=str(tmp_path / "nowhere"))
+    with pytest.raises(OptionError, match="is drawn: it has no folder"):
+        base_config("streets", "smoke", root=str(tmp_path))
 
 
 def test_unknown_profile_lists_those_that_exist():

@@ -156,7 +156,7 @@ def test_a_foreign_or_misfitting_checkpoint_is_named(finished, tmp_path):
     content = torch.load(checkpoint_path(config, folder), weights_only=True)
     content["state_dict"].popitem()
     torch.save(content, tmp_path / "short.ckpt")
-    with pytest.raises(CheckpointError, match=r"short\.ckpt does not fit"):
+    with pytest.raises(CheckpointError, match=r"short\.ckpt: does not fit"):
         load_module(tmp_path / "short.ckpt")
     with pytest.raises(CheckpointError, match=r"none\.ckpt"):
         load_module(tmp_path / "none.ckpt")

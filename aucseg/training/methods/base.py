@@ -92,6 +92,13 @@ class MethodConfig(Section):
         """
         raise NotImplementedError
 
+    def splits(self) -> tuple[str, ...]:
+        """Further splits of the run's own data set that the loaders read: they belong to the run's identity.
+
+        Those of another data set are the ``train_split`` and ``eval_split`` of its section.
+        """
+        return ()
+
     def build(self, model: nn.Module) -> Method:
         """The method of a run.
 

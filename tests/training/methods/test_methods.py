@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import shutil
 from typing import Any, Literal
 
 import pytest
@@ -136,14 +137,19 @@ def test_another_data_set_is_a_loader_away(config, tiny_camvid, tmp_path, monkey
     del content["method"]["target"]["batch"]
     changed = RunConfig.from_dict(content)
     assert len({changed.identity, config.with_(method__momentum=0.9).identity}) == 2
-    moved = changed.with_(method__target__root="elsewhere", method__target__num_workers=3)
+    elsewhere = shutil.copytree(tiny_camvid, tmp_path / "elsewhere")
+    moved = changed.with_(method__target__root=elsewhere, method__target__num_workers=3)
     assert moved.identity == changed.identity  # as for the run's own data
+    (elsewhere / "splits" / "val.txt").write_text("val_000\n")
+    assert moved.identity != changed.identity
+    with pytest.raises(ValueError, match=r"split 'test' is to be named by AgreementConfig\.splits"):
+        SegmentationDataModule(changed).training_loader("test")
     drawn = changed.with_(data__name="camvid", method__target=DataConfig(train_images=8, eval_images=2))
     before = drawn.identity
     with monkeypatch.context() as patch:
         patch.setattr("aucseg.streets.GENERATOR_VERSION", 99)
         assert drawn.identity != before  # of pictures that are drawn anew
-    record = train(changed, tmp_path, progress=False)
+    record = train(changed, tmp_path / "run", progress=False)
     assert record.config["method"]["target"]["root"] == tiny_camvid.name
     assert record.run_config.identity == record.identity
     loaders = SegmentationDataModule(changed.with_(method__target__hflip=0.0)).train_dataloader()

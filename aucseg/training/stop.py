@@ -1,0 +1,116 @@
+"""Ctrl-C and SIGTERM: the step is finished and saved, and whoever comes back goes on from there."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Any
+
+from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import Callback
+
+from aucseg.errors import UserError
+from aucseg.training.checkpoint import AtomicCheckpointIO
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class TrainingStopped(KeyboardInterrupt):
+    """Somebody stopped a training; the message says at which step, and how to go on.
+
+    Args:
+        message: the same.
+        signum: number of the signal.
+
+    Attributes:
+        exit_code: of a command that ends so: 130 after Ctrl-C, 143 after SIGTERM.
+    """
+
+    def __init__(self, message: str, signum: int) -> None:
+        super().__init__(message)
+        self.exit_code = 128 + signum
+
+
+class _Now(BaseException):  # Lightning would answer a KeyboardInterrupt with sys.exit(1)
+    """Stop at once: outside the steps, or because somebody asks for the second time."""
+
+
+class Stop(Callback):
+    """Ends a training after the step in which a signal comes; a second one ends it at once.
+
+    In a ``with`` statement; outside the main thread, where there are no signals, it does nothing.
+
+    Args:
+        path: the checkpoint to write; ``None`` if there are no steps.
+        files: what writes it.
+        report: called with one line when the first signal comes.
+
+    Raises:
+        TrainingStopped: at the end of the ``with`` statement, after a signal.
+    """
+
+    def __init__(self, path: Path | None, files: AtomicCheckpointIO, report: Callable[[str], None]) -> None:
+        self.path, self.files, self.report = path, files, report
+        self.signum: int | None = None
+        self.steps = 0
+        self._training = False
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> Stop:
+        if threading.current_thread() is threading.main_thread():
+            self._before = {number: signal.getsignal(number) for number in _SIGNALS}
+            self._install()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        # A worker that gets the signal too dies, and the loader fails: that is no error of its own.
+        ended = isinstance(error, _Now | Exception) and not isinstance(error, UserError)
+        if self.signum is not None and (error is None or ended):
+            raise TrainingStopped(self._told(), self.signum) from None
+
+    def check(self) -> None:
+        """End the ``with`` statement here if a signal has come."""
+        if self.signum is not None:
+            raise _Now
+
+    def _install(self) -> None:
+        for number in self._before:
+            signal.signal(number, self._handle)
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        first, self.signum = self.signum is None, number
+        if not (first and self._training):
+            raise _Now
+        self.report("stopping: the step is finished and saved; once more stops at once")
+
+    def _told(self) -> str:
+        if self.path is None:
+            return "stopped"
+        saved = self.files.step
+        if saved is None:
+            return "stopped before a checkpoint was written"
+        if saved == self.steps:
+            return f"stopped after the last step; the same command evaluates {self.path}"
+        return f"stopped; {self.path} has step {saved}, and the same command goes on from there"
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Steps begin; the handler that Lightning has put in front of ours would end them by an error."""
+        self._install()
+        self._training, self.steps = True, trainer.max_steps
+
+    def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
+        """A step is complete."""
+        if self.signum is not None:
+            trainer.save_checkpoint(self.path)
+            trainer.should_stop = True
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """No step comes any more."""
+        self._training = False
