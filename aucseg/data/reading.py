@@ -437,8 +437,9 @@ def _scale(values: np.ndarray, value_range: Range, file: Path | None) -> np.ndar
 def pixel_limit() -> int | None:
     """The most pixels that a picture may have; a file of a few bytes can promise to fill the memory.
 
-    That is the environment variable ``AUCSEG_MAX_PIXELS`` (see `allow_pixels`), or Pillow's own limit: twice
-    ``PIL.Image.MAX_IMAGE_PIXELS``, 178,956,970 if nobody has changed it, and none where that is None.
+    That is the environment variable ``AUCSEG_MAX_PIXELS`` (see `allow_pixels`), which switches Pillow's own
+    limit off, or else that one: twice ``PIL.Image.MAX_IMAGE_PIXELS``, 178,956,970 if nobody has changed it,
+    and none where that is None.
 
     Raises:
         OptionError: if the variable is no positive number.
@@ -448,10 +449,9 @@ def pixel_limit() -> int | None:
         return None if Image.MAX_IMAGE_PIXELS is None else 2 * Image.MAX_IMAGE_PIXELS
     if not told.isdecimal() or int(told) < 1:
         raise OptionError(f"{MAX_PIXELS} is a number of pixels, got {told!r}")
-    limit = int(told)
-    if Image.MAX_IMAGE_PIXELS is not None and limit > Image.MAX_IMAGE_PIXELS:
-        Image.MAX_IMAGE_PIXELS = limit  # Pillow has one limit for the whole process, and would not open it
-    return limit
+    # Pillow's limit is one for the whole process: it would refuse what is allowed here, or warn of it.
+    Image.MAX_IMAGE_PIXELS = None
+    return int(told)
 
 
 @contextmanager
@@ -567,7 +567,7 @@ def _broken_files(path: Path, kind: str) -> Iterator[None]:
         yield
     except DataError:
         raise
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+    except Image.DecompressionBombError as error:
         found = re.search(r"\((\d+) pixels\)", str(error))
         _check_pixels(int(found[1]) if found else 2**31, pixel_limit() or 0, path, kind)
         raise

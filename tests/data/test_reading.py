@@ -503,7 +503,7 @@ def test_a_limit_to_the_size_and_a_way_round_it(tmp_path: Path, monkeypatch: pyt
         with allow_pixels(24):
             assert read(path).shape[:2] == (4, 6)
             assert os.environ[MAX_PIXELS] == "24"  # which the processes of a loader inherit
-        with allow_pixels(23), pytest.raises(DataError, match="megapixels"):  # Pillow would only warn
+        with allow_pixels(23), pytest.raises(DataError, match="megapixels"):
             read(path)
     assert Image.MAX_IMAGE_PIXELS == 10
     assert MAX_PIXELS not in os.environ
