@@ -29,6 +29,7 @@ from aucseg.models.networks.segnext import SegNeXt
 from aucseg.models.networks.stdc import STDC
 from aucseg.models.normalization import Normalization, encoder_normalization
 from aucseg.models.weights import (
+    PACKAGES,
     load_encoder_weights,
     load_exactly,
     load_package_weights,
@@ -188,9 +189,10 @@ def create_model(
     try:
         model: Any = architecture(classes=num_classes, **options)
     except OSError as error:
+        packed = "'package' takes those of the extra 'pretrained', " if encoder in PACKAGES else ""
         raise HubError(
-            f"cannot fetch the weights {encoder_weights!r} of {encoder!r} ({error}); with a file of them "
-            "give its path, or None for random weights"
+            f"cannot fetch the weights {encoder_weights!r} of {encoder!r} ({error}); {packed}with a file of "
+            "them give its path, or None for random weights"
         ) from error
     except (KeyError, ValueError, TypeError, RuntimeError) as error:
         # timm and smp each raise their own type for an unknown encoder or option.

@@ -154,6 +154,11 @@ def test_a_hub_out_of_reach(asked, encoder):
     assert asked
 
 
+def test_weights_that_a_package_has_too(asked):
+    with pytest.raises(ConnectionError, match="'package' takes those of the extra 'pretrained', with a file"):
+        create_model("fpn", "tu-tf_efficientnet_lite0", num_classes=3, encoder_weights="imagenet")
+
+
 def test_weights_of_smp_by_an_unknown_name(asked):
     with pytest.raises(ValueError, match="imagenett"):
         create_model("fpn", "mobilenet_v2", num_classes=3, encoder_weights="imagenett")
