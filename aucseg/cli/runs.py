@@ -95,11 +95,11 @@ def config(
             profile.value,
             seed=seed,
             root=root,
-            start=_value(start),
+            start=value_of(start),
             encoder_weights=encoder_weights,
         )
     else:
-        made = make_config(dataset, profile.value, seed=seed, root=root, start=_value(start))
+        made = make_config(dataset, profile.value, seed=seed, root=root, start=value_of(start))
         if encoder_weights is not None:
             made = made.with_(model__encoder_weights=encoder_weights)
     if loss is not None:
@@ -124,7 +124,7 @@ def train(
 
     run = RunConfig.from_yaml(configuration).with_settings(settings or ()).pinned()
     store = RecordStore()
-    with _stoppable():
+    with stoppable():
         record = store.train(run, folder, resume=not fresh, progress=not quiet, report=typer.echo)
     _print_metrics(record.metrics)
     typer.echo(f"record      {store.path(run)}\ncheckpoint  {checkpoint_path(run, folder)}")
@@ -140,7 +140,7 @@ def evaluate(
     from aucseg.training import evaluate as evaluate_checkpoint
 
     report = partial(typer.echo, err=True)
-    with _stoppable():
+    with stoppable():
         metrics = evaluate_checkpoint(checkpoint, split=split, root=root, progress=not as_json, report=report)
     if as_json:
         typer.echo(json.dumps(metrics, indent=1))
@@ -229,7 +229,7 @@ def sweep(
         profile.value,
         seeds or [0],
         root=root,
-        start=_value(start),
+        start=value_of(start),
         encoder_weights=encoder_weights,
     )
     configs = _set(settings, [run.config for run in runs])
@@ -240,7 +240,7 @@ def sweep(
             state = "no record or no checkpoint here" if record is None else "evaluated"
             typer.echo(f"{config.name} seed {config.seed} ({config.identity}): {state}")
         return
-    with _stoppable():
+    with stoppable():
         store.ensure(configs, compute=compute.value, progress=not quiet, report=typer.echo)
 
 
@@ -272,7 +272,7 @@ def _set(settings: list[str] | None, configs: list[RunConfig]) -> list[RunConfig
 
 
 @contextmanager
-def _stoppable() -> Iterator[None]:
+def stoppable() -> Iterator[None]:
     """Ctrl-C and SIGTERM: say how to go on, and end as programs do."""
     from aucseg.training import TrainingStopped
 
@@ -283,7 +283,8 @@ def _stoppable() -> Iterator[None]:
         raise typer.Exit(stopped.exit_code) from None
 
 
-def _value(start: Start | None) -> Literal["random", "imagenet"] | None:
+def value_of(start: Start | None) -> Literal["random", "imagenet"] | None:
+    """A start as functions take it."""
     return None if start is None else start.value
 
 

@@ -19,6 +19,7 @@ with extra("train"):
         frequency_results,
         published_change,
     )
+    from aucseg.experiments.comparison import comparison, list_methods
     from aucseg.experiments.findings import FINDINGS, Finding, Remark2, remark_2
     from aucseg.experiments.profiles import (
         CHOSEN,
@@ -72,6 +73,7 @@ __all__ = [
     "benchmark_table",
     "class_change",
     "class_results",
+    "comparison",
     "default_seeds",
     "differences_in_words",
     "effects",
@@ -80,6 +82,7 @@ __all__ = [
     "get_experiment",
     "in_words",
     "interval",
+    "list_methods",
     "make_config",
     "measured_on",
     "network_changes",

@@ -23,6 +23,7 @@ with extra("train"):
         share_bars,
     )
     from aucseg.plots.masks import class_legend, colorize, image_grid, to_rgb
+    from aucseg.plots.report import check_report_folder, comparison_report
     from aucseg.plots.results import (
         class_bars,
         effect_plot,
@@ -51,6 +52,7 @@ __all__ = [
     "batch_memory_curve",
     "batch_size_curves",
     "change_bars",
+    "check_report_folder",
     "class_bars",
     "class_legend",
     "class_order",
@@ -58,6 +60,7 @@ __all__ = [
     "class_size_figure",
     "co_occurrence_heatmap",
     "colorize",
+    "comparison_report",
     "comparison_table",
     "cost_curves",
     "cutout",

@@ -64,6 +64,7 @@ class Experiment:
         metrics: what a reader of the table wants to see.
         smaller: for some data sets and profiles the keys of ``data`` and ``optim`` that make every run of the
             table smaller than the profile's.
+        settings: keys that are changed in all runs, as for :meth:`RunConfig.with_settings`.
     """
 
     name: str
@@ -74,6 +75,7 @@ class Experiment:
     table: str | None = None
     metrics: tuple[str, ...] = ("mIoU", "mIoU_head", "mIoU_middle", "mIoU_tail")
     smaller: Mapping[tuple[str, str], Mapping[str, dict[str, Any]]] = field(default_factory=dict)
+    settings: tuple[str, ...] = ()
 
     @property
     def comparisons(self) -> dict[str, str]:
@@ -157,4 +159,6 @@ class Experiment:
         steps = max(config.optim.warmup_steps + 1, round(wanted.steps * config.optim.steps))
         batch_size = round(wanted.batch * config.data.batch_size)
         config = config.with_(optim__steps=steps, data__batch_size=batch_size)
-        return config if encoder_weights is None else config.with_(model__encoder_weights=encoder_weights)
+        if encoder_weights is not None:
+            config = config.with_(model__encoder_weights=encoder_weights)
+        return config.with_settings(self.settings)

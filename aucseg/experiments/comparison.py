@@ -1,0 +1,80 @@
+"""Methods beside each other on any data set: an experiment that is put together and not looked up."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from aucseg.errors import OptionError, did_you_mean
+from aucseg.experiments.catalogue.experiment import AUC, BANK, CE, Arm, Experiment
+from aucseg.training import OBJECTIVES
+
+METRICS = ("mIoU", "mIoU_head", "mIoU_middle", "mIoU_tail")
+
+# Combinations with a name of their own; every objective is a method too, alone.
+_NAMED: dict[str, tuple[str, dict[str, Any]]] = {
+    "cross_entropy": ("cross entropy", {"loss": CE, "bank": None}),
+    "auc": ("+ AUC", {"loss": AUC, "bank": None}),
+    "bank": ("+ bank", {"loss": CE, "bank": BANK}),
+    "aucseg": ("AUCSeg (AUC and bank)", {"loss": AUC, "bank": BANK}),
+    "copy_paste": ("+ copy-paste", {"loss": CE, "bank": {"kind": "copy_paste"}}),
+}
+
+
+def list_methods() -> tuple[str, ...]:
+    """Names for :func:`comparison`: the parts of AUCSeg, and every objective by itself."""
+    return (*_NAMED, *(name for name in OBJECTIVES if name not in _NAMED))
+
+
+def comparison(
+    methods: Sequence[str], changes: Mapping[str, Any] | None = None, settings: Sequence[str] = ()
+) -> Experiment:
+    """An experiment with an arm for each method; the first is what the others are compared with.
+
+    Args:
+        methods: at least two of :func:`list_methods`, each once.
+        changes: keys of every run, as for :func:`aucseg.experiments.make_config`; those of a method itself
+            go before.
+        settings: ``"key=value"`` for every run, which goes before all else; see
+            :meth:`aucseg.training.RunConfig.with_settings`.
+
+    Returns:
+        The experiment, for :class:`aucseg.experiments.Results`.
+
+    Raises:
+        OptionError: for a method that does not exist or comes twice, or fewer than two.
+
+    Example:
+        >>> comparison(["cross_entropy", "auc"]).baseline
+        'cross_entropy'
+    """
+    known = list_methods()
+    for name in methods:
+        if name not in known:
+            raise OptionError(f"unknown method {name!r}; {did_you_mean(name, known)}")
+    if len(methods) < 2 or len(set(methods)) < len(methods):
+        raise OptionError(f"a comparison takes at least two methods, each once, got {', '.join(methods)}")
+    return Experiment(
+        name="comparison",
+        title=f"{', '.join(map(_label, methods))}: which one for this data?",
+        arms=tuple(Arm(name, _label(name), _merged(changes or {}, _changes(name))) for name in methods),
+        baseline=methods[0],
+        metrics=METRICS,
+        settings=tuple(settings),
+    )
+
+
+def _label(method: str) -> str:
+    return _NAMED[method][0] if method in _NAMED else method.replace("_", " ")
+
+
+def _changes(method: str) -> dict[str, Any]:
+    return _NAMED[method][1] if method in _NAMED else {"loss": {"name": method}, "bank": None}
+
+
+def _merged(first: Mapping[str, Any], then: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(first)
+    for key, value in then.items():
+        both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
+        merged[key] = {**merged[key], **value} if both else value
+    return merged
