@@ -88,18 +88,30 @@ def find_dataset(name: str) -> Entry:
 def detect(folder: str | os.PathLike[str]) -> FolderEntry | None:
     """The published data set whose layout a folder has; None for the package's own layout and for any other.
 
-    The three salient-object sets look alike where their folders are called ``images`` and ``masks``: the
-    folder's own name decides, else the first.
+    A folder's own ``classes.csv`` counts for more than how its folders are called (`FolderEntry.fits`). Where
+    the layouts of several sets fit, as those of the salient-object sets with ``images`` and ``masks``, the
+    name of the folder decides, if it is that of one of them.
 
     Args:
         folder: the folder.
+
+    Raises:
+        DataError: if the layouts of several sets fit, and nothing tells which it is.
     """
     place = Path(folder)
     if not place.is_dir() or is_prepared(place):
         return None
-    fitting = [e for e in DATASETS.values() if isinstance(e, FolderEntry) and e.holds(place)]
+    fitting = [e for e in DATASETS.values() if isinstance(e, FolderEntry) and e.fits(place)]
     wanted = place.resolve().name.lower().replace("-", "_")
-    return next((e for e in fitting if e.name == wanted), fitting[0] if fitting else None)
+    named = [e for e in fitting if e.name == wanted] or fitting
+    if len(named) > 1:
+        names = [entry.name for entry in named]
+        raise DataError(
+            f"by its folders this could be {', '.join(names[:-1])} or {names[-1]}",
+            file=place,
+            remedy="say which, with --as or kind=; --as folder for a set of your own",
+        )
+    return named[0] if named else None
 
 
 def resolve(
@@ -110,12 +122,13 @@ def resolve(
     masks: str | None = None,
     kind: str | None = None,
     spec: ClassSpec | None = None,
+    train_split: str | None = None,
 ) -> Located:
     """The data set that a user means, by name or by path.
 
     A name means that data set: in a folder so called in the working directory, if it lies there, else where
     :meth:`Entry.locate` finds it. Any other folder is taken for the published data set whose layout it has,
-    or for one in the package's own layout.
+    which `Located.note` then says, or for one in the package's own layout.
 
     Args:
         target: a folder, or one of :func:`list_datasets`.
@@ -126,16 +139,17 @@ def resolve(
         kind: the data set that the folder ``target`` holds, if it is not to be found by its files.
         spec: the label set to hold a folder to: its names are those of ``classes.csv``, and train ids have
             its order.
+        train_split: the split that trains, if it is not called so; see :attr:`Located.training_split`.
 
     Raises:
-        DataError: if there is neither such a folder nor such a name.
+        DataError: if there is neither such a folder nor such a name, or a folder could be several sets.
         OptionError: for an unknown name or kind, or patterns that do not fit.
 
     Example:
         >>> resolve("streets").splits
         ('train', 'val', 'test')
     """
-    options: dict[str, Any] = {"images": images, "masks": masks, "spec": spec}
+    options: dict[str, Any] = {"images": images, "masks": masks, "spec": spec, "train_split": train_split}
     target = paths.expand(target) if os.fspath(target)[:1] in ("~", "$") else target
     if root is not None:
         return find_dataset(os.fspath(target)).at(root, **options)
@@ -152,7 +166,10 @@ def resolve(
     if kind is not None:
         return find_dataset(kind).at(place, **options)
     found = None if patterns or spec is not None else detect(place)
-    return (found or DATASETS["folder"]).at(place, **options)
+    located = (found or DATASETS["folder"]).at(place, **options)
+    if found is not None:
+        located.note = f"{place} is taken for {found.name}, by the names of its folders; --as says otherwise"
+    return located
 
 
 def open_dataset(
@@ -166,6 +183,7 @@ def open_dataset(
     images: str | None = None,
     masks: str | None = None,
     spec: ClassSpec | None = None,
+    train_split: str | None = None,
 ) -> Any:
     """The items of a split of any data set: :func:`resolve`, then :meth:`Located.open`.
 
@@ -179,6 +197,7 @@ def open_dataset(
         images: where images lie in a folder in another layout; see :func:`resolve`.
         masks: the same of masks.
         spec: the label set to hold a folder to.
+        train_split: the split that trains, if it is not called so; see :attr:`Located.training_split`.
 
     Raises:
         DataError: if the data set is not there, has no such split, or a file is missing.
@@ -188,7 +207,7 @@ def open_dataset(
         >>> data = open_dataset("cityscapes", split="val", size=(512, 1024))  # doctest: +SKIP
         >>> mine = open_dataset("data/mine")  # doctest: +SKIP
     """
-    located = resolve(target, root, images=images, masks=masks, spec=spec)
+    located = resolve(target, root, images=images, masks=masks, spec=spec, train_split=train_split)
     return located.open(split, size=size, num_images=num_images, cache=cache)
 
 

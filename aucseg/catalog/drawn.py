@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -17,6 +17,7 @@ from aucseg.data.spec import ClassSpec, load_spec
 from aucseg.data.verify import VerifyReport
 from aucseg.errors import OptionError, file_errors
 from aucseg.longtail.counter import HasMasks
+from aucseg.longtail.partitions import Partition, partition
 from aucseg.longtail.tally import Tally
 
 
@@ -50,11 +51,12 @@ class StreetsEntry(Entry):
         images: str | None = None,
         masks: str | None = None,
         spec: ClassSpec | None = None,
+        train_split: str | None = None,
     ) -> Streets:
         """The drawn data set; it lies nowhere."""
         if root is not None or images is not None or masks is not None or spec is not None:
             raise OptionError(f"{self.name!r} is drawn: it has no folder, no patterns and no other classes")
-        return Streets(self)
+        return Streets(self, train_split)
 
 
 class Streets(Located):
@@ -62,6 +64,7 @@ class Streets(Located):
 
     Args:
         entry: what it is.
+        train_split: the split that trains, if its user names it.
 
     Attributes:
         number, shape: how many scenes are counted, checked and prepared, and at which height and width.
@@ -85,6 +88,11 @@ class Streets(Located):
     def spec(self) -> ClassSpec:
         """The label set of Cityscapes, by the name of the streets."""
         return replace(load_spec("cityscapes"), name=self.entry.name)
+
+    @property
+    def partition(self) -> Partition:
+        """That of Cityscapes."""
+        return partition("cityscapes")
 
     def masks(self, split: str) -> HasMasks:
         """The masks of 500 scenes, for :func:`aucseg.longtail.count`; no image is drawn."""
@@ -123,6 +131,9 @@ class Streets(Located):
             report.pixels[split], report.void[split] = tally.pixels, tally.void
         report.sizes = {self.shape: sum(report.splits.values())}
         return report
+
+    def check_labels(self, split: str, tally: Callable[[], Tally]) -> None:
+        """What is drawn has the labels of what is drawn."""
 
     def prepare(
         self,

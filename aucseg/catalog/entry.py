@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,12 +12,14 @@ from typing import Any
 
 from aucseg import paths
 from aucseg.data.get.fetch import Progress
+from aucseg.data.layouts.base import find_training_split
 from aucseg.data.prepare import PrepareReport, Step
 from aucseg.data.reading import Range
 from aucseg.data.spec import ClassSpec
 from aucseg.data.verify import VerifyReport
 from aucseg.errors import DataError
 from aucseg.longtail.counter import HasMasks, MaskFiles, count
+from aucseg.longtail.partitions import Partition
 from aucseg.longtail.statistics import list_statistics, load_statistics
 from aucseg.longtail.tally import Tally, join
 
@@ -32,6 +34,7 @@ class Known:
     Args:
         tally: pixels and images of each class.
         origin: where the numbers come from, in a few words.
+        split: the split that it is.
         masks: the masks that were counted, if they were.
         published: name of the published statistics, if it is those.
         file: where the tally is kept, if it is.
@@ -39,6 +42,7 @@ class Known:
 
     tally: Tally
     origin: str
+    split: str
     masks: HasMasks | MaskFiles | None = None
     published: str | None = None
     file: Path | None = None
@@ -92,6 +96,7 @@ class Entry(ABC):
         images: str | None = None,
         masks: str | None = None,
         spec: ClassSpec | None = None,
+        train_split: str | None = None,
     ) -> Located:
         """The data set at its place.
 
@@ -101,6 +106,7 @@ class Entry(ABC):
                 ``{split}`` may stand for the split.
             masks: the same of masks.
             spec: the label set to hold a folder of one's own to.
+            train_split: the split that trains; see :attr:`Located.training_split`.
 
         Raises:
             OptionError: for patterns that this data set does not take.
@@ -149,12 +155,12 @@ class Entry(ABC):
         return self.at(root).open(split, **options)
 
     def count(
-        self, split: str = "train", root: str | os.PathLike[str] | None = None, **options: Any
+        self, split: str | None = None, root: str | os.PathLike[str] | None = None, **options: Any
     ) -> Tally:
         """The tally of a split; see :meth:`Located.count`.
 
         Args:
-            split: name of the split.
+            split: name of the split; the one that trains if None.
             root: folder of the data set; searched for if None.
             **options: as for :meth:`Located.count`.
         """
@@ -189,16 +195,39 @@ class Located(ABC):
 
     Args:
         entry: what it is.
+        train_split: the split that trains, if its user names it.
+
+    Attributes:
+        note: what was concluded from the looks of a folder, in a sentence that whoever opens it should read;
+            empty where nothing was.
     """
 
-    def __init__(self, entry: Entry) -> None:
+    def __init__(self, entry: Entry, train_split: str | None = None) -> None:
         self.entry = entry
+        self.note = ""
+        self._train_split = train_split
         self._tallies: dict[str, Tally] = {}
 
     @property
     @abstractmethod
     def label(self) -> str:
-        """What it is called in print: its folder, or its name if it has none."""
+        """Where it is in print: its folder, or its name if it has none."""
+
+    @property
+    def title(self) -> str:
+        """What it is called in print: its name, or that of a folder of one's own."""
+        return self.entry.name
+
+    @property
+    def training_split(self) -> str:
+        """The split that trains: the one its user names, else ``"train"``, else the only one.
+
+        Head and tail of classes for which nobody has published or chosen groups follow from it.
+
+        Raises:
+            DataError: if it is not there, or there are several splits and none is called ``"train"``.
+        """
+        return find_training_split(self.splits, self._train_split, of=self.label)
 
     @property
     @abstractmethod
@@ -208,7 +237,19 @@ class Located(ABC):
     @property
     @abstractmethod
     def spec(self) -> ClassSpec:
-        """The label set; groups that nobody has published or chosen follow from counting training masks."""
+        """The label set, with the groups of :attr:`partition`."""
+
+    @property
+    @abstractmethod
+    def partition(self) -> Partition:
+        """Head, middle and tail, with where they come from: the answer that everything here gives.
+
+        Groups that are published or that the user chose, if there are some; else those of
+        :func:`aucseg.longtail.share_partition` by the pixels of the training split.
+
+        Raises:
+            DataError: if they have to be counted, and there is no labelled pixel or no split that trains.
+        """
 
     @abstractmethod
     def masks(self, split: str) -> HasMasks | MaskFiles:
@@ -274,6 +315,21 @@ class Located(ABC):
         """
 
     @abstractmethod
+    def check_labels(self, split: str, tally: Callable[[], Tally]) -> None:
+        """Refuse to train on labels that cannot mean what they are taken for.
+
+        That is :func:`aucseg.data.verify.check_labels` for label sets of one's own. A published one is not
+        checked: the images at hand may lack some of its classes.
+
+        Args:
+            split: the split that trains.
+            tally: gives what is counted of its masks, if that is asked for.
+
+        Raises:
+            DataError: for the first problem.
+        """
+
+    @abstractmethod
     def prepare(
         self,
         target: str | os.PathLike[str],
@@ -305,7 +361,7 @@ class Located(ABC):
 
     def count(
         self,
-        split: str = "train",
+        split: str | None = None,
         *,
         regions: bool = False,
         workers: int | None = None,
@@ -317,7 +373,8 @@ class Located(ABC):
         """Count the masks of a split at the size of their files.
 
         Args:
-            split: name of the split; ``"all"`` for all together, where no split has that name.
+            split: name of the split; ``"all"`` for all together, where no split has that name; the one that
+                trains if None.
             regions: count connected regions too.
             workers: threads; the processor count up to 8 if None.
             scheduler: address of a running Dask cluster; threads of this process if None.
@@ -329,46 +386,63 @@ class Located(ABC):
 
         Raises:
             CountError: if masks could not be counted, after all others were.
-            DataError: if there is no such split, or the folder keeps no counts.
+            DataError: if there is no such split, no labelled pixel in it, or the folder keeps no counts.
         """
-        tallies = []
-        for name in self._counted_splits(split):
-            masks = self.masks(name)
-            place = partial_results
-            if place is None and len(masks.names) >= MANY_MASKS:
-                place = paths.runs() / "scans"
-            if place is not None:
-                place /= f"{self.entry.name}-{name}"
-            step = None if progress is None else partial(progress, name)
-            tally = count(
-                masks,
-                regions=regions,
-                workers=workers,
-                scheduler=scheduler,
-                file=self._kept(name, write),
-                write=write,
-                folder=place,
-                progress=step,
-            )
-            self._tallies[name] = tally
-            tallies.append(tally)
-        return join(tallies).with_spec(self.spec)
+        split = self.training_split if split is None else split
+        options: dict[str, Any] = {"regions": regions, "workers": workers, "scheduler": scheduler}
+        options |= {"partial_results": partial_results, "progress": progress}
+        whole = join([self._count(name, write, **options) for name in self._counted_splits(split)])
+        self._check_labelled(split, whole)
+        return whole.with_spec(self.spec)
 
-    def known(self, split: str = "train", *, write: bool = False) -> Known:
+    def _count(
+        self,
+        split: str,
+        write: bool,
+        *,
+        partial_results: Path | None = None,
+        progress: Step | None = None,
+        **options: Any,
+    ) -> Tally:
+        """The tally of one split, in the groups of its layout."""
+        masks = self.masks(split)
+        place = partial_results
+        if place is None and len(masks.names) >= MANY_MASKS:
+            place = paths.runs() / "scans"
+        if place is not None:
+            place /= f"{self.entry.name}-{split}"
+        step = None if progress is None else partial(progress, split)
+        tally = count(
+            masks, file=self._kept(split, write), write=write, folder=place, progress=step, **options
+        )
+        self._tallies[split] = tally
+        return tally
+
+    def _check_labelled(self, split: str, tally: Tally) -> None:
+        """Raise `DataError` if not one pixel of a split is of a class."""
+        if not tally.pixels.any():
+            raise DataError(
+                f"no pixel of {split!r} has a class: all {tally.void:,} in {tally.num_images} masks are void",
+                file=self.label,
+                remedy="see what `aucseg data verify` says of the values in the masks",
+            )
+
+    def known(self, split: str | None = None, *, write: bool = False) -> Known:
         """What is known of a split without counting it again if that can be had.
 
         Published statistics, if the data set was called by its name and has some; else what is counted; else
         the sums in ``class_stats.csv`` of a folder that came without its masks.
 
         Args:
-            split: name of the split.
+            split: name of the split; the one that trains if None.
             write: as for :meth:`count`.
 
         Raises:
             DataError: as :meth:`count`.
         """
+        split = self.training_split if split is None else split
         tally, file = self.count(split, write=write), self._kept(split, write=write)
-        return Known(tally, self._origin(split, tally), self._counted(split), file=file)
+        return Known(tally, self._origin(split, tally), split, self._counted(split), file=file)
 
     def keep(self, **options: Any) -> list[Path]:
         """Count every split and keep the tallies in the folder, with ``class_stats.csv`` beside them.

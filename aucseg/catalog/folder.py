@@ -13,10 +13,10 @@ from aucseg import paths
 from aucseg.catalog.entry import Entry, Known, Located
 from aucseg.data.classes import (
     STATS_FILE,
+    read_class_names,
     read_classes,
     read_pixel_share,
     read_sums,
-    write_classes,
     write_stats,
 )
 from aucseg.data.fingerprint import fingerprint
@@ -25,13 +25,13 @@ from aucseg.data.get.fetch import Progress
 from aucseg.data.layouts.base import Layout
 from aucseg.data.layouts.own import is_prepared, list_splits, own_layout, read_split
 from aucseg.data.layouts.patterns import pattern_layout
-from aucseg.data.prepare import PrepareReport, Step, prepare
+from aucseg.data.prepare import PrepareReport, Step, prepare, prepared_from
 from aucseg.data.reading import Range
-from aucseg.data.spec import ClassSpec, groups_by_pixel_share
-from aucseg.data.verify import VerifyReport, verify
+from aucseg.data.spec import ClassSpec
+from aucseg.data.verify import Labels, VerifyReport, check_labels, verify
 from aucseg.errors import DataError, OptionError, file_errors
 from aucseg.longtail.counter import MaskFiles, count
-from aucseg.longtail.partitions import grouped_by_count
+from aucseg.longtail.partitions import Partition, choose_tail, partition, share_partition
 from aucseg.longtail.statistics import list_statistics, load_statistics
 from aucseg.longtail.tally import Tally
 
@@ -88,14 +88,19 @@ class FolderEntry(Entry):
         images: str | None = None,
         masks: str | None = None,
         spec: ClassSpec | None = None,
+        train_split: str | None = None,
     ) -> Folder:
         """The data set in its folder."""
         patterns = images is not None or masks is not None
         if patterns and (images is None or masks is None or not self.needs_root):
             raise OptionError("images and masks are patterns for 'folder', given both or not at all")
         if root is None and self.needs_root:
-            raise OptionError(f"data set {self.name!r} needs root: the folder that holds images and masks")
-        return Folder(self, None if root is None else paths.expand(root), images, masks, spec)
+            raise OptionError(
+                f"data set {self.name!r} needs root: the folder that holds images and masks; where a command "
+                f"asks for data, give that folder in place of the name"
+            )
+        place = None if root is None else paths.expand(root)
+        return Folder(self, place, images, masks, spec, train_split)
 
     def locate(self, root: str | os.PathLike[str] | None = None) -> Path:
         """The folder of the data set on this machine; see :meth:`Entry.locate`."""
@@ -131,7 +136,7 @@ class FolderEntry(Entry):
         Args:
             folder: the folder; it need not exist.
         """
-        return folder.is_dir() and (self.holds(folder) or is_prepared(folder))
+        return folder.is_dir() and (self.fits(folder) or is_prepared(folder))
 
     def holds(self, folder: Path) -> bool:
         """Whether a folder has the published layout of this data set.
@@ -141,6 +146,27 @@ class FolderEntry(Entry):
         """
         place = None if self.layout is None else self.layout.find(folder)
         return place is not None and self.layout is not None and bool(self.layout.splits(place))
+
+    def fits(self, folder: Path) -> bool:
+        """Whether a folder has the published layout of this data set and does not say that it is another.
+
+        What it says is its ``classes.csv``. One in the form of this package speaks of its user's own masks,
+        whatever the folders are called; one in another form may only have published names.
+
+        Args:
+            folder: the folder.
+        """
+        if not self.holds(folder):
+            return False
+        assert self.layout is not None
+        for place in {folder, self.layout.find(folder) or folder}:
+            names = read_class_names(place)
+            if names is None:
+                continue
+            published = {*self.layout.spec.names, *self.layout.unused}
+            if _has_classes(place) or not names or not published.issuperset(names):
+                return False
+        return True
 
     def get(
         self,
@@ -175,6 +201,7 @@ class Folder(Located):
         images: pattern of the images of a folder in another layout, see `pattern_layout`.
         masks: pattern of its masks.
         spec: the label set to hold a folder of one's own to.
+        train_split: the split that trains, if its user names it.
     """
 
     def __init__(
@@ -184,8 +211,9 @@ class Folder(Located):
         images: str | None = None,
         masks: str | None = None,
         spec: ClassSpec | None = None,
+        train_split: str | None = None,
     ) -> None:
-        super().__init__(entry)
+        super().__init__(entry, train_split)
         self.entry: FolderEntry = entry
         self.named = root is None
         self._root, self._patterns, self._spec = root, (images, masks), spec
@@ -199,6 +227,11 @@ class Folder(Located):
     def label(self) -> str:
         """Its folder."""
         return str(self.root)
+
+    @property
+    def title(self) -> str:
+        """Its name, or that of a folder of one's own."""
+        return self.root.resolve().name if self.entry.needs_root else self.entry.name
 
     @cached_property
     def layout(self) -> Layout:
@@ -225,22 +258,55 @@ class Folder(Located):
 
     @cached_property
     def spec(self) -> ClassSpec:
-        """The label set; groups that nobody has published or chosen follow from counting training masks."""
+        """The label set, with the groups of :attr:`partition`."""
         spec, published = self.layout.spec, self.entry.spec
-        if self._held_to is not None or (published is not None and not self.prepared):
+        if self._held_to is not None or (published is not None and self.layout.grouped and not self.prepared):
             return spec
-        table = read_classes(self.root)
-        if published is not None:
-            table.check_names(published)
+        if published is not None and self.prepared:
+            read_classes(self.root).check_names(published)
             spec = replace(spec, name=published.name)
-        shares = read_pixel_share(self.root, table)
-        if shares is not None:
-            spec = replace(spec, pixel_share=shares)
-        if self.layout.grouped:
-            return spec
-        if shares is not None:
-            return replace(spec, groups=groups_by_pixel_share(shares))
-        return grouped_by_count(self._training_masks())
+        pixels, images = self._shares
+        return replace(spec, groups=self.partition.groups, pixel_share=pixels, image_share=images)
+
+    @cached_property
+    def partition(self) -> Partition:
+        """Head, middle and tail, with where they come from; see :attr:`Located.partition`."""
+        name = self.entry.name
+        if self.named and name in list_statistics():
+            return partition(name)
+        spec = self.layout.spec
+        if not self.layout.grouped:
+            return share_partition(self._shares[0], spec.names, of=self.training_split)
+        if self._spec is None and self.entry.grouped:
+            if name in list_statistics():
+                return choose_tail(name, spec)
+            source = f"the label set of {name}"
+        else:
+            source = "the column group of classes.csv" if self._spec is None else f"the label set {spec.name}"
+        reasons = tuple(f"{n}: {g} in {source}" for n, g in zip(spec.names, spec.groups, strict=True))
+        return Partition(source, spec.names, spec.groups, reasons)
+
+    @cached_property
+    def _shares(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Shares of the pixels and of the images of the training split, as far as they are known.
+
+        Where groups hang on them, the masks are counted if ``class_stats.csv`` does not have them.
+        """
+        needed = not self.layout.grouped
+        clear = self._train_split is not None or "train" in self.splits or len(self.splits) == 1
+        if self.layout.table is not None and (needed or clear):
+            shares = read_pixel_share(self.root, self.layout.table, self.training_split)
+            if shares is not None and (any(shares) or not needed):
+                return shares, ()
+        if not needed:
+            return (), ()
+        split = self.training_split
+        if split not in self._tallies:
+            self._count(split, write=False)
+        tally = self._tallies[split]
+        self._check_labelled(split, tally)
+        pixels, images = ([float(s) for s in column] for column in (tally.pixel_share, tally.image_share))
+        return tuple(pixels), tuple(images)
 
     def masks(self, split: str) -> MaskFiles:
         """The masks of a split as they are, for :func:`aucseg.longtail.count`; no image is opened."""
@@ -279,10 +345,21 @@ class Folder(Located):
 
     def verify(self, splits: Sequence[str] | None = None, *, workers: int | None = None) -> VerifyReport:
         """Open every file and report all that is wrong, not only the first. Nothing is changed on disk."""
+        options: dict[str, Any] = {"train_split": self._train_split, "workers": workers}
         if self.prepared:
-            held_to = self._spec or self.entry.spec
-            return verify(self.root, splits, spec=held_to, workers=workers)
-        return verify(self.root, splits, layout=self.layout, workers=workers)
+            return verify(self.root, splits, spec=self._spec or self.entry.spec, **options)
+        return verify(self.root, splits, layout=self.layout, **options)
+
+    def check_labels(self, split: str, tally: Callable[[], Tally]) -> None:
+        """Refuse to train on labels that cannot mean what they are taken for; see `Located.check_labels`."""
+        published = self.entry.spec is not None or prepared_from(self.root) not in (None, "folder")
+        if published or self._spec is not None:
+            return
+        counted = tally()
+        labels = Labels(counted.names, counted.pixels, counted.void)
+        problems, _ = check_labels(labels, split, table=self.layout.table, own=True, trains=True)
+        for problem in problems:
+            raise problem
 
     def prepare(
         self,
@@ -309,14 +386,20 @@ class Folder(Located):
                 workers=workers,
                 progress=progress,
             )
-            complete(report.target, None if layout.grouped else layout.spec, workers=workers)
+            complete(report.target, workers=workers)
         return report
 
-    def known(self, split: str = "train", *, write: bool = False) -> Known:
+    def known(self, split: str | None = None, *, write: bool = False) -> Known:
         """What is known of a split without counting it again if that can be had."""
-        if self.named and split == "train" and self.entry.name in list_statistics():
-            name = self.entry.name
-            return Known(load_statistics(name), "statistics of the package", published=name)
+        if self.named and (name := self.entry.name) in list_statistics():
+            if split in (None, "train"):
+                return Known(load_statistics(name), "statistics of the package", "train", published=name)
+            try:
+                self.entry.locate()
+            except DataError as error:
+                what = f"the package has statistics of 'train' alone, and for {split!r}: {error.what}"
+                raise DataError(what, file=error.file, remedy=error.remedy) from error
+        split = self.training_split if split is None else split
         if write or not self.prepared or (self.root / "annotations" / split).is_dir():
             return super().known(split, write=write)
         if not (self.root / STATS_FILE).is_file():
@@ -324,13 +407,13 @@ class Folder(Located):
         table, number = read_classes(self.root), len(read_split(self.root, split))
         pixels, images = read_sums(self.root, table, split)
         own = Tally(table.spec(self.root.resolve().name), pixels, images, number)
-        return Known(own.with_spec(self.spec), STATS_FILE)
+        return Known(own.with_spec(self.spec), STATS_FILE, split)
 
     def keep(self, **options: Any) -> list[Path]:
         """Count every split and keep the tallies in the folder, with ``class_stats.csv`` beside them."""
         if not self.prepared:
             raise self._keeps_nothing()
-        tallies = {split: self.count(split, write=True, **options) for split in self.splits}
+        tallies = {split: self._count(split, write=True, **options) for split in self.splits}
         stats = write_stats(self.root, read_classes(self.root), tallies)
         return [stats, *(self._kept_file(split) for split in tallies)]
 
@@ -345,19 +428,6 @@ class Folder(Located):
             return self.entry.spec
         return self._spec
 
-    def _training_masks(self) -> Tally:
-        """What the groups follow from: the training masks, or those of the first split of other layouts."""
-        split = "train" if "train" in self.splits or self.prepared else self.splits[0]
-        if split not in self.splits:
-            raise DataError(
-                "no groups: there is no column group, no class_stats.csv and no splits/train.txt",
-                file=self.root / "classes.csv",
-                remedy="add the column group with head, middle or tail for each class",
-            )
-        if split not in self._tallies:
-            self._tallies[split] = count(self.masks(split), file=self._kept(split, write=False), write=False)
-        return self._tallies[split]
-
     def _kept(self, split: str, write: bool) -> Path | None:
         return self._kept_file(split) if self.prepared else super()._kept(split, write)
 
@@ -368,15 +438,11 @@ class Folder(Located):
         return f"{tally.num_images} masks of {split}"
 
 
-def complete(root: Path, ungrouped: ClassSpec | None = None, *, workers: int | None = None) -> None:
-    """Count the splits of a folder in the package's own layout, and write what follows beside them.
-
-    That is ``class_stats.csv``, if there is a training split, and for a label set without published groups
-    the column ``group`` of ``classes.csv``.
+def complete(root: Path, *, workers: int | None = None) -> None:
+    """Count the splits of a folder in the package's own layout, and write ``class_stats.csv``.
 
     Args:
         root: the folder.
-        ungrouped: the label set, if its groups are to be found by counting.
         workers: threads; the processor count up to 8 if None.
 
     Raises:
@@ -388,13 +454,17 @@ def complete(root: Path, ungrouped: ClassSpec | None = None, *, workers: int | N
         names, files = layout.masks(root, split)
         masks = MaskFiles(layout.spec, names, files, layout.read_ids, layout.lookup)
         tallies[split] = count(masks, workers=workers)
-    if not tallies:
-        return
-    if ungrouped is not None:
-        base = tallies.get("train") or next(iter(tallies.values()))
-        write_classes(root, ungrouped, grouped_by_count(base).groups)
-    if "train" in tallies:
+    if tallies:
         write_stats(root, read_classes(root), tallies)
+
+
+def _has_classes(root: Path) -> bool:
+    """Whether a folder has a class table in the form of this package."""
+    try:
+        read_classes(root)
+    except DataError:
+        return False
+    return True
 
 
 def _existing(place: Path, origin: str, remedy: str) -> Path:

@@ -9,7 +9,8 @@ from typing import Annotated
 
 import typer
 
-from aucseg import catalog, paths
+from aucseg import paths
+from aucseg.cli.data import As, AsJson, Images, Masks, Split, Target, TrainSplit, known_of, locate
 from aucseg.cli.printing import print_bound, print_fits
 from aucseg.data.files import write_rows
 from aucseg.longtail.bounds import bound_report
@@ -19,9 +20,13 @@ _FITTED = ("sup_gap", "optimism")
 
 
 def bound(
-    data: Annotated[str, typer.Argument(metavar="DATA", help="A folder, or the name of a known data set.")],
+    data: Target,
     delta: Annotated[float, typer.Option(help="Accepted probability that a statement fails.")] = 0.01,
-    split: Annotated[str, typer.Option(help="The split of a folder.")] = "train",
+    split: Split = None,
+    train_split: TrainSplit = None,
+    kind: As = None,
+    images: Images = None,
+    masks: Masks = None,
     pixels: Annotated[int | None, typer.Option(min=1, help="k, pixels of the largest image.")] = None,
     crop: Annotated[
         tuple[int, int] | None,
@@ -34,10 +39,11 @@ def bound(
     ] = (1.0, 1.0, 1.0),
     draws: Annotated[int, typer.Option(min=1, help="Batches to simulate beyond 20 classes.")] = 10_000,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the simulation.")] = 0,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Degree of imbalance, batch sizes of Proposition 1 and the terms of Theorem 1 for a training set."""
-    known = catalog.resolve(data).known(split)
+    located = locate(data, images=images, masks=masks, kind=kind, train_split=train_split)
+    known = known_of(located, split)
     report = bound_report(
         known.tally,
         known.masks,
@@ -49,7 +55,7 @@ def bound(
         draws=draws,
         seed=seed,
     )
-    content = {"name": known.tally.name, "origin": known.origin, **report}
+    content = {"name": located.title, "origin": known.origin, **report}
     if as_json:
         typer.echo(json.dumps(content, indent=1))
         return
@@ -67,7 +73,7 @@ def gap(
     largest: Annotated[
         int, typer.Option(min=16, help="Most training images; sizes are powers of two.")
     ] = 512,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Measure the gap that Theorem 1 bounds, on synthetic images: how it falls with N and rises with tau."""
     sizes = tuple(2**power for power in range(3, largest.bit_length()))

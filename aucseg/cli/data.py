@@ -34,9 +34,14 @@ app = typer.Typer(name="data", no_args_is_help=True, add_completion=False)
 _DATA = "A folder, or the name of a known data set."
 Target = Annotated[str, typer.Argument(metavar="DATA", help=_DATA)]
 Place = Annotated[str, typer.Argument(metavar="PATH", help=_DATA)]
-Split = Annotated[str, typer.Option(help="The split to count; all for all together.")]
+Split = Annotated[
+    str | None, typer.Option(help="The split to count, all for all together; the one that trains by default.")
+]
 Splits = Annotated[list[str] | None, typer.Option("--split", help="Only this split; may be repeated.")]
-As = Annotated[str | None, typer.Option("--as", help="The data set that PATH holds, if not found by itself.")]
+TrainSplit = Annotated[
+    str | None, typer.Option(help="The split that trains, where none of several is called train.")
+]
+As = Annotated[str | None, typer.Option("--as", help="The data set that a folder holds, if not found so.")]
 Images = Annotated[str | None, typer.Option(help="Where images lie, for example imgs/{name}_img.jpg.")]
 Masks = Annotated[str | None, typer.Option(help="Where masks lie, for example gts/{name}_gt.png.")]
 Workers = Annotated[int | None, typer.Option(min=1, help="Threads that read files.")]
@@ -89,6 +94,7 @@ def prepare(
     dest: Annotated[
         Path | None, typer.Option(help="Folder to make; data/NAME-prepared if not given.")
     ] = None,
+    kind: As = None,
     size: Annotated[
         tuple[int, int] | None,
         typer.Option(metavar="HEIGHT WIDTH", help="Size to resize to, in pixels, as --size 240 320."),
@@ -103,7 +109,7 @@ def prepare(
     as_json: AsJson = False,
 ) -> None:
     """Turn a data set into 8-bit masks of train ids that training reads fast; exit code 1 on problems."""
-    found = catalog.resolve(name, root, images=images, masks=masks)
+    found = locate(name, root, images=images, masks=masks, kind=kind)
     suffix = "prepared" if size is None else f"{size[0]}x{size[1]}"
     target = dest or paths.dataset(f"{Path(name).name}-{suffix}")
     with allow_pixels(max_pixels), _bar(BarColumn(), MofNCompleteColumn()) as step:
@@ -128,6 +134,7 @@ def prepare(
 def verify(
     path: Place,
     split: Splits = None,
+    train_split: TrainSplit = None,
     kind: As = None,
     images: Images = None,
     masks: Masks = None,
@@ -136,7 +143,7 @@ def verify(
     as_json: AsJson = False,
 ) -> None:
     """Open every file and print all problems; exit code 1 if there is one."""
-    found = catalog.resolve(path, images=images, masks=masks, kind=kind)
+    found = locate(path, images=images, masks=masks, kind=kind, train_split=train_split)
     with allow_pixels(max_pixels):
         report = found.verify(split or None, workers=workers)
     if as_json:
@@ -150,7 +157,8 @@ def verify(
 @app.command()
 def stats(
     path: Place,
-    split: Split = "train",
+    split: Split = None,
+    train_split: TrainSplit = None,
     kind: As = None,
     images: Images = None,
     masks: Masks = None,
@@ -174,15 +182,18 @@ def stats(
     """The long tail in numbers: shares of pixels and images, groups, imbalance factors."""
     from aucseg.longtail import summary  # takes pandas, which the other commands can do without
 
-    found = catalog.resolve(path, images=images, masks=masks, kind=kind)
+    found = locate(path, images=images, masks=masks, kind=kind, train_split=train_split)
+    counted = found.training_split if split is None else split
+    _say_split(split, counted)
     options: dict[str, Any] = {"regions": regions, "workers": workers, "scheduler": scheduler}
     with allow_pixels(max_pixels), _bar(BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()) as step:
         options |= {"partial_results": partial, "progress": lambda name, *done: step(f"{name} masks", *done)}
-        tally = found.count(split, write=write, **options)
+        tally = found.count(counted, write=write, **options)
         written = found.keep(**options) if write else []
     for file in written:
         typer.echo(f"wrote {file}", err=True)
-    result = {"root": found.label, "split": split, **summary(tally)}
+    groups = found.partition.source
+    result = {"root": found.label, "split": counted, "groups_by": groups, **summary(tally)}
     if as_json:
         typer.echo(json.dumps(result, indent=1))
         return
@@ -197,7 +208,11 @@ def odds(
     scope: Annotated[
         str, typer.Option(help="Whose missing classes the bank counts: image or batch.")
     ] = "image",
-    split: Split = "train",
+    split: Split = None,
+    train_split: TrainSplit = None,
+    kind: As = None,
+    images: Images = None,
+    masks: Masks = None,
     table: Annotated[Path | None, typer.Option(help="CSV: pixels of each class in each image.")] = None,
     write: Keep = False,
     draws: Annotated[int, typer.Option(min=1, help="Batches to simulate where need be.")] = 10_000,
@@ -208,18 +223,19 @@ def odds(
     from aucseg.longtail import BankModel, Tally, load_statistics, odds_of_batches
 
     if table is not None:
-        known = Tally.read_table(table, load_statistics(data).spec)
+        known, title = Tally.read_table(table, load_statistics(data).spec), data
     else:
-        known = _known(data, split, write).tally
+        located = locate(data, images=images, masks=masks, kind=kind, train_split=train_split)
+        known, title = known_of(located, split, write).tally, located.title
     bank = BankModel(sample_ratio, scope) if sample_ratio else None
     found = odds_of_batches(known, batch_size, bank=bank, draws=draws, seed=seed)
     absent = [name for name, images in zip(known.names, known.images, strict=True) if not images]
     if as_json:
         rows = [{"group": group, **each.to_dict()} for group, each in found]
-        content = {"name": known.name, "images": known.num_images, "absent": absent, "odds": rows}
+        content = {"name": title, "images": known.num_images, "absent": absent, "odds": rows}
         typer.echo(json.dumps(content, indent=1))
         return
-    printing.print_odds(known, found, absent)
+    printing.print_odds(title, known, found, absent)
 
 
 @app.command()
@@ -234,19 +250,34 @@ def tail(
     batch_size: Annotated[int, typer.Option("--batch-size", "-b", min=1, help="Images in a step.")] = 4,
     sample_ratio: SampleRatio = 0.05,
     budget_mib: Annotated[float | None, typer.Option(help="MiB that the bank may take.")] = None,
-    split: Split = "train",
+    split: Split = None,
+    train_split: TrainSplit = None,
+    kind: As = None,
+    images: Images = None,
+    masks: Masks = None,
     write: Keep = False,
     as_json: AsJson = False,
 ) -> None:
-    """Which classes are the tail and why, and how large a bank they need."""
-    from aucseg.longtail import BankModel, auto_partition, partition, recommend_bank
+    """Which classes are the tail and why, and how large a bank they need.
 
-    found = _known(data, split, write)
-    known = found.tally
-    if found.published is not None and not auto and head is None and below is None:
-        groups = partition(found.published)
-    else:
+    The answer is that of `aucseg data stats` and of a training, unless another rule is asked for.
+    """
+    from aucseg.longtail import BankModel, auto_partition, recommend_bank
+
+    located = locate(data, images=images, masks=masks, kind=kind, train_split=train_split)
+    known = known_of(located, split, write).tally
+    if auto or head is not None or below is not None:
         groups = auto_partition([float(s) for s in known.pixel_share], known.names, head=head, tail=below)
+    else:
+        groups = located.partition
+        if not groups.tail:
+            rarest = min(range(known.num_classes), key=lambda k: float(known.pixel_share[k]))
+            raise DataError(
+                f"no class is tail by {groups.source}; the rarest is {known.names[rarest]!r} with "
+                f"{100 * known.pixel_share[rarest]:.3g} % of the pixels",
+                file=located.label,
+                remedy="give a threshold with --head and --tail",
+            )
     kept = tuple(c for c in groups.tail if known.images[c])
     if budget_mib is not None and not 0 < budget_mib < math.inf:
         raise OptionError(f"--budget-mib is a number of MiB above 0, got {budget_mib:g}")
@@ -255,7 +286,7 @@ def tail(
     size = recommend_bank(known, image_size, batch_size=batch_size, bank=bank, budget=budget)
     if as_json:
         content = {
-            "name": known.name,
+            "name": located.title,
             "source": groups.source,
             "classes": [
                 {"id": i, "name": n, "group": g, "reason": r}
@@ -265,15 +296,41 @@ def tail(
         }
         typer.echo(json.dumps(content, indent=1))
         return
-    printing.print_tail(known, groups, size)
+    printing.print_tail(located.title, known, groups, size)
 
 
-def _known(data: str, split: str, write: bool) -> catalog.Known:
-    """What is known of a data set; says where it was kept."""
-    known = catalog.resolve(data).known(split, write=write)
+def locate(data: str, root: Path | None = None, **options: Any) -> catalog.Located:
+    """The data set that a command is given; says what was concluded from the looks of a folder.
+
+    Args:
+        data: a name or a folder.
+        root: the folder of a data set that is named.
+        **options: as for :func:`aucseg.catalog.resolve`.
+    """
+    located = catalog.resolve(data, root, **options)
+    if located.note:
+        typer.echo(located.note, err=True)
+    return located
+
+
+def known_of(located: catalog.Located, split: str | None, write: bool = False) -> catalog.Known:
+    """What is known of a split of a data set; says which it is, and where it was kept, if it has to be said.
+
+    Args:
+        located: the data set.
+        split: what the user gave; the split that trains if None.
+        write: whether to keep what is counted.
+    """
+    known = located.known(split, write=write)
+    _say_split(split, known.split)
     if write and known.file is not None:
         typer.echo(f"wrote {known.file}", err=True)
     return known
+
+
+def _say_split(given: str | None, taken: str) -> None:
+    if given is None and taken != "train":
+        typer.echo(f"split {taken!r}, the one that trains; --split for another", err=True)
 
 
 def _on_disk() -> dict[str, FolderEntry]:

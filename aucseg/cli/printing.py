@@ -1,4 +1,8 @@
-"""What the commands print about data sets: tables on standard output."""
+"""What the commands print: tables on standard output.
+
+Names of classes, splits, files and folders are their user's: they are printed as they are and never read as
+markup, and no table is too wide for 80 columns to show them.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from rich.box import SIMPLE_HEAD
+from rich.cells import chop_cells
 from rich.console import Console
-from rich.markup import escape
+from rich.measure import Measurement
 from rich.table import Column, Table
+from rich.text import Text
 
 if TYPE_CHECKING:
     from aucseg.data.prepare import PrepareReport
@@ -18,6 +24,8 @@ if TYPE_CHECKING:
     from aucseg.theory import GapFit, GapRow, Slope
 
 _SHOWN = 50
+_NAME_WIDTH = 28
+_PLAIN: dict[str, Any] = {"markup": False, "soft_wrap": True, "highlight": False}
 _TERMS = {
     "discretisation": "discretisation",
     "inner": "pairs inside an image",
@@ -35,105 +43,168 @@ _SIZES = {
 }
 
 
+def name_cell(name: object) -> Text:
+    """A name as a cell of a table: its letters and nothing else, a long one in several lines.
+
+    Args:
+        name: the name of a class, a split or a folder.
+    """
+    return Text("\n".join(chop_cells(str(name), _NAME_WIDTH)))
+
+
+def name_column(heading: str) -> Column:
+    """The column of names, which no other column may push out.
+
+    Args:
+        heading: its heading.
+    """
+    return Column(heading, no_wrap=True)
+
+
+def print_wide(
+    console: Console,
+    title: str,
+    names: tuple[str, Sequence[object]],
+    columns: Sequence[tuple[str, Sequence[str]]],
+    *,
+    sections: Sequence[int] = (),
+) -> None:
+    """Print a table of numbers; in several parts, each with the names, where it is wider than the console.
+
+    Args:
+        console: where to.
+        title: heading, as it is.
+        names: heading of the first column, and its cells.
+        columns: heading and cells of each column of numbers; a heading may have two lines.
+        sections: rows before which a line is drawn.
+    """
+
+    def table(part: Sequence[tuple[str, Sequence[str]]]) -> Table:
+        made = Table(name_column(names[0]), box=SIMPLE_HEAD, pad_edge=False, title=Text(title))
+        for heading, cells in part:
+            made.add_column(heading, justify="left" if cells[0].isalpha() else "right", no_wrap=True)
+        for row, name in enumerate(names[1]):
+            if row in sections:
+                made.add_section()
+            made.add_row(name_cell(name), *(cells[row] for _, cells in part))
+        return made
+
+    left = list(columns)
+    while left:
+        taken = 1
+        while taken < len(left) and _fits(console, table(left[: taken + 1])):
+            taken += 1
+        console.print(table(left[:taken]))
+        left = left[taken:]
+
+
+def _fits(console: Console, table: Table) -> bool:
+    # Measured without its title, which wraps, and without the limit of the console itself.
+    table.title = None
+    wide = console.options.update(max_width=10_000)
+    return Measurement.get(console, wide, table).maximum <= console.width
+
+
 def print_datasets(rows: Sequence[dict[str, Any]]) -> None:
     """Print data sets by name, where they lie, and their terms.
 
     Args:
         rows: ``name``, ``title``, ``classes``, ``automatic``, ``at`` and ``terms`` of each.
     """
-    table = Table("data set", "what", "classes", "get", "found at")
+    table = Table(name_column("data set"), "what", "classes", "get", "found at")
     for row in rows:
         at = row["at"] or f"nowhere: aucseg data get {row['name']}"
         how = "automatic" if row["automatic"] else "by hand"
-        table.add_row(row["name"], row["title"], str(row["classes"]), how, escape(at))
+        table.add_row(row["name"], row["title"], str(row["classes"]), how, Text(at, overflow="fold"))
     console = Console()
     console.print(table)
-    plain: dict[str, Any] = {"markup": False, "soft_wrap": True, "highlight": False}
     console.print(
-        "Any other folder of images and masks: give its path, see `aucseg data prepare --help`.", **plain
+        "Any other folder of images and masks: give its path, see `aucseg data prepare --help`.", **_PLAIN
     )
     for row in rows:
-        console.print(f"\n{row['terms']}", **plain)
+        console.print(f"\n{row['terms']}", **_PLAIN)
 
 
 def print_prepared(report: PrepareReport) -> None:
     """Print what `prepare` did, problems on standard error."""
-    plain: dict[str, Any] = {"markup": False, "soft_wrap": True, "highlight": False}
     console, errors = Console(), Console(stderr=True)
     for split, written in report.written.items():
-        console.print(f"{split}: {written} items written, {report.kept[split]} were there", **plain)
+        console.print(f"{split}: {written} items written, {report.kept[split]} were there", **_PLAIN)
     for problem in report.problems:
-        errors.print(f"problem: {problem}", **plain)
-    console.print(f"{report.target}: {len(report.problems) or 'no'} problems", **plain)
+        errors.print(f"problem: {problem}", **_PLAIN)
+    console.print(f"{report.target}: {len(report.problems) or 'no'} problems", **_PLAIN)
 
 
 def print_report(report: VerifyReport) -> None:
-    """Print what a verification found."""
+    """Print what a verification found; equal problems once, with how many there are and the first."""
     console = Console()
-    table = Table(
-        "split",
-        "items",
-        "problems",
-        "labelled pixels",
-        "void pixels",
-        title=escape(f"{report.root} ({report.layout})"),
-    )
-    for split, items in report.splits.items():
-        pixels = ("", "")
-        if split in report.pixels:
-            pixels = (f"{int(report.pixels[split].sum()):,}", f"{report.void[split]:,}")
-        problems = sum(p.split == split for p in report.problems)
-        table.add_row(split, str(items), str(problems), *pixels)
-    console.print(table)
+    splits = list(report.splits)
+    found = [sum(p.split == split for p in report.problems) for split in splits]
+    known = [split in report.pixels for split in splits]
+    labelled = [f"{int(report.pixels[s].sum()):,}" if k else "" for s, k in zip(splits, known, strict=True)]
+    void = [f"{report.void[s]:,}" if k else "" for s, k in zip(splits, known, strict=True)]
+    columns = [
+        ("items", [str(items) for items in report.splits.values()]),
+        ("problems", [str(number) for number in found]),
+        ("labelled pixels", labelled),
+        ("void pixels", void),
+    ]
+    print_wide(console, f"{report.root} ({report.layout})", ("split", splits), columns)
     for (height, width), number in list(report.sizes.items())[:5]:
         console.print(f"{number} images of {width}x{height} (width x height)")
     if len(report.sizes) > 5:
         console.print(f"and {len(report.sizes) - 5} other sizes")
     for warning in report.warnings:
-        console.print(f"warning: {warning}", style="yellow", markup=False)
+        console.print(f"warning: {warning}", style="yellow", **_PLAIN)
     for group in report.duplicates[:_SHOWN]:
-        console.print(f"warning: the same image in {', '.join(group)}", style="yellow", markup=False)
+        console.print(f"warning: the same image in {', '.join(group)}", style="yellow", **_PLAIN)
     if len(report.duplicates) > _SHOWN:
         console.print(f"and {len(report.duplicates) - _SHOWN} more images in several splits")
-    for problem in report.problems:
-        console.print(f"problem: {problem.file}: {problem.what}", style="red", markup=False, soft_wrap=True)
+    folded = report.folded()
+    for problem, times in folded[:_SHOWN]:
+        where = f"{problem.file}: " if problem.file else ""
+        many = f" (and {times - 1} more such)" if times > 1 else ""
+        console.print(f"problem: {where}{problem.what}{many}", style="red", **_PLAIN)
         if problem.remedy:
-            console.print(f"  remedy: {problem.remedy}", markup=False, soft_wrap=True)
-    found = f"{len(report.problems)} problems" if report.problems else "no problems"
-    console.print(f"{sum(report.splits.values())} items: {found}")
+            console.print(f"  remedy: {problem.remedy}", **_PLAIN)
+    if len(folded) > _SHOWN:
+        console.print(f"and {len(folded) - _SHOWN} more kinds of problems; --json has all")
+    number = len(report.problems)
+    told = f"{number} problems" if number else "no problems"
+    kinds = f" of {len(folded)} kinds" if 1 < len(folded) < number else ""
+    console.print(f"{sum(report.splits.values())} items: {told}{kinds}", **_PLAIN)
 
 
 def print_stats(result: dict[str, Any]) -> None:
     """Print what `summary` made; "where present" is the mean over the images that hold a class."""
     console = Console()
-    regions = "regions" in result["classes"][0]
-    shown = Table(
-        title=f"{escape(result['root'])}, {result['split']}: {result['images']} images",
-        box=SIMPLE_HEAD,
-        pad_edge=False,
-    )
-    shown.add_column("class", overflow="ellipsis")
-    shown.add_column("group", no_wrap=True)
-    numbers = ["pixels", "% pixels", "% images", "where present"]
-    for name in [*numbers, "regions", "per region"] if regions else numbers:
-        shown.add_column(name, justify="right", no_wrap=True)
-    for row in sorted(result["classes"], key=lambda r: -r["pixel_share"]):
-        cells = [f"{row['regions']:,}", _number(row["mean_region_size"])] if regions else []
-        shown.add_row(
-            escape(row["name"]), row["group"], *_shares(row), _number(row["pixels_where_present"]), *cells
-        )
-    shown.add_section()
-    for row in result["groups"]:
-        each = _number(row["pixels_per_class_image"])
-        shown.add_row(f"{row['classes']} classes", row["group"], *_shares(row), each)
-    console.print(shown)
+    classes = sorted(result["classes"], key=lambda r: -r["pixel_share"])
+    groups = result["groups"]
+    rows, none = [*classes, *groups], [""] * len(groups)
+    columns = [
+        ("group", [row["group"] for row in rows]),
+        ("pixels", [f"{row['pixels']:,}" for row in rows]),
+        ("%\npixels", [f"{100 * row['pixel_share']:.3f}" for row in rows]),
+        ("%\nimages", [_percent(row["image_share"]) for row in rows]),
+        (
+            "where\npresent",
+            [_number(row["pixels_where_present"]) for row in classes]
+            + [_number(row["pixels_per_class_image"]) for row in groups],
+        ),
+    ]
+    if "regions" in classes[0]:
+        columns.append(("regions", [f"{row['regions']:,}" for row in classes] + none))
+        columns.append(("per\nregion", [_number(row["mean_region_size"]) for row in classes] + none))
+    names = [*(row["name"] for row in classes), *(f"{row['classes']} classes" for row in groups)]
+    title = f"{result['root']}, {result['split']}: {result['images']} images"
+    print_wide(console, title, ("class", names), columns, sections=(len(classes),))
+    console.print(f"groups: {result['groups_by']}", **_PLAIN)
     for row in result["imbalance_factors"]:
         if row["imbalance_factor"] is None:
             console.print(
                 f"{row['unit']}: {row['least']} has none, so the ratio of the most to the least frequent "
                 f"class is infinite; Gini index {row['gini']:.3f}",
-                markup=False,
-                soft_wrap=True,
+                **_PLAIN,
             )
             continue
         rest = row["head_to_rest"]
@@ -141,24 +212,32 @@ def print_stats(result: dict[str, Any]) -> None:
         console.print(
             f"{row['unit']}: most to least frequent class {row['imbalance_factor']:.1f} ({row['most']} to "
             f"{row['least']}){pairs}; Gini index {row['gini']:.3f}",
-            markup=False,
-            soft_wrap=True,
+            **_PLAIN,
         )
 
 
-def _shares(row: dict[str, Any]) -> tuple[str, str, str]:
-    return f"{row['pixels']:,}", f"{100 * row['pixel_share']:.3f}", f"{100 * row['image_share']:.1f}"
+def _percent(share: float | None) -> str:
+    return "" if share is None else f"{100 * share:.1f}"
 
 
 def _number(value: float | None) -> str:
     return "" if value is None else f"{value:,.0f}"
 
 
-def print_odds(known: Tally, found: Sequence[tuple[str, BatchOdds]], absent: Sequence[str]) -> None:
-    """Print the odds of some batch sizes, a row for each group of classes, with and without the bank."""
-    title = f"{known.name}: {known.num_images} images, {known.num_classes} classes, {len(known.tail)} tail"
+def print_odds(
+    name: str, known: Tally, found: Sequence[tuple[str, BatchOdds]], absent: Sequence[str]
+) -> None:
+    """Print the odds of some batch sizes, a row for each group of classes, with and without the bank.
+
+    Args:
+        name: what the data set is called.
+        known: what was counted.
+        found: group and odds of each row.
+        absent: classes in no image.
+    """
+    title = f"{name}: {known.num_images} images, {known.num_classes} classes, {len(known.tail)} tail"
     columns = ("batch size", "classes", "bank", "missing on average", "none missing", "from", "to", "method")
-    table = Table(*columns, title=escape(title))
+    table = Table(*columns, title=Text(title))
     for group, each in found:
         bank = f"R_S {each.bank.sample_ratio:g}, {each.bank.scope}" if each.bank else "no"
         chance = each.all_present
@@ -182,19 +261,27 @@ def print_odds(known: Tally, found: Sequence[tuple[str, BatchOdds]], absent: Seq
     if any(each.bank for _, each in found):
         console.print("bank: a full one; pastes that hide each other are not looked at")
     for name in absent:
-        console.print(f"left out, in no image: {name}", style="yellow", markup=False)
+        console.print(f"left out, in no image: {name}", style="yellow", **_PLAIN)
 
 
-def print_tail(known: Tally, groups: Partition, size: BankSize) -> None:
-    """Print a partition with its reasons, rarest last, and the size of the bank."""
-    table = Table("class", "group", "% of images", "why", title=escape(f"{known.name} by {groups.source}"))
+def print_tail(name: str, known: Tally, groups: Partition, size: BankSize) -> None:
+    """Print a partition with its reasons, rarest last, and the size of the bank.
+
+    Args:
+        name: what the data set is called.
+        known: what was counted.
+        groups: the partition.
+        size: the bank.
+    """
+    title = Text(f"{name} by {groups.source}")
+    table = Table(name_column("class"), "group", "% of images", "why", title=title)
     for i in sorted(range(known.num_classes), key=lambda i: -known.pixel_share[i]):
         why = groups.reasons[i].removeprefix(f"{groups.names[i]}: ")
         share = f"{100 * known.image_share[i]:.1f}"
-        table.add_row(escape(groups.names[i]), groups.groups[i], share, escape(why))
+        table.add_row(name_cell(groups.names[i]), groups.groups[i], share, Text(why))
     console = Console()
     console.print(table)
-    console.print(size.explanation, markup=False, soft_wrap=True)
+    console.print(size.explanation, **_PLAIN)
     console.print(f"At worst, every object as large as its image: {size.worst_bytes / 2**20:.0f} MiB.")
 
 
@@ -209,7 +296,7 @@ def print_bound(content: dict[str, Any]) -> None:
     title = (
         f"{content['name']}: {content['images']} images, {content['classes']} classes ({content['origin']})"
     )
-    console.print(title, markup=False)
+    console.print(title, **_PLAIN)
     span = f"{tau['low']:,.6g}" if tau["low"] == tau["high"] else f"{tau['low']:,.6g} to {tau['high']:,.6g}"
     console.print(f"tau {span}; the class that makes it: {tau['class']}", markup=False)
 
@@ -242,7 +329,7 @@ def print_bound(content: dict[str, Any]) -> None:
     given = ", ".join(f"{key} {value:g}" for key, value in content["constants"].items())
     console.print(f"constants (the paper does not give A, B, C): {given}", markup=False)
     for name in content["absent"]:
-        console.print(f"left out, in no image: {name}", style="yellow", markup=False)
+        console.print(f"left out, in no image: {name}", style="yellow", **_PLAIN)
 
 
 def _really(sizes: dict[str, Any], suffix: str) -> str:

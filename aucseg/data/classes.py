@@ -21,6 +21,7 @@ from aucseg.data.spec import GROUPS, ClassSpec
 from aucseg.errors import DataError, did_you_mean
 
 STATS_FILE = "class_stats.csv"
+_COUNTED = ("pixels", "images", "pct_all", "pct_labelled")
 _COLOR = ("r", "g", "b")
 _REMEDY = "make the file again with `aucseg data stats FOLDER --write`"
 
@@ -157,6 +158,8 @@ def _row(row: Row) -> ClassRow:
         raise row.error(
             f": {list(row.values())}", "id, r, g and b are 0 to 255, ignore is 0 or 1, name is not empty"
         )
+    if not name.isprintable():
+        raise row.error(f": the name {name!a} has characters that cannot be printed", "write plain text")
     return ClassRow(id_, name, (red, green, blue), ignore == 1, row["group"].strip() or None, colored)
 
 
@@ -209,29 +212,53 @@ class Counted(Protocol):
         """Void pixels."""
 
 
-def read_pixel_share(root: Path, table: ClassTable) -> tuple[float, ...] | None:
-    """Training pixel share of each class from ``class_stats.csv``, in [0, 1]; None without that file.
+def read_class_names(root: Path) -> tuple[str, ...] | None:
+    """The names in a ``classes.csv`` of any form; None without the file, and none if it has no such column.
+
+    Args:
+        root: the folder.
+    """
+    path = root / "classes.csv"
+    if not path.is_file():
+        return None
+    try:
+        return tuple(row["name"] for row in read_rows(path, ("name",)))
+    except DataError:
+        return ()
+
+
+def read_pixel_share(root: Path, table: ClassTable, split: str = "train") -> tuple[float, ...] | None:
+    """Pixel share of each class in a split from ``class_stats.csv``, in [0, 1].
 
     Args:
         root: the folder.
         table: its class table.
+        split: name of the split, mostly the one that trains.
+
+    Returns:
+        None without that file, and if it says nothing of the split.
 
     Raises:
-        DataError: if the file is there and lacks the column, a class or a number.
+        DataError: if the file is there and says something of the split, but lacks a class or a number.
     """
-    path = root / STATS_FILE
+    path, columns = root / STATS_FILE, (f"{split}_pixels", f"{split}_pct_labelled")
     if not path.is_file():
         return None
-    rows = {row["name"]: row for row in read_rows(path, ("name", "train_pct_labelled"), remedy=_REMEDY)}
-    shares = []
+    found = read_rows(path, ("name",), optional=columns, remedy=_REMEDY)
+    # Pixels are exact; a table that another program made may have percentages alone.
+    column = next((c for c in columns if any(row[c] for row in found)), None)
+    if column is None:
+        return None
+    rows, values = {row["name"]: row for row in found}, []
     for each in table.classes:
         try:
-            shares.append(rows[each.name].real("train_pct_labelled")[0] / 100)
+            values.append(rows[each.name].real(column)[0])
         except (KeyError, DataError):
             raise DataError(
-                f"no train_pct_labelled for class {each.name!r}", file=path, remedy=f"{_REMEDY}, or delete it"
+                f"no {column} for class {each.name!r}", file=path, remedy=f"{_REMEDY}, or delete it"
             ) from None
-    return tuple(shares)
+    whole = max(sum(values), 1) if column == columns[0] else 100
+    return tuple(value / whole for value in values)
 
 
 def read_sums(root: Path, table: ClassTable, split: str) -> tuple[np.ndarray, np.ndarray]:
@@ -266,10 +293,20 @@ def write_stats(root: Path, table: ClassTable, counted: Mapping[str, Counted]) -
         root: the folder.
         table: its class table.
         counted: what was counted of each split, of the classes of the table in any order.
+
+    Raises:
+        DataError: if a file of that name is there which this function has not written.
     """
+    path = root / STATS_FILE
+    if path.is_file() and not _is_ours(path):
+        raise DataError(
+            "has other columns than this command writes, and is not overwritten",
+            file=path,
+            remedy="give the file another name",
+        )
     columns = ["id", "name"]
     for split in counted:
-        columns += [f"{split}_pixels", f"{split}_images", f"{split}_pct_all", f"{split}_pct_labelled"]
+        columns += [f"{split}_{what}" for what in _COUNTED]
     rows = []
     for each in table.classes:
         cells: list[str | int] = [each.id, each.name]
@@ -278,4 +315,16 @@ def write_stats(root: Path, table: ClassTable, counted: Mapping[str, Counted]) -
             cells += [int(c.pixels[k]), int(c.images[k])]
             cells += [f"{100 * c.pixels[k] / max(n, 1):.4f}" for n in (labelled + c.void, labelled)]
         rows.append(cells)
-    return write_rows(root / STATS_FILE, columns, rows)
+    return write_rows(path, columns, rows)
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether a table has the columns that `write_stats` writes, and no others."""
+    try:
+        rows = read_rows(path, ("id", "name"))
+    except DataError:
+        return False
+    columns = list(rows[0]) if rows else []
+    kinds = [column.rpartition("_")[2] for column in columns[2:]]
+    wanted = [what.rpartition("_")[2] for what in _COUNTED]
+    return columns[:2] == ["id", "name"] and kinds == wanted * (len(kinds) // len(wanted))

@@ -48,6 +48,48 @@ def without_meaning(pixels: np.ndarray, table: np.ndarray) -> np.ndarray:
     return np.flatnonzero((pixels > 0) & (table == NOT_A_LABEL))
 
 
+def value_histogram(ids: np.ndarray) -> np.ndarray:
+    """Pixels of each of the 256 values, (256,) int64.
+
+    By the places where the value changes instead of by every pixel: label maps are smooth, and ``bincount``
+    would widen each pixel to eight bytes first. Three to five times as fast on masks, never wrong on noise.
+
+    Args:
+        ids: label map, (H, W) uint8.
+    """
+    flat = np.ascontiguousarray(ids).reshape(-1)
+    if not flat.size:
+        return np.zeros(256, np.int64)
+    last = last_of_runs(flat)
+    lengths = last.astype(np.float64)  # as bincount adds them; exact up to 2^53 pixels
+    lengths[1:] -= lengths[:-1].copy()
+    lengths[0] += 1
+    return np.bincount(flat.take(last), lengths, 256).astype(np.int64)
+
+
+def last_of_runs(flat: np.ndarray, width: int | None = None) -> np.ndarray:
+    """Ascending positions after which the value changes, or a row ends.
+
+    Args:
+        flat: values in the order of the pixels, at least one, uint8.
+        width: pixels in a row; None where runs may go on into the next.
+    """
+    ends = np.empty(-(-flat.size // 8) * 8, bool)
+    np.not_equal(flat[1:], flat[:-1], out=ends[: flat.size - 1])
+    if width is not None:
+        ends[width - 1 : flat.size : width] = True
+    ends[flat.size - 1] = True
+    ends[flat.size :] = False
+    eights = ends.view(np.uint64)
+    words = (eights != 0).nonzero()[0]  # most words are smooth: look into the others only
+    inside = eights.take(words).view(bool).nonzero()[0]
+    words <<= 3  # shifts: NumPy divides integers ten times as slowly
+    places = words.take(inside >> 3)
+    inside &= 7
+    places += inside
+    return places
+
+
 def to_train_ids(ids: np.ndarray, table: np.ndarray, path: Path) -> np.ndarray:
     """Map the values of a mask file to train ids, (H, W) uint8, void = 255.
 
@@ -59,17 +101,22 @@ def to_train_ids(ids: np.ndarray, table: np.ndarray, path: Path) -> np.ndarray:
     Raises:
         DataError: with every value that is neither a class nor void, and how often it stands there.
     """
-    pixels = np.bincount(ids.ravel(), minlength=256)
+    pixels = value_histogram(ids)
     bad = without_meaning(pixels, table)
     if bad.size:
         found = ", ".join(f"{v} ({pixels[v]} pixels)" for v in bad[:8]) + (", ..." if bad.size > 8 else "")
-        allowed = _ranges(np.flatnonzero(table != NOT_A_LABEL))
-        raise DataError(
-            f"label outside the classes: {found}",
-            file=path,
-            remedy=f"allowed are {allowed}: correct the mask or add a row to classes.csv",
-        )
+        raise DataError(f"label outside the classes: {found}", file=path, remedy=allowed_labels(table))
     return table.astype(np.uint8)[ids]
+
+
+def allowed_labels(table: np.ndarray) -> str:
+    """What to do about a value without meaning: which ones have one.
+
+    Args:
+        table: (256,) int16.
+    """
+    allowed = _ranges(np.flatnonzero(table != NOT_A_LABEL))
+    return f"allowed are {allowed}: correct the mask or add a row to classes.csv"
 
 
 def by_train_id(pixels: np.ndarray, table: np.ndarray) -> np.ndarray:

@@ -16,7 +16,7 @@ from PIL import Image
 
 from aucseg.data.classes import write_classes
 from aucseg.data.files import write_file, write_text
-from aucseg.data.labels import to_train_ids
+from aucseg.data.labels import VOID, to_train_ids
 from aucseg.data.layouts.base import Layout
 from aucseg.data.listing import Item
 from aucseg.data.reading import (
@@ -37,6 +37,20 @@ _JPEG_QUALITY = 95
 _GO_ON = "make room, or see to its permissions; the same command then goes on from there"
 
 Step = Callable[[str, int, int], None]
+
+
+def prepared_from(folder: Path) -> str | None:
+    """The data set of which a folder was prepared; None if it was not, or its note cannot be read.
+
+    Args:
+        folder: the folder.
+    """
+    try:
+        note = json.loads((folder / NOTE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    found = note.get("layout") if isinstance(note, dict) else None
+    return found if isinstance(found, str) else None
 
 
 @dataclass
@@ -119,7 +133,7 @@ def prepare(
     spec = layout.spec
     arguments = {"layout": layout.name, "classes": list(spec.names), "size": size}
     _claim(out, place, arguments | ({} if value_range is None else {"value_range": value_range}))
-    write_classes(out, spec, spec.groups if layout.grouped else None)
+    write_classes(out, spec, spec.groups if layout.grouped else None, ignored=_void_row(spec))
     report = PrepareReport(out)
     for split in layout.splits(place) if splits is None else splits:
         listing = layout.listing(place, split)
@@ -168,7 +182,7 @@ def prepare_drawn(
     """
     out = Path(target)
     _claim(out, None, {"layout": spec.name, "classes": list(spec.names), **note})
-    write_classes(out, spec, spec.groups)
+    write_classes(out, spec, spec.groups, ignored=_void_row(spec))
     report = PrepareReport(out)
     for split, dataset in drawn.items():
         names = dataset.names
@@ -182,6 +196,14 @@ def prepare_drawn(
         report.written[split], report.kept[split] = sum(done), len(done) - sum(done)
         write_text(out / "splits" / f"{split}.txt", "\n".join(names) + "\n", inside=out)
     return report
+
+
+def _void_row(spec: ClassSpec) -> dict[int, str]:
+    """The row that says what 255 is in the masks that are written, under a name that no class has."""
+    name = "void"
+    while name in spec.names:
+        name = f"({name})"
+    return {VOID: name}
 
 
 def _write_drawn(dataset: Any, spec: ClassSpec, out: Path, split: str, index: int) -> bool:

@@ -135,10 +135,11 @@ def load_spec(name: str) -> ClassSpec:
     Names and groups of ``"cityscapes"``, ``"ade20k"`` and ``"coco_stuff"`` are those of AUCSeg's Tables 8 to
     10, shares those of `load_statistics`; ``"coco_stuff_10k"`` has the groups of the 164K set and shares of
     its own 9000 training images. ``"camvid"`` is grouped by its shares, ``"ccp"`` by `auto_partition`.
-    ``"voc"`` and ``"salient"`` come without shares, and nobody has published groups for them: the first has
-    background as head and the rest as middle. Colours are the official ones of Cityscapes, CamVid, ADE20K
-    (where road and skyscraper share one) and VOC. COCO-Stuff publishes no fixed table, and Clothing
-    Co-Parsing none at all: both take VOC's colours, at COCO's id and at the place in the list of names.
+    ``"voc"`` and ``"salient"`` come without shares, and nobody has published groups for them: in the first
+    background is head and the rest middle until its masks are counted, in the second both are head. Colours
+    are the official ones of Cityscapes, CamVid, ADE20K (where road and skyscraper share one) and VOC.
+    COCO-Stuff publishes no fixed table, and Clothing Co-Parsing none at all: both take VOC's colours, at
+    COCO's id and at the place in the list of names.
 
     Args:
         name: name of the label set.
@@ -175,10 +176,10 @@ def classes_of_group(groups: Sequence[str], group: str) -> tuple[int, ...]:
     return tuple(i for i, g in enumerate(groups) if g == group)
 
 
-def groups_by_pixel_share(
-    pixel_share: Sequence[float], *, head: float = 0.10, tail: float = 0.02
-) -> tuple[str, ...]:
+def groups_by_pixel_share(pixel_share: Sequence[float], *, head: float, tail: float) -> tuple[str, ...]:
     """Head, middle or tail for each class, by its share of the labelled pixels.
+
+    Which thresholds a label set asks for, :func:`aucseg.longtail.auto_thresholds` says.
 
     Args:
         pixel_share: fraction of labelled pixels of each class, in [0, 1].

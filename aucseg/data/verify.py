@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from aucseg.data.classes import ClassTable, read_classes, read_pixel_share
-from aucseg.data.labels import VOID, by_train_id, to_train_ids, without_meaning
+from aucseg.data.labels import VOID, allowed_labels, by_train_id, value_histogram, without_meaning
 from aucseg.data.layouts.base import Layout
 from aucseg.data.layouts.own import list_folder, list_splits
 from aucseg.data.listing import Item, Listing
+from aucseg.data.prepare import prepared_from
 from aucseg.data.reading import (
     check_bytes,
     check_same_size,
@@ -30,17 +32,48 @@ from aucseg.data.spec import ClassSpec
 from aucseg.data.threads import bounded_map
 from aucseg.errors import DataError, file_errors
 
+MUCH_VOID = 0.5
+"""Share of the pixels of a split from which on it is a problem that they are void, if nobody said so."""
+
 _NAMED = 5
+_MANY = 8
 
 
 @dataclass(frozen=True)
 class Problem:
-    """One defect: in which split and file, what it is, what to do about it."""
+    """One defect: in which split and file, what it is, what to do about it.
+
+    Args:
+        split: name of the split; empty for one of the whole data set.
+        file: the file or folder.
+        what: the defect.
+        remedy: what to do.
+        kind: what other files may have as well, by which `VerifyReport.folded` puts them together; made from
+            ``what`` if it is not given.
+    """
 
     split: str
     file: str
     what: str
     remedy: str
+    kind: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.kind:
+            object.__setattr__(self, "kind", _OF_ONE_FILE.sub("...", self.what))
+
+    def to_dict(self) -> dict[str, str]:
+        """The defect in plain types, for JSON."""
+        return {"split": self.split, "file": self.file, "what": self.what, "remedy": self.remedy}
+
+
+# What a message says of one file alone: its sizes, places in it, and the names of files and items.
+_OF_ONE_FILE = re.compile(
+    r"\d+ (?:such )?(?:pixels|bytes|times)|[\d.]+ megapixels|\d+x\d+|x=\d+, y=\d+"
+    r"|(?<=no mask )'.*|(?<=no image )'.*|(?<=image of )'.*?'|(?<=mask of )'.*?'|^'.*?'(?= (?:stands|leads))"
+    r"|\S+(?= (?:is there|differs))|\S+\.(?:png|jpe?g|bmp|tiff?|webp|gif|mat|npy)\b",
+    re.IGNORECASE,
+)
 
 
 @dataclass
@@ -76,14 +109,28 @@ class VerifyReport:
         """Whether there is no problem; warnings and duplicates do not count."""
         return not self.problems
 
+    def folded(self) -> list[tuple[Problem, int]]:
+        """The problems with equal ones put together: the first of each kind, and how many there are.
+
+        Equal are those that differ in the file alone, and in what is said of it: a label that no class has,
+        in four hundred masks, is one.
+        """
+        first: dict[str, Problem] = {}
+        number: Counter[str] = Counter()
+        for problem in self.problems:
+            first.setdefault(problem.kind, problem)
+            number[problem.kind] += 1
+        return [(problem, number[kind]) for kind, problem in first.items()]
+
     def to_dict(self) -> dict[str, Any]:
-        """The report in plain types, for JSON."""
+        """The report in plain types, for JSON: every problem, and the equal ones folded."""
         return {
             "root": str(self.root),
             "layout": self.layout,
             "ok": self.ok,
             "splits": self.splits,
-            "problems": [vars(p) for p in self.problems],
+            "problems": [p.to_dict() for p in self.problems],
+            "folded": [{**p.to_dict(), "times": times} for p, times in self.folded()],
             "warnings": self.warnings,
             "duplicates": [list(d) for d in self.duplicates],
             "sizes": {f"{h}x{w}": n for (h, w), n in self.sizes.items()},
@@ -103,15 +150,20 @@ def verify(
     *,
     spec: ClassSpec | None = None,
     layout: Layout | None = None,
+    train_split: str | None = None,
     workers: int | None = None,
 ) -> VerifyReport:
     """Open every file of a data set, in the package's own layout or a published one.
+
+    Each file is decoded once, in threads, and nothing but a few numbers of it is kept: the time is that of
+    decoding, and the memory does not grow with the pictures.
 
     Args:
         root: the folder.
         splits: names of the splits; all that are there if None.
         spec: the label set that the class table must have, if any.
         layout: the published layout of the folder; the package's own if None.
+        train_split: the split that trains; ``"train"``, or the only one there is, if None.
         workers: threads; the processor count up to 8 if None.
 
     Returns:
@@ -129,6 +181,7 @@ def verify(
     seen: dict[str, list[tuple[str, Item]]] = defaultdict(list)
     checked: dict[Item, _CheckedItem] = {}
     sizes: Counter[tuple[int, int]] = Counter()
+    values: dict[str, np.ndarray] = {}
     for split in subject.splits if splits is None else tuple(splits):
         try:
             listing = subject.list_split(split)
@@ -144,35 +197,164 @@ def verify(
         ):
             checked[item] = result
             report.problems += result.problems
-            report.warnings += result.warnings
             if result.size is not None:
                 sizes[result.size] += 1
         results = [checked[item] for item in listing.items]
         for item, result in zip(listing.items, results, strict=True):
             if result.image_hash is not None:
                 seen[result.image_hash].append((split, item))
-        if report.class_names:
-            total = sum((i.histogram() for i in results), np.zeros(256, np.int64))
-            report.pixels[split] = total[: len(report.class_names)]
-            report.void[split] = int(total[VOID])
+        if subject.lookup is not None and report.class_names:
+            values[split] = _total(results)
+            pixels = by_train_id(values[split], subject.lookup)
+            report.pixels[split] = pixels[: len(report.class_names)]
+            report.void[split] = int(pixels[VOID])
         report.warnings += listing.warnings
-    if turned := [item.image for item, result in checked.items() if result.turned]:
-        report.warnings.append(
-            f"{len(turned)} images are turned upright by their EXIF orientation, the first is {turned[0]}: "
-            "their masks belong on the upright images"
-        )
+    report.warnings += _of_files(checked.values(), folder)
     report.sizes = dict(sizes.most_common())
     report.duplicates = [
         tuple(f"{split}/{item.name}" for split, item in group) for group in seen.values() if _leaks(group)
     ]
-    if "train" in report.pixels:
-        absent = [report.class_names[k] for k in np.flatnonzero(report.pixels["train"] == 0)]
-        if len(absent) > _NAMED:
-            named = ", ".join(map(repr, absent[:_NAMED]))
-            report.warnings.append(f"{len(absent)} classes have no pixel in train: {named} and others")
-        else:
-            report.warnings += [f"class {name!r} has no pixel in train" for name in absent]
+    known = subject.splits
+    training = train_split or ("train" if "train" in known else known[0] if len(known) == 1 else None)
+    for split, found in values.items():
+        labels = Labels(report.class_names, report.pixels[split], report.void[split], found)
+        problems, warnings = check_labels(
+            labels, split, table=subject.table, own=subject.own, trains=split == training
+        )
+        report.problems += [_as_problem(split, error) for error in problems]
+        report.warnings += warnings
     return report
+
+
+@dataclass(frozen=True, eq=False)
+class Labels:
+    """What the masks of a split hold.
+
+    Args:
+        names: class names, in train id order.
+        pixels: pixels of each class, (K,).
+        void: void pixels.
+        values: pixels of each value of the files, (256,); None if only the classes are known.
+    """
+
+    names: Sequence[str]
+    pixels: np.ndarray
+    void: int
+    values: np.ndarray | None = None
+
+
+def check_labels(
+    labels: Labels, split: str, *, table: ClassTable | None, own: bool, trains: bool
+) -> tuple[list[DataError], list[str]]:
+    """Whether the labels of a split can mean what they are taken for.
+
+    Masks of 0 and 255 for two classes train and evaluate without an error, on background alone: 255 is void
+    unless a row of ``classes.csv`` names it. So a class of one's own without a single pixel in the split that
+    trains is a problem, and so is void that nobody asked for on more than half of the pixels.
+
+    Args:
+        labels: what the masks hold.
+        split: name of the split.
+        table: the class table of the folder; None for a published label set without one.
+        own: whether the label set is the user's; the images at hand may lack classes of a published one.
+        trains: whether it is the split that trains.
+
+    Returns:
+        The problems, and what is worth knowing.
+    """
+    file = None if table is None else table.file
+    whole = int(labels.pixels.sum()) + labels.void
+    if not whole:
+        return [], []
+    where = f"in {split!r}"
+    if labels.void == whole:
+        told = _told(labels.values, whole)
+        return [
+            DataError(
+                f"no pixel {where} has a class: all are void{told}",
+                file=file,
+                remedy="give the values their classes in classes.csv, or export the masks again",
+            )
+        ], []
+    problems, warnings = [], []
+    unnamed = _unnamed_void(labels, table)
+    share = f"{unnamed / whole:.1%} of the pixels"
+    because = f"255, which has no row in classes.csv and is void therefore, covers {share}"
+    row = "give 255 a row in classes.csv: of the class that it stands for, or with ignore=1"
+    absent = [name for name, pixels in zip(labels.names, labels.pixels, strict=True) if not pixels]
+    if absent and trains:
+        if len(absent) == 1:
+            what = f"class {absent[0]!r} has no pixel {where}"
+        else:
+            more = ", ..." if len(absent) > _NAMED else ""
+            named = ", ".join(map(repr, absent[:_NAMED])) + more
+            what = f"{len(absent)} of {len(labels.names)} classes have no pixel {where}: {named}"
+        if own or len(labels.names) == 2:
+            remedy = row if unnamed else "correct the masks, or set ignore=1 in its row of classes.csv"
+            what += f", and {because} there" if unnamed else ""
+            problems.append(DataError(what, file=file, remedy=remedy))
+        else:
+            warnings.append(what)
+    if unnamed / whole > MUCH_VOID and not problems:
+        problems.append(DataError(f"{because} {where}", file=file, remedy=row))
+    elif labels.void / whole > MUCH_VOID and not problems:
+        what = f"{labels.void / whole:.1%} of the pixels {where} are void{_told(labels.values, whole)}"
+        if table is None:
+            remedy = "if the labels have another meaning, say with --as or in a classes.csv which"
+            problems.append(DataError(what, remedy=remedy))
+        else:  # rows with ignore=1 say so
+            warnings.append(what)
+    return problems, warnings
+
+
+def _unnamed_void(labels: Labels, table: ClassTable | None) -> int:
+    """Void pixels of which no row of the class table speaks, as far as that can be told."""
+    if table is None or any(row.id == VOID for row in table.rows):
+        return 0
+    if labels.values is not None:
+        return int(labels.values[VOID])
+    return 0 if any(row.ignore for row in table.rows) else labels.void
+
+
+def _told(values: np.ndarray | None, whole: int) -> str:
+    """The commonest values of the masks, in brackets."""
+    if values is None:
+        return ""
+    most = [v for v in np.argsort(-values, kind="stable")[:_NAMED] if values[v]]
+    return f" (values {', '.join(f'{v}: {values[v] / whole:.1%}' for v in most)})"
+
+
+def _total(results: Sequence[_CheckedItem]) -> np.ndarray:
+    """Pixels of each value in all masks, (256,) int64."""
+    whole = np.zeros(256, np.int64)
+    for each in results:
+        if each.values is not None:
+            whole[each.values[0]] += each.values[1]
+    return whole
+
+
+def _of_files(results: Iterable[_CheckedItem], root: Path) -> list[str]:
+    """What is worth knowing of many files, in one line each."""
+    wide = [result.wide for result in results if result.wide is not None]
+    turned = [result.turned for result in results if result.turned is not None]
+    away = [path for result in results for path in result.away]
+    told = []
+    if turned:
+        told.append(
+            f"{len(turned)} images are turned upright by their EXIF orientation, the first is {turned[0]}: "
+            "their masks belong on the upright images"
+        )
+    if wide:
+        told.append(
+            f"{len(wide)} masks have 16 bits a pixel where 8 do, the first is {wide[0]}; "
+            f"`aucseg data prepare` makes them 8"
+        )
+    if away:
+        told.append(
+            f"{len(away)} files lie outside of {root} behind links, the first is {away[0]}; a copy of the "
+            f"folder may lack them"
+        )
+    return told
 
 
 def _leaks(group: Sequence[tuple[str, Item]]) -> bool:
@@ -186,19 +368,24 @@ def _own(folder: Path, spec: ClassSpec | None, report: VerifyReport) -> _Subject
     splits = list_splits(folder)
     if not splits:
         raise DataError(
-            "no split files", file=folder / "splits", remedy="write train.txt there with a NAME on each line"
+            "no split files",
+            file=folder / "splits",
+            remedy="write train.txt there with a NAME on each line, say where the files lie with --images "
+            "and --masks, or which data set it is with --as",
         )
     table = _check_table(folder, spec, report)
     reader = partial(read_ids, table=table)
     lookup = None if table is None else table.lookup()
-    return _Subject(folder, "folder", splits, partial(list_folder, folder), reader, lookup)
+    own = spec is None and prepared_from(folder) in (None, "folder")
+    return _Subject(folder, "folder", splits, partial(list_folder, folder), reader, lookup, table, own)
 
 
 def _published(folder: Path, layout: Layout, report: VerifyReport) -> _Subject:
     place = layout.locate(folder)
     report.class_names = layout.spec.names
     splits, listing = layout.splits(place), partial(layout.listing, place)
-    return _Subject(folder, layout.name, splits, listing, layout.read_ids, layout.lookup)
+    own = layout.table is not None
+    return _Subject(folder, layout.name, splits, listing, layout.read_ids, layout.lookup, layout.table, own)
 
 
 def _check_table(root: Path, spec: ClassSpec | None, report: VerifyReport) -> ClassTable | None:
@@ -230,6 +417,9 @@ class _Subject:
         list_split: the items of a split.
         read_ids: decodes a mask to the values of its file, (H, W) uint8.
         lookup: train id of each value; None if the labels are not known, and masks are only decoded.
+        table: the class table of the folder, if it has one.
+        own: whether the label set is the user's own, and not a published one.
+        real: the real path of a folder, found once for all its files.
     """
 
     root: Path
@@ -238,6 +428,13 @@ class _Subject:
     list_split: Callable[[str], Listing]
     read_ids: Callable[[Path], np.ndarray]
     lookup: np.ndarray | None
+    table: ClassTable | None
+    own: bool
+    real: Callable[[str], str] = field(default_factory=lambda: lru_cache(maxsize=None)(_real))
+
+
+def _real(folder: str) -> str:
+    return os.path.realpath(folder)
 
 
 @dataclass
@@ -246,26 +443,21 @@ class _CheckedItem:
 
     Args:
         problems: what is wrong with them.
-        warnings: what is worth knowing.
         image_hash: sha256 of the image's pixels, None if it cannot be read.
         size: its height and width.
-        turned: whether its EXIF orientation turns it.
-        labels: train ids that occur, uint8, and the pixels of each, int64; None if the mask cannot be read.
+        turned: the image, if its EXIF orientation turns it.
+        values: values of the mask's file that occur, and the pixels of each; None if it cannot be read.
+        wide: the mask, if it has 16 bits a pixel.
+        away: the files that lie outside of the data set's folder.
     """
 
-    problems: list[Problem]
-    warnings: list[str]
+    problems: list[Problem] = field(default_factory=list)
     image_hash: str | None = None
     size: tuple[int, int] | None = None
-    turned: bool = False
-    labels: tuple[np.ndarray, np.ndarray] | None = None
-
-    def histogram(self) -> np.ndarray:
-        """Pixels of each train id, (256,) int64."""
-        dense = np.zeros(256, np.int64)
-        if self.labels is not None:
-            dense[self.labels[0]] = self.labels[1]
-        return dense
+    turned: Path | None = None
+    values: tuple[np.ndarray, np.ndarray] | None = None
+    wide: Path | None = None
+    away: list[Path] = field(default_factory=list)
 
 
 def _as_problem(split: str, error: DataError) -> Problem:
@@ -281,14 +473,15 @@ def _check_item(subject: _Subject, split: str, item: Item) -> _CheckedItem:
         split: name of the split, for the report.
         item: the two files; one that is missing is passed over, since the listing has reported it.
     """
-    checked = _CheckedItem([], [])
+    checked = _CheckedItem()
     found: list[np.ndarray | None] = []
     for kind, path in (("image", item.image), ("mask", item.mask)):
         value = None
         if path is not None:
             try:
                 with file_errors(path, "cannot be read"):
-                    _check_inside(path, subject.root)
+                    if _lies_away(path, subject.root, subject.real):
+                        checked.away.append(path)
                     value = read_image(path) if kind == "image" else subject.read_ids(path)
                     check_bytes(path, kind)
             except DataError as error:
@@ -301,40 +494,45 @@ def _check_item(subject: _Subject, split: str, item: Item) -> _CheckedItem:
         digest.update(image.data)
         checked.image_hash = digest.hexdigest()
         checked.size = (image.shape[0], image.shape[1])
-        checked.turned = item.image is not None and orientation(item.image) != 1
-    checks: list[Callable[[], object]] = []
-    image_file, mask_file, lookup = item.image, item.mask, subject.lookup
-    if image is not None and ids is not None and image_file is not None and mask_file is not None:
-        checks.append(partial(check_same_size, image, ids, image_file, mask_file))
-    if ids is not None and mask_file is not None:
-        if is_wide(mask_file):
-            checked.warnings.append(
-                f"{mask_file}: 16 bits a pixel where 8 do; `aucseg data prepare` makes them 8"
-            )
-        if lookup is not None:
-            present = np.bincount(ids.ravel(), minlength=256)
-            pixels = by_train_id(present, lookup)
-            held = np.flatnonzero(pixels)
-            checked.labels = held.astype(np.uint8), pixels[held]
-            if without_meaning(present, lookup).size:
-                checks.append(partial(to_train_ids, ids, lookup, mask_file))
-    for check in checks:
+        if item.image is not None and orientation(item.image) != 1:
+            checked.turned = item.image
+    if image is not None and ids is not None and item.image is not None and item.mask is not None:
         try:
-            check()
+            check_same_size(image, ids, item.image, item.mask)
         except DataError as error:
             checked.problems.append(_as_problem(split, error))
+    if ids is not None and item.mask is not None:
+        if is_wide(item.mask):
+            checked.wide = item.mask
+        pixels = value_histogram(ids)
+        held = np.flatnonzero(pixels)
+        checked.values = held.astype(np.uint8), pixels[held]
+        if subject.lookup is not None:
+            checked.problems += _wrong_labels(pixels, subject.lookup, split, item.mask)
     return checked
 
 
-def _check_inside(path: Path, root: Path) -> None:
-    """Raise `DataError` if a file is a link, or lies behind one, that leads out of the data set's folder.
+def _wrong_labels(pixels: np.ndarray, lookup: np.ndarray, split: str, mask: Path) -> list[Problem]:
+    """A problem for each value that is no label; a single one where there are many."""
+    bad = without_meaning(pixels, lookup)
+    if len(bad) <= _MANY:
+        told = [(f"{v} ({pixels[v]} pixels)", f"label {v}") for v in bad]
+    else:
+        named = ", ".join(f"{v} ({pixels[v]} pixels)" for v in bad[:_NAMED])
+        told = [(f"{len(bad)} values such as {named}; is it a mask of ids?", "many labels")]
+    remedy = allowed_labels(lookup)
+    return [
+        Problem(split, str(mask), f"label outside the classes: {what}", remedy, kind) for what, kind in told
+    ]
+
+
+def _lies_away(path: Path, root: Path, real: Callable[[str], str]) -> bool:
+    """Whether a file is behind a link that leads out of the data set's folder.
 
     Args:
         path: the file.
         root: the folder; it may itself be reached by a link.
+        real: the real path of a folder.
     """
-    real, home = os.path.realpath(path), os.path.realpath(root)
-    if not real.startswith(home + os.sep):
-        raise DataError(
-            f"a link leads out of the folder, to {real}", file=path, remedy="copy the file into the folder"
-        )
+    place = os.path.realpath(path) if path.is_symlink() else real(str(path.parent)) + os.sep
+    return not place.startswith(real(str(root)).rstrip(os.sep) + os.sep)

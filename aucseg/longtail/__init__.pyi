@@ -28,9 +28,9 @@ from .partitions import Partition as Partition
 from .partitions import auto_partition as auto_partition
 from .partitions import auto_thresholds as auto_thresholds
 from .partitions import choose_tail as choose_tail
-from .partitions import grouped_by_count as grouped_by_count
 from .partitions import list_tails as list_tails
 from .partitions import partition as partition
+from .partitions import share_partition as share_partition
 from .partitions import threshold_ranges as threshold_ranges
 from .statistics import list_statistics as list_statistics
 from .statistics import load_statistics as load_statistics

@@ -20,11 +20,18 @@ from typing import Any, Protocol
 import numpy as np
 from scipy.sparse import csr_array
 
-from aucseg.data.labels import VOID, by_train_id, to_train_ids, train_id_table, without_meaning
+from aucseg.data.labels import (
+    VOID,
+    by_train_id,
+    to_train_ids,
+    train_id_table,
+    value_histogram,
+    without_meaning,
+)
 from aucseg.data.spec import ClassSpec
 from aucseg.data.threads import bounded_map, default_workers
 from aucseg.errors import DataError, file_errors
-from aucseg.longtail.run_lengths import encode_runs, region_classes, value_histogram
+from aucseg.longtail.run_lengths import encode_runs, region_classes
 from aucseg.longtail.tally import Tally, join
 
 Progress = Callable[[int, int], None]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
@@ -45,7 +45,7 @@ class Partition:
 
 
 def auto_thresholds(num_classes: int) -> tuple[float, float]:
-    """Pixel shares (head, tail) between which :func:`auto_partition` puts the middle.
+    """Pixel shares (head, tail) between which :func:`share_partition` puts the middle.
 
     Tail is below 0.5 %, head at least 2 %. With few classes those would leave no tail, with very many
     nothing else, so both are bounded by the even share 1/K: tail by 1/10 of it from below and by itself from
@@ -68,28 +68,32 @@ def auto_thresholds(num_classes: int) -> tuple[float, float]:
     return min(max(0.02, 0.4 * even), 4 * even), min(max(0.005, 0.1 * even), even)
 
 
-def auto_partition(
+def share_partition(
     pixel_share: Sequence[float],
     names: Sequence[str] | None = None,
     *,
     head: float | None = None,
     tail: float | None = None,
+    of: str = "",
 ) -> Partition:
-    """Partition classes by their share of the labelled pixels.
+    """Partition classes by their share of the labelled pixels: the rule for all label sets without groups.
+
+    A folder of one's own, its table in ``aucseg data stats``, its tail in ``aucseg data tail`` and a training
+    on it all follow it, unless its ``classes.csv`` has a column ``group``.
 
     Args:
         pixel_share: fraction of the labelled training pixels of each class, in [0, 1].
         names: class names; numbers if None.
         head: least share of a head class; by :func:`auto_thresholds` if None, but at least ``tail``.
         tail: share below which a class is tail; by :func:`auto_thresholds` if None, but at most ``head``.
+        of: what was counted, for the words of the source, such as ``"train"``.
+
+    Returns:
+        The partition; its tail may be empty, where no class is as rare as that.
 
     Raises:
-        ValueError: if a share is not in [0, 1], names and shares differ in number, the thresholds are out of
-            order, or no class falls into the tail.
-
-    Example:
-        >>> auto_partition([0.90, 0.09, 0.008, 0.002], tail=0.005).reasons[3]
-        'class 3: 0.2 % of the pixels is below 0.5 %, so it is tail'
+        ValueError: if a share is not in [0, 1] or all are 0, names and shares differ in number, or the
+            thresholds are out of order.
     """
     shares = [float(s) for s in pixel_share]
     labels = tuple(names) if names is not None else tuple(f"class {i}" for i in range(len(shares)))
@@ -100,17 +104,14 @@ def auto_partition(
             raise OptionError(
                 f"the pixel share of {label!r} is {share}; give fractions in [0, 1], not percent"
             )
+    counted = f"pixel shares of {of}" if of else "pixel shares"
+    if not any(shares):
+        raise OptionError(f"the {counted} are all 0: no pixel is labelled, so there is neither head nor tail")
     default_head, default_tail = auto_thresholds(len(shares))
     # where only one threshold is given, the other one makes room for it
     high = max(default_head, tail or 0.0) if head is None else head
     low = min(default_tail, high) if tail is None else tail
     groups = groups_by_pixel_share(shares, head=high, tail=low)
-    if "tail" not in groups:
-        least = min(range(len(shares)), key=shares.__getitem__)
-        raise OptionError(
-            f"no class has less than {_percent(low)} of the pixels, the rarest is {labels[least]!r} with "
-            f"{_percent(shares[least])}: there is no tail; give a higher threshold or name the classes"
-        )
     told = {
         "head": f"is at least {_percent(high)}, so it is head",
         "middle": f"lies from {_percent(low)} up to {_percent(high)}, so it is middle",
@@ -120,9 +121,40 @@ def auto_partition(
         f"{label}: {_percent(share)} of the pixels {told[group]}"
         for label, share, group in zip(labels, shares, groups, strict=True)
     )
-    return Partition(
-        f"pixel shares, tail < {_percent(low)}, head >= {_percent(high)}", labels, groups, reasons
-    )
+    return Partition(f"{counted}, tail < {_percent(low)}, head >= {_percent(high)}", labels, groups, reasons)
+
+
+def auto_partition(
+    pixel_share: Sequence[float],
+    names: Sequence[str] | None = None,
+    *,
+    head: float | None = None,
+    tail: float | None = None,
+) -> Partition:
+    """The partition of :func:`share_partition`, for those who want a tail.
+
+    Args:
+        pixel_share: fraction of the labelled training pixels of each class, in [0, 1].
+        names: class names; numbers if None.
+        head: as for :func:`share_partition`.
+        tail: as for :func:`share_partition`.
+
+    Raises:
+        ValueError: as :func:`share_partition`, and if no class falls into the tail.
+
+    Example:
+        >>> auto_partition([0.90, 0.09, 0.008, 0.002], tail=0.005).reasons[3]
+        'class 3: 0.2 % of the pixels is below 0.5 %, so it is tail'
+    """
+    found = share_partition(pixel_share, names, head=head, tail=tail)
+    if not found.tail:
+        least = min(range(len(found.names)), key=lambda k: float(pixel_share[k]))
+        raise OptionError(
+            f"no class is tail by {found.source}: the rarest is {found.names[least]!r} with "
+            f"{_percent(float(pixel_share[least]))} of the pixels, so there is no tail; give a higher "
+            f"threshold or name the classes"
+        )
+    return found
 
 
 def partition(name: str) -> Partition:
@@ -149,20 +181,6 @@ def partition(name: str) -> Partition:
         for label, share, group in zip(known.names, known.pixel_share, known.groups, strict=True)
     )
     return Partition(f"AUCSeg, Table {table}", known.names, known.groups, reasons)
-
-
-def grouped_by_count(tally: Tally) -> ClassSpec:
-    """The label set of a tally with the groups and shares that follow from its counts.
-
-    Head is a class with at least 10 % of the labelled pixels, tail one below 2 %, as
-    `aucseg.data.groups_by_pixel_share` has it: the groups of a label set for which nobody has published any.
-
-    Args:
-        tally: of the training masks.
-    """
-    shares, images = ([float(s) for s in column] for column in (tally.pixel_share, tally.image_share))
-    groups = groups_by_pixel_share(shares)
-    return replace(tally.spec, groups=groups, pixel_share=tuple(shares), image_share=tuple(images))
 
 
 def threshold_ranges(tally: Tally) -> dict[str, tuple[float, float]]:

@@ -8,6 +8,8 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from aucseg.data.labels import last_of_runs
+
 
 @dataclass(frozen=True, eq=False)
 class Runs:
@@ -26,25 +28,6 @@ class Runs:
     width: int
 
 
-def value_histogram(ids: np.ndarray) -> np.ndarray:
-    """Pixels of each of the 256 values, (256,) int64.
-
-    By the places where the value changes instead of by every pixel: label maps are smooth, and ``bincount``
-    would widen each pixel to eight bytes first. Three to five times as fast on masks, never wrong on noise.
-
-    Args:
-        ids: label map, (H, W) uint8.
-    """
-    flat = np.ascontiguousarray(ids).reshape(-1)
-    if not flat.size:
-        return np.zeros(256, np.int64)
-    last = _last_of_runs(flat)
-    lengths = last.astype(np.float64)  # as bincount adds them; exact up to 2^53 pixels
-    lengths[1:] -= lengths[:-1].copy()
-    lengths[0] += 1
-    return np.bincount(flat.take(last), lengths, 256).astype(np.int64)
-
-
 def encode_runs(ids: np.ndarray, lookup: np.ndarray, num_classes: int) -> Runs:
     """Split a label map into its runs.
 
@@ -57,7 +40,7 @@ def encode_runs(ids: np.ndarray, lookup: np.ndarray, num_classes: int) -> Runs:
     flat = np.ascontiguousarray(ids).reshape(-1)
     if not flat.size:
         return Runs(np.zeros(0, np.uint8), np.zeros(0, np.int64), np.zeros(0, np.int64), width)
-    ends = _last_of_runs(flat, width)
+    ends = last_of_runs(flat, width)
     classes = lookup.take(flat.take(ends))
     ends += 1
     starts = np.empty_like(ends)
@@ -106,21 +89,3 @@ def region_classes(runs: Runs, *, connectivity: int = 8) -> np.ndarray:
     found = np.zeros(regions, np.uint8)
     found[label] = runs.classes
     return found
-
-
-def _last_of_runs(flat: np.ndarray, width: int | None = None) -> np.ndarray:
-    """Ascending positions after which the value changes, or a row of ``width`` ends; at least one pixel."""
-    ends = np.empty(-(-flat.size // 8) * 8, bool)
-    np.not_equal(flat[1:], flat[:-1], out=ends[: flat.size - 1])
-    if width is not None:
-        ends[width - 1 : flat.size : width] = True
-    ends[flat.size - 1] = True
-    ends[flat.size :] = False
-    eights = ends.view(np.uint64)
-    words = (eights != 0).nonzero()[0]  # most words are smooth: look into the others only
-    inside = eights.take(words).view(bool).nonzero()[0]
-    words <<= 3  # shifts: NumPy divides integers ten times as slowly
-    places = words.take(inside >> 3)
-    inside &= 7
-    places += inside
-    return places

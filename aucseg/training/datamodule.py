@@ -32,7 +32,7 @@ from aucseg.longtail import choose_tail
 from aucseg.training.classes import ClassInfo, count_split
 from aucseg.training.config import RunConfig
 from aucseg.training.section import ConfigError
-from aucseg.training.splits import DataConfig, build_dataset
+from aucseg.training.splits import DataConfig, build_dataset, check_labels
 
 
 def _flip_pairs(data: DataConfig, spec: ClassSpec) -> tuple[tuple[int, int], ...]:
@@ -97,6 +97,7 @@ class SegmentationDataModule(LightningDataModule):
     def describe(self) -> dict[str, Any]:
         """What a record says about the data."""
         data = self.config.data
+        check_labels(data, self.train_set)
         if self.train_set.spec.names != self.eval_set.spec.names:
             raise ConfigError("training and evaluation split have different classes")
         return (

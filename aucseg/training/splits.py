@@ -14,6 +14,7 @@ from aucseg.catalog import DATASETS
 from aucseg.data import CachedDataset
 from aucseg.data.files import path_part
 from aucseg.errors import DataError, OptionError, did_you_mean
+from aucseg.training.classes import count_split
 from aucseg.training.section import ConfigError, Section, Size
 
 TailChoice = str | tuple[int | str, ...]
@@ -216,7 +217,7 @@ def build_dataset(data: DataConfig, split: str, num_images: int | None) -> Any:
         entry = DATASETS[data.name]
         if entry.drawn:
             return _drawn(data.name, split, data.size, num_images)
-        located = entry.at(data.root, images=data.images, masks=data.masks)
+        located = entry.at(data.root, images=data.images, masks=data.masks, train_split=data.train_split)
         dataset = located.open(split, size=None if data.resize else data.size)
     except OptionError as error:
         raise ConfigError(f"data: {error}") from error
@@ -225,6 +226,24 @@ def build_dataset(data: DataConfig, split: str, num_images: int | None) -> Any:
     if data.resize is None and 4 * len(dataset) * data.size[0] * data.size[1] <= CACHE_BYTES:
         dataset.load()  # every file is opened now
     return dataset if num_images is None else CachedDataset(dataset, num_images=num_images, keep=False)
+
+
+def check_labels(data: DataConfig, dataset: Any) -> None:
+    """Refuse labels on which a training would learn nothing, before it starts.
+
+    Args:
+        data: the data part of a run's configuration.
+        dataset: its training split, of which all images are looked at, however many train.
+
+    Raises:
+        DataError: as :meth:`aucseg.catalog.Located.check_labels`.
+    """
+    entry = DATASETS[data.name]
+    if entry.drawn:
+        return
+    located = entry.at(data.root, images=data.images, masks=data.masks, train_split=data.train_split)
+    whole = dataset.dataset if isinstance(dataset, CachedDataset) else dataset
+    located.check_labels(data.train_split, lambda: count_split(whole))
 
 
 @lru_cache(maxsize=4)

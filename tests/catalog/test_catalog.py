@@ -145,12 +145,52 @@ def test_a_folder_tells_what_it_holds(tmp_path: Path) -> None:
     root = WRITERS["ecssd"](tmp_path / "mine")
     assert resolve(root).entry is DATASETS["ecssd"]
     assert resolve(root, kind="hku_is").entry is DATASETS["hku_is"]
+    assert "mine is taken for ecssd, by the names of its folders; --as says otherwise" in resolve(root).note
+    assert resolve(root, kind="ecssd").note == resolve("ecssd", root).note == ""
     (root / "ground_truth_mask").rename(root / "masks")
+    with pytest.raises(DataError, match="this could be ecssd, hku_is or pascal_s; say which, with --as"):
+        resolve(root)
     root = root.rename(tmp_path / "PASCAL-S")
     assert detect(root) is DATASETS["pascal_s"]  # alike but for the name of the folder
     (tmp_path / "empty").mkdir()
     assert detect(tmp_path / "empty") is None
     assert resolve(tmp_path / "empty").entry is DATASETS["folder"]
+
+
+OWN = "id,name,r,g,b,ignore\n0,road,0,0,0,0\n1,kerb,1,0,0,0\n2,car,2,0,0,0\n3,sign,3,0,0,0\n"
+
+
+@pytest.mark.parametrize("name", [name for name in WRITERS if name not in ("ccp", "cityscapes")])
+@pytest.mark.parametrize("form", [OWN, "value,label\n0,road\n", "id,name\n0,road\n1,kerb\n"])
+def test_classes_of_ones_own_beat_the_names_of_folders(name: str, form: str, tmp_path: Path) -> None:
+    """A folder whose classes.csv speaks of other classes is no published set, however its folders look."""
+    root = WRITERS[name](tmp_path / name)
+    assert detect(root) is DATASETS[name]
+    assert DATASETS[name].layout is not None
+    place = DATASETS[name].layout.find(root)
+    assert place is not None
+    (place / "classes.csv").write_text(form)
+    assert detect(root) is None
+    located = resolve(root)
+    assert (located.entry, located.note) == (DATASETS["folder"], "")
+    assert resolve(root, kind=name).splits == resolve(name, root).splits  # who says so is believed
+    table = "id,name,mask_value\n" + "".join(f"{i},{n},0\n" for i, n in enumerate(load_spec_of(name)))
+    (place / "classes.csv").write_text(table)
+    assert detect(root) is DATASETS[name]  # a table of the publisher's own
+
+
+def load_spec_of(name: str) -> tuple[str, ...]:
+    spec = DATASETS[name].spec
+    assert spec is not None
+    return spec.names
+
+
+def test_a_folder_of_several_sets(tmp_path: Path) -> None:
+    for name in ("voc", "ade20k"):
+        WRITERS[name](tmp_path)
+    with pytest.raises(DataError, match="this could be ade20k or voc; say which, with --as"):
+        resolve(tmp_path)
+    assert resolve(tmp_path, kind="voc").splits == ("train", "trainval", "val")
 
 
 def test_what_is_not_there() -> None:

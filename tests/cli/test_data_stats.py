@@ -33,7 +33,7 @@ def test_regions_and_factors(tiny_camvid: Path) -> None:
     assert [f["unit"] for f in found["imbalance_factors"]] == ["pixels", "images", "connected regions"]
     assert found["imbalance"] == pytest.approx(counts.pixels.max() / counts.pixels.min())
     shown = run(tiny_camvid, "--regions").stdout
-    assert "per region" in shown
+    assert "region " in shown
     assert "Gini index" in shown
     assert "…" not in shown
     assert "regions" not in json.loads(run(tiny_camvid, "--json").stdout)["classes"][0]

@@ -16,6 +16,7 @@ from aucseg.longtail.partitions import (
     auto_thresholds,
     choose_tail,
     partition,
+    share_partition,
     threshold_ranges,
 )
 from aucseg.longtail.statistics import list_statistics, load_statistics
@@ -125,6 +126,16 @@ def test_auto_thresholds_follow_the_even_share() -> None:
         auto_thresholds(1)
 
 
+def test_a_rule_without_a_tail() -> None:
+    """The groups of a folder may have no tail; who asks for one is told."""
+    found = share_partition([0.6, 0.4], ["sky", "road"], of="train")
+    assert found.groups == ("head", "head")
+    assert found.tail == ()
+    assert found.source == "pixel shares of train, tail < 5 %, head >= 20 %"
+    with pytest.raises(ValueError, match=r"no class is tail by pixel shares, tail < 5 %.*'road' with 40 %"):
+        auto_partition([0.6, 0.4], ["sky", "road"])
+
+
 def test_reasons_name_class_share_and_threshold() -> None:
     auto = auto_partition([0.9, 0.0999, 0.0001], ["sky", "car", "cone"], tail=0.001)
     assert auto.reasons[2] == "cone: 0.01 % of the pixels is below 0.1 %, so it is tail"
@@ -137,7 +148,8 @@ def test_reasons_name_class_share_and_threshold() -> None:
 @pytest.mark.parametrize(
     ("shares", "options", "message"),
     [
-        ([0.5, 0.5], {}, "the rarest is 'class 0' with 50 %: there is no tail"),
+        ([0.5, 0.5], {}, "the rarest is 'class 0' with 50 % of the pixels, so there is no tail"),
+        ([0.0, 0.0], {}, "are all 0: no pixel is labelled"),
         ([90, 10], {}, "give fractions in"),
         ([0.9, 0.1], {"names": ["a"]}, "1 names but 2 pixel shares"),
         ([0.9, 0.1], {"head": 0.1, "tail": 0.2}, "need 0 < tail <= head < 1"),

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import ndimage
 
-from aucseg.longtail.run_lengths import encode_runs, region_classes, value_histogram
+from aucseg.data.labels import value_histogram
+from aucseg.longtail.run_lengths import encode_runs, region_classes
 
 K = 5
 EIGHT, FOUR = np.ones((3, 3)), ndimage.generate_binary_structure(2, 1)

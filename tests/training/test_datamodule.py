@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from aucseg.data import (
     CoveringBatchSampler,
@@ -15,6 +16,7 @@ from aucseg.data import (
     StepBatchSampler,
     StratifiedBatchSampler,
 )
+from aucseg.errors import DataError
 from aucseg.experiments import make_config
 from aucseg.longtail import auto_partition
 from aucseg.training import ConfigError, SegmentationDataModule, SegmentationModule, train
@@ -159,3 +161,19 @@ def test_the_choice_of_sides_is_no_part_of_an_old_identity():
     config = make_config("streets", "smoke")
     assert config.with_(data__flip_pairs="auto").identity == config.identity
     assert config.with_(data__flip_pairs="none").identity != config.identity
+
+
+def test_labels_on_which_nothing_can_be_learnt_are_refused_before_training(tiny_camvid: Path) -> None:
+    """A class of one's own without a pixel; in all training images, however few of them train."""
+    section = {"name": "folder", "root": tiny_camvid, "size": (64, 96), "train_images": 1, "batch_size": 1}
+    config = make_config("streets", "smoke").with_(data=section)
+    SegmentationDataModule(config).describe()  # one image lacks classes that the others have
+    for path in (tiny_camvid / "annotations/train").glob("*.png"):
+        mask = np.array(Image.open(path))
+        mask[mask == 10] = 255
+        Image.fromarray(mask).save(path)
+    with pytest.raises(DataError, match=r"classes\.csv: class 'Bicyclist' has no pixel in 'train'"):
+        SegmentationDataModule(config).describe()
+    SegmentationDataModule(
+        config.with_(data__name="camvid")
+    ).describe()  # a published label set may lack some

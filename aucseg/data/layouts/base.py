@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from aucseg.data.classes import ClassTable
 from aucseg.data.listing import Listing
 from aucseg.data.spec import ClassSpec
 from aucseg.errors import DataError, did_you_mean
@@ -46,6 +47,8 @@ class Layout:
         lookup: train id of each value, 255 for void, -1 for none, (256,) int16.
         grouped: whether head, middle and tail of the label set are published, or its user's, and not to be
             found by counting.
+        unused: names of its published list that no annotation uses.
+        table: the class table of a folder of one's own; None for a published label set.
     """
 
     name: str
@@ -58,6 +61,8 @@ class Layout:
     read_ids: Callable[[Path], np.ndarray]
     lookup: np.ndarray
     grouped: bool = True
+    unused: tuple[str, ...] = ()
+    table: ClassTable | None = None
 
     @property
     def spec(self) -> ClassSpec:
@@ -128,6 +133,36 @@ class Layout:
         """
         names, files = self.items(root, split)
         return names, [mask for _, mask in files]
+
+
+def find_training_split(splits: Sequence[str], named: str | None = None, *, of: str) -> str:
+    """The split that trains: the one that is named, else ``"train"``, else the only one there is.
+
+    It is never guessed: which classes are head and tail, and all that follows from it, hangs on it.
+
+    Args:
+        splits: the splits that are there.
+        named: the one that the user names.
+        of: what the data set is called, for the message.
+
+    Raises:
+        DataError: if there is no such split, or there are several and none is called ``"train"``.
+    """
+    if named is not None:
+        if named in splits:
+            return named
+        raise DataError(f"no split {named!r} to train on", file=of, remedy=did_you_mean(named, splits))
+    if "train" in splits or len(splits) == 1:
+        return "train" if "train" in splits else splits[0]
+    if not splits:
+        raise DataError(
+            "no split to train on", file=of, remedy="list the names of its items in splits/train.txt"
+        )
+    raise DataError(
+        f"no split is called 'train' among {', '.join(splits)}",
+        file=of,
+        remedy="say which one trains, with --train-split or train_split=",
+    )
 
 
 def first_folder(root: Path, *candidates: str) -> Path | None:

@@ -22,7 +22,9 @@ from aucseg.data.spec import load_spec
 from aucseg.errors import DataError
 
 NEVER_ANNOTATED = (12, 23, 30, 50)
-"""Places in the published list of names that no annotation uses: clogs, intimate, panties, swimwear."""
+"""Places in the published list of names that no annotation uses, the names of ``UNUSED``."""
+
+UNUSED = ("clogs", "intimate", "panties", "swimwear")
 
 _MATLAB = Path("annotations") / "pixel-level"
 
@@ -89,4 +91,5 @@ CCP = Layout(
     lookup=value_table(
         {VOID: VOID, **dict.fromkeys(NEVER_ANNOTATED, VOID), **{v: k for k, v in enumerate(_OCCURRING)}}
     ),
+    unused=UNUSED,
 )

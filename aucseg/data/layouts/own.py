@@ -83,15 +83,14 @@ def own_layout(root: Path, spec: ClassSpec | None = None) -> OwnLayout:
     """
     if not root.is_dir():
         raise DataError("no such folder", file=root, remedy="check the path of the data set")
+    table: ClassTable | None = None
     if spec is not None and not (root / "classes.csv").is_file():
-        label_set, reader, grouped = spec, partial(read_listed, root=root, table=None), True
-        lookup = train_id_table(spec.num_classes)
+        label_set, lookup, grouped = spec, train_id_table(spec.num_classes), True
     else:
         table = read_classes(root)
         label_set = spec or table.spec(root.resolve().name)
         table.check_names(label_set)
-        reader, lookup = partial(read_listed, root=root, table=table), table.lookup(label_set.names)
-        grouped = spec is not None or table.groups() is not None
+        lookup, grouped = table.lookup(label_set.names), spec is not None or table.groups() is not None
     return OwnLayout(
         name="folder",
         title="folder of images and masks",
@@ -100,9 +99,10 @@ def own_layout(root: Path, spec: ClassSpec | None = None) -> OwnLayout:
         find=lambda place: place,
         splits=list_splits,
         list_split=list_folder,
-        read_ids=reader,
+        read_ids=partial(read_listed, root=root, table=table),
         lookup=lookup,
         grouped=grouped,
+        table=table,
     )
 
 

@@ -55,6 +55,7 @@ def pattern_layout(root: Path, images: str, masks: str) -> Layout:
         read_ids=partial(read_ids, table=table),
         lookup=table.lookup(),
         grouped=table.groups() is not None,
+        table=table,
     )
 
 

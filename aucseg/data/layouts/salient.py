@@ -76,7 +76,6 @@ def _layout(
         list_split=_lister(every),
         read_ids=read_luminance,
         lookup=value_table({value: int(value >= _THRESHOLD) for value in range(256)}),
-        grouped=False,
     )
 
 

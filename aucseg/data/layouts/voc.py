@@ -79,5 +79,5 @@ VOC = Layout(
     list_split=_list,
     read_ids=_read,
     lookup=value_table({VOID: VOID, **{k: k for k in range(21)}}),
-    grouped=False,
+    grouped=False,  # the paper's sets have published groups, this one has none: they follow from its shares
 )
