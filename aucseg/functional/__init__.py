@@ -4,8 +4,8 @@ From logits to an AUC loss: ``auc`` chooses the way and makes a loss of what ``e
 of every class (on CUDA by ``cuda``) or, where there are no sums, ``hinge`` finds by sorting. ``surrogates``
 says what a pair costs and in which form (``chebyshev`` for smooth ones), ``sums`` is the data in between, and
 ``distributed`` joins processes and micro-batches; ``plain`` is for second derivatives. Offsets, scales, noise
-on logits and the cross entropy of what comes out: ``logits``. From scores to a metric: ``ranking`` and
-``score_histogram``. ``checks`` is for all.
+on logits and the cross entropy of what comes out: ``logits``. Sums of probabilities, for losses of overlap:
+``overlap``. From scores to a metric: ``ranking`` and ``score_histogram``. ``checks`` is for all.
 """
 
 from aucseg.functional.auc import (
@@ -26,6 +26,7 @@ from aucseg.functional.logits import (
     noise_mean,
     rarity,
 )
+from aucseg.functional.overlap import OverlapSums, lovasz_softmax, overlap_sums
 from aucseg.functional.ranking import PairAUC, pairwise_auc
 from aucseg.functional.sums import ChannelSums, ClassSums, Request, channels_of
 from aucseg.functional.surrogates import BilinearForm, Feature, SortedForm, surrogate_form
@@ -36,6 +37,7 @@ __all__ = [
     "ChebyshevExpansion",
     "ClassSums",
     "Feature",
+    "OverlapSums",
     "PairAUC",
     "Request",
     "SeparableWeights",
@@ -46,7 +48,9 @@ __all__ = [
     "class_sums",
     "draw_noise",
     "log_prior",
+    "lovasz_softmax",
     "noise_mean",
+    "overlap_sums",
     "pair_table",
     "pairwise_auc",
     "rarity",

@@ -14,9 +14,9 @@ Sums = TypeVar("Sums", ClassSums, ChannelSums)
 
 GRADIENTS = ("averaged", "summed")
 NO_SECOND_DERIVATIVE = (
-    "an AUC loss over several ranks or micro-batches has no second derivative here: those between the parts "
-    "would be missing. Leave create_graph out; or give it the whole batch at once, with process_group=None "
-    "and without whole="
+    "a loss over several ranks or micro-batches has no second derivative here: those between the parts would "
+    "be missing. Leave create_graph out; or give it the whole batch at once, with process_group=None and "
+    "without whole="
 )
 
 
@@ -81,6 +81,38 @@ def all_reduce(values: Tensor, group: dist.ProcessGroup) -> Tensor:
     summed = values.detach().clone()
     dist.all_reduce(summed, group=group)
     return attach(summed, values)
+
+
+def gather(part: Tensor, group: dist.ProcessGroup) -> list[Tensor]:
+    """A tensor of every rank of a group, all of one shape; without a gradient.
+
+    Args:
+        part: of this rank.
+        group: the ranks, each of which has to call.
+
+    Returns:
+        Theirs, in the order of the ranks.
+    """
+    parts = [torch.empty_like(part) for _ in range(dist.get_world_size(group))]
+    dist.all_gather(parts, part.contiguous(), group=group)
+    return parts
+
+
+def gather_uneven(part: Tensor, group: dist.ProcessGroup, sizes: list[int]) -> list[Tensor]:
+    """As :func:`gather`, of vectors that are not equally long.
+
+    Args:
+        part: (n,), of this rank.
+        group: the ranks, each of which has to call.
+        sizes: n of every rank.
+
+    Returns:
+        Theirs, in the order of the ranks.
+    """
+    # every rank must send as much as the largest one holds
+    padded = part.new_zeros(max(1, *sizes))
+    padded[: len(part)] = part
+    return [other[:size] for other, size in zip(gather(padded, group), sizes, strict=True)]
 
 
 def attach(value: Tensor, part: Tensor) -> Tensor:

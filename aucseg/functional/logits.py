@@ -13,10 +13,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from aucseg.errors import OptionError
-from aucseg.functional.checks import check_option
+from aucseg.functional.checks import check_option, transformed
 
 UNITS = ("pixels", "images")
 VARIATIONS = ("gaussian", "uniform", "beta", "exponential", "constant", "mean")
@@ -29,10 +28,15 @@ STRIP_SCORES_CPU = 2**18
 STRIP_SCORES_DEVICE = 2**26
 STRIP_MIN_PIXELS = 2**10
 
-Adjustment = Callable[[Tensor, Tensor, Tensor], None]
-"""``adjust(out, logits, label)`` writes the changed logits (K, p) of a strip of p pixels to ``out``, float32
-or wider, whose content is undefined before. ``logits`` (K, p) are in their own dtype and must not change;
-``label`` (p,) int64 is a class for every pixel, the first where it is void. No gradient flows through it."""
+Adjustment = Callable[[Tensor, Tensor, Tensor | None], Tensor]
+"""``adjust(strip, label, out)`` gives the changed logits (K, p) of a strip of p pixels, float32 or wider: in
+``out``, whose content is undefined before, or where that is None in a new tensor. ``strip`` (K, p) is in the
+dtype of the logits and must not change; ``label`` (p,) int64 is a class for every pixel, the first where it
+is void. What is added to the logits is a constant to the gradient."""
+
+Weighing = Callable[[Tensor, Tensor], Tensor]
+"""``weigh(shares, own)`` gives (p,), the weight of every pixel of a strip, from the probabilities (K, p),
+which must not change, and that of its own class (p,). No gradient flows through it."""
 
 
 def class_vector(values: Any, name: str) -> Tensor:
@@ -264,15 +268,17 @@ def adjusted_cross_entropy(
     adjust: Adjustment | None = None,
     *,
     scale: Tensor | float | None = None,
+    weigh: Weighing | None = None,
 ) -> Tensor:
     r"""Cross entropy of every pixel after a change of its logits, in one pass.
 
     .. math::
 
-        \ell_m = -\log \mathrm{softmax}(a \odot z_m + \delta_m)_{y_m}
+        \ell_m = -\beta_m \log \mathrm{softmax}(a \odot z_m + \delta_m)_{y_m}
 
-    The change :math:`\delta` is a constant to the gradient. One tensor of the size and dtype of the logits is
-    kept for it, and one is made by it: PyTorch's cross entropy keeps one as well, and makes two.
+    The change :math:`\delta` and the weight :math:`\beta` are constants to the gradient. One tensor of the
+    size and dtype of the logits is kept for it, and one is made by it: PyTorch's cross entropy keeps one as
+    well, and makes two.
 
     Args:
         logits: (B, K, P), floating point; half precision is widened to float32 strip by strip.
@@ -280,13 +286,17 @@ def adjusted_cross_entropy(
         adjust: makes :math:`a \odot z + \delta` of a strip; None for no change. Strips come in a fixed order,
             and are the same whatever the number of threads.
         scale: a, one number or (K,), by which the gradient is multiplied; ``adjust`` does so with the logits.
+        weigh: makes :math:`\beta` of a strip's probabilities, after the change; None for 1.
 
     Returns:
-        (B, P), at least float32; 0 where void. Differentiable by the logits, once.
+        (B, P), at least float32; 0 where void. Where a gradient is to be differentiated again it goes by
+        ordinary operations, as it does under the transforms of ``torch.func``.
     """
-    keep = logits.requires_grad and torch.is_grad_enabled()
     with torch.autocast(logits.device.type, enabled=False):
-        losses: Tensor = _AdjustedCrossEntropy.apply(logits, rows, adjust, scale, keep)
+        if transformed():
+            return _plain_cross_entropy(logits, rows, adjust, weigh)
+        keep = logits.requires_grad and torch.is_grad_enabled()
+        losses: Tensor = _AdjustedCrossEntropy.apply(logits, rows, adjust, scale, weigh, keep)
     return losses
 
 
@@ -313,18 +323,20 @@ class _AdjustedCrossEntropy(torch.autograd.Function):
         rows: Tensor,
         adjust: Adjustment | None,
         scale: Tensor | float | None,
+        weigh: Weighing | None,
         keep: bool,
     ) -> Tensor:
         k = logits.shape[1]
         wide = torch.promote_types(logits.dtype, torch.float32)
         void = rows >= k
         losses = logits.new_empty(rows.shape, dtype=wide)
+        weight = None if weigh is None else torch.empty_like(losses)
         # softmax minus one-hot, what the gradient is up to a factor for each pixel
         slopes = torch.empty_like(logits) if keep else None
         scratch: Tensor | None = None
         column: Tensor | None = None
         if isinstance(scale, Tensor):
-            scale = scale.to(wide)[:, None]
+            scale = scale.to(logits.device, wide)[:, None]
         for image, part in strips(logits, rows):
             strip = logits[image, :, part]
             p = strip.shape[1]
@@ -333,27 +345,68 @@ class _AdjustedCrossEntropy(torch.autograd.Function):
                 column = torch.arange(p, device=logits.device)
             changed, shares = (memory[: k * p].view(k, p) for memory in scratch)
             label = rows[image, part].masked_fill(void[image, part], 0)
-            if adjust is None:
-                changed.copy_(strip)
-            else:
-                adjust(changed, strip, label)
+            changed = changed.copy_(strip) if adjust is None else adjust(strip, label, changed)
             torch.log_softmax(changed, 0, out=shares)
             own = label.mul_(p).add_(column[:p])
             torch.neg(shares.view(-1).index_select(0, own), out=losses[image, part])
-            if slopes is not None:
+            if slopes is not None or weight is not None:
                 shares.exp_()
+            if weigh is not None and weight is not None:
+                weight[image, part] = weigh(shares, losses[image, part].neg().exp_())
+            if slopes is not None:
                 shares.view(-1).scatter_add_(0, own, shares.new_full((), -1.0).expand(p))
                 target = slopes[image, :, part]
                 if scale is None:
                     target.copy_(shares)
                 else:
                     torch.mul(shares, scale, out=target)
-        ctx.save_for_backward(slopes, void)
+        if weight is not None:
+            losses *= weight
+        ctx.save_for_backward(logits, slopes, rows, weight)
+        ctx.scale = scale
         return losses.masked_fill_(void, 0)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        slopes, void = ctx.saved_tensors
-        factor = grad.masked_fill(void, 0)[:, None]
-        return torch.mul(slopes, factor, out=torch.empty_like(slopes)), None, None, None, None
+        logits, slopes, rows, weight = ctx.saved_tensors
+        void = rows >= logits.shape[1]
+        factor = (grad if weight is None else grad * weight).masked_fill(void, 0)[:, None]
+        if torch.is_grad_enabled():  # the gradient will be differentiated
+            return _slopes_again(logits, slopes, rows, ctx.scale) * factor, *[None] * 5
+        return torch.mul(slopes, factor, out=torch.empty_like(slopes)), *[None] * 5
+
+
+def _slopes_again(logits: Tensor, slopes: Tensor, rows: Tensor, scale: Tensor | float | None) -> Tensor:
+    """What the gradient is up to a factor for each pixel, differentiable by the logits.
+
+    The changed logits are not there any more. They are the scaled logits plus constants, and so is the
+    logarithm of their softmax up to one number for each pixel, which a softmax does not see.
+    """
+    k = logits.shape[1]
+    wide = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    factor = 1.0 if scale is None else scale
+    label = rows.masked_fill(rows >= k, 0)[:, None]
+    onehot = torch.zeros_like(wide).scatter_(1, label, 1.0)
+    with torch.no_grad():
+        share = (slopes.to(wide.dtype) / factor + onehot).clamp(min=torch.finfo(wide.dtype).tiny)
+        constant = share.log() - wide * factor
+    return (((wide * factor + constant).softmax(1) - onehot) * factor).to(logits.dtype)
+
+
+def _plain_cross_entropy(
+    logits: Tensor, rows: Tensor, adjust: Adjustment | None, weigh: Weighing | None
+) -> Tensor:
+    """The same by ordinary operations, none of which writes to a tensor that is not new."""
+    k = logits.shape[1]
+    wide = torch.promote_types(logits.dtype, torch.float32)
+    images: dict[int, list[Tensor]] = {}
+    for image, part in strips(logits, rows):
+        row = rows[image, part]
+        label = row.masked_fill(row >= k, 0)
+        strip = logits[image, :, part]
+        changed = strip.to(wide) if adjust is None else adjust(strip, label, None)
+        loss = -changed.log_softmax(0).gather(0, label[None])[0]
+        if weigh is not None:
+            loss = loss * weigh(changed.detach().softmax(0), loss.detach().neg().exp())
+        images.setdefault(image, []).append(torch.where(row >= k, 0.0, loss))
+    return torch.stack([torch.cat(parts) for parts in images.values()])

@@ -4,6 +4,7 @@ from aucseg.functional.logits import class_counts
 from aucseg.losses.adjusted import BalancedSoftmaxLoss, LDAMLoss, LogitAdjustedLoss, VSLoss
 from aucseg.losses.auc import AUCLoss
 from aucseg.losses.aucseg import AUCSegLoss
+from aucseg.losses.base import PixelwiseLoss, SegmentationLoss
 from aucseg.losses.blv import BLVLoss
 from aucseg.losses.boundary import boundary_loss, boundary_targets
 from aucseg.losses.cross_entropy import (
@@ -13,22 +14,32 @@ from aucseg.losses.cross_entropy import (
     ohem_cross_entropy,
 )
 from aucseg.losses.focal import FocalLoss
-from aucseg.losses.pixelwise import PixelwiseLoss
+from aucseg.losses.gcl import GCLLoss
+from aucseg.losses.overlap import DiceLoss, JaccardLoss, LovaszSoftmaxLoss
+from aucseg.losses.pat import PATLoss
 from aucseg.losses.presence import class_presence, presence_cross_entropy
 from aucseg.losses.queue import SumQueue
 from aucseg.losses.region import RegionBranch, RegionRebalanceLoss, SimplexClassifier
+from aucseg.losses.seesaw import SeesawLoss
 
 __all__ = [
     "AUCLoss",
     "AUCSegLoss",
     "BLVLoss",
     "BalancedSoftmaxLoss",
+    "DiceLoss",
     "FocalLoss",
+    "GCLLoss",
+    "JaccardLoss",
     "LDAMLoss",
     "LogitAdjustedLoss",
+    "LovaszSoftmaxLoss",
+    "PATLoss",
     "PixelwiseLoss",
     "RegionBranch",
     "RegionRebalanceLoss",
+    "SeesawLoss",
+    "SegmentationLoss",
     "SimplexClassifier",
     "SumQueue",
     "VSLoss",

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from aucseg.functional.checks import check_number
 from aucseg.functional.logits import adjusted_cross_entropy, class_counts, log_prior, never_seen_as_rarest
-from aucseg.losses.pixelwise import PixelwiseLoss
+from aucseg.losses.base import PixelwiseLoss
 
 
 class LogitAdjustedLoss(PixelwiseLoss):
@@ -54,8 +54,8 @@ class LogitAdjustedLoss(PixelwiseLoss):
         """Cross entropy of the shifted logits; see :meth:`PixelwiseLoss.pixel_losses`."""
         shift = _column(self.offsets, logits)
 
-        def adjust(out: Tensor, strip: Tensor, label: Tensor) -> None:
-            torch.add(strip, shift, out=out)
+        def adjust(strip: Tensor, label: Tensor, out: Tensor | None) -> Tensor:
+            return torch.add(strip, shift, out=out)
 
         return adjusted_cross_entropy(logits, rows, adjust)
 
@@ -143,8 +143,8 @@ class VSLoss(PixelwiseLoss):
         """Cross entropy of the scaled and shifted logits; see :meth:`PixelwiseLoss.pixel_losses`."""
         shift, scale = _column(self.offsets, logits), _column(self.scales, logits)
 
-        def adjust(out: Tensor, strip: Tensor, label: Tensor) -> None:
-            torch.addcmul(shift, strip.to(scale.dtype), scale, out=out)
+        def adjust(strip: Tensor, label: Tensor, out: Tensor | None) -> Tensor:
+            return torch.addcmul(shift, strip.to(scale.dtype), scale, out=out)
 
         return adjusted_cross_entropy(logits, rows, adjust, scale=self.scales)
 
@@ -199,9 +199,10 @@ class LDAMLoss(PixelwiseLoss):
         """Cross entropy with a margin on the own logit; see :meth:`PixelwiseLoss.pixel_losses`."""
         margins = -self.scale * _column(self.margins, logits)[:, 0]
 
-        def adjust(out: Tensor, strip: Tensor, label: Tensor) -> None:
-            out.copy_(strip).mul_(self.scale)  # not before half precision is widened
-            out.scatter_add_(0, label[None], margins.index_select(0, label)[None])
+        def adjust(strip: Tensor, label: Tensor, out: Tensor | None) -> Tensor:
+            # widened first: half precision would round the product
+            scaled = torch.mul(strip.to(margins.dtype), self.scale, out=out)
+            return scaled.scatter_add_(0, label[None], margins.index_select(0, label)[None])
 
         return adjusted_cross_entropy(logits, rows, adjust, scale=self.scale)
 

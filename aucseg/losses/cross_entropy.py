@@ -19,7 +19,7 @@ from aucseg.functional.checks import (
     poison,
 )
 from aucseg.functional.logits import adjusted_cross_entropy, class_counts, class_vector
-from aucseg.losses.pixelwise import PixelwiseLoss
+from aucseg.losses.base import PixelwiseLoss
 
 RULES = ("inverse", "sqrt_inverse", "effective_number")
 

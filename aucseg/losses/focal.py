@@ -10,7 +10,7 @@ from torch import Tensor
 
 from aucseg.functional.checks import check_number, check_option
 from aucseg.functional.logits import adjusted_cross_entropy
-from aucseg.losses.pixelwise import PixelwiseLoss
+from aucseg.losses.base import PixelwiseLoss
 
 VARIANTS = ("softmax", "sigmoid")
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from aucseg.functional.checks import check_count, check_option
 from aucseg.functional.logits import adjusted_cross_entropy, strips
-from aucseg.losses.pixelwise import PixelwiseLoss, StepCount
+from aucseg.losses.base import PixelwiseLoss, StepCount
 
 DRAWS = ("pixel_class", "pixel", "class")
 
@@ -131,13 +131,11 @@ class NoisyLoss(PixelwiseLoss):
         if drawn is None and self.scale == 1:
             return adjusted_cross_entropy(logits, rows)
 
-        def adjust(out: Tensor, strip: Tensor, label: Tensor) -> None:
-            if drawn is None:
-                out.copy_(strip)
-            else:
-                torch.addcmul(strip.to(wide), drawn(strip.shape[1]).to(wide), factor, out=out)
-            if self.scale != 1:
-                out.mul_(self.scale)
+        def adjust(strip: Tensor, label: Tensor, out: Tensor | None) -> Tensor:
+            noisy = strip.to(wide)
+            if drawn is not None:
+                noisy = torch.addcmul(noisy, drawn(strip.shape[1]).to(wide), factor, out=out)
+            return noisy if self.scale == 1 else torch.mul(noisy, self.scale, out=out)
 
         return adjusted_cross_entropy(logits, rows, adjust, scale=None if self.scale == 1 else self.scale)
 

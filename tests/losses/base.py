@@ -29,6 +29,8 @@ class LossTester:
     stateful = False
     #: compile it (a second's work: a variant that differs in an option alone need not)
     compiles = True
+    #: its gradient can be differentiated by finite differences of itself (false where it has constants in it)
+    twice = True
     num_classes = 4
 
     def build(self, num_classes: int | None = None, **options) -> nn.Module:
@@ -304,6 +306,27 @@ class LossTester:
             grads.append(x.grad)
         torch.testing.assert_close(*grads, rtol=1e-12, atol=1e-15)
         assert traced  # what is outside of the loss
+
+    def test_second_derivatives(self):
+        if not self.twice:
+            pytest.skip("tested otherwise")
+        logits, target = self.batch(void=0.3, size=(2, 2))
+        loss = self.build()
+        assert torch.autograd.gradgradcheck(lambda x: loss(x, target).square(), logits.requires_grad_())
+
+    def test_a_gradient_that_will_be_differentiated_is_the_gradient(self):
+        logits, target = self.batch(void=0.3)
+        _, expected = self.value_and_grad(self.build(), logits, target)
+        logits.requires_grad_()
+        (grad,) = torch.autograd.grad(self.build()(logits, target), logits, create_graph=True)
+        torch.testing.assert_close(grad.detach(), expected, rtol=1e-9, atol=1e-13)
+
+    @pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated:FutureWarning")  # inside torch.func
+    def test_gradient_by_torch_func(self):
+        logits, target = self.batch(void=0.3)
+        _, expected = self.value_and_grad(self.build(), logits, target)
+        found = torch.func.grad(self.build())(logits, target)
+        torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-13)
 
     def test_repr_names_the_options(self):
         assert "num_classes=4" in repr(self.build())

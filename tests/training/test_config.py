@@ -90,7 +90,10 @@ def test_lists_and_tuples_are_one(config):
         ),
         ({"data": {"train_images": 8, "eval_images": 4, "scale": [2, 1]}}, ["scale"]),
         ({"data": {"train_images": 8, "eval_images": 4, "size": [0, 8]}}, ["size"]),
-        ({"data": {"train_images": 8, "eval_images": 4}, "loss": {"name": "dice"}}, ["loss.name", "dice"]),
+        (
+            {"data": {"train_images": 8, "eval_images": 4}, "loss": {"name": "tversky"}},
+            ["loss.name", "tversky"],
+        ),
     ],
 )
 def test_wrong_content_is_named(content, words):

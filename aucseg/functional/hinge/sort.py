@@ -8,6 +8,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from aucseg.functional.distributed import gather, gather_uneven
+
 
 @dataclass(frozen=True)
 class OwnScores:
@@ -58,14 +60,10 @@ def sort_own_scores(
     if group is None:
         return OwnScores(value, row, start, order, None)
 
-    counts = torch.stack(_gather(start.diff(), group))
+    counts = torch.stack(gather(start.diff(), group))
     sizes = counts.sum(1).tolist()
-    rank, size = dist.get_rank(group), max(1, *sizes)
-    # every rank must send as much as the largest one holds
-    padded = value.new_zeros(size)
-    padded[: sizes[rank]] = value[: sizes[rank]]
-    parts = zip(_gather(padded, group), sizes, strict=True)
-    value = torch.cat([part[:length] for part, length in parts])
+    rank = dist.get_rank(group)
+    value = torch.cat(gather_uneven(value[: sizes[rank]], group, sizes))
     row = torch.arange(num_classes, device=row.device).repeat(len(sizes)).repeat_interleave(counts.flatten())
     merged = _order(value, row)
     place = torch.empty_like(merged).scatter_(0, merged, torch.arange(len(merged), device=merged.device))
@@ -78,12 +76,6 @@ def sort_own_scores(
         order[: sizes[rank]],
         place[before : before + sizes[rank]],
     )
-
-
-def _gather(part: Tensor, group: dist.ProcessGroup) -> list[Tensor]:
-    parts = [torch.empty_like(part) for _ in range(dist.get_world_size(group))]
-    dist.all_gather(parts, part.contiguous(), group=group)
-    return parts
 
 
 def _starts(row: Tensor, num_classes: int) -> Tensor:

@@ -13,7 +13,11 @@ from aucseg.training.objectives.base import OBJECTIVES, Objective, ObjectiveConf
 from aucseg.training.objectives.blv import BLVConfig
 from aucseg.training.objectives.cross_entropy import CrossEntropyConfig
 from aucseg.training.objectives.focal import FocalConfig
+from aucseg.training.objectives.gcl import GCLConfig
+from aucseg.training.objectives.overlap import DiceConfig, JaccardConfig, LovaszConfig
+from aucseg.training.objectives.pat import PATConfig
 from aucseg.training.objectives.region_rebalance import RegionRebalanceConfig
+from aucseg.training.objectives.seesaw import SeesawConfig
 from aucseg.training.objectives.weighted_cross_entropy import WeightedCrossEntropyConfig
 
 OBJECTIVES |= {
@@ -27,6 +31,12 @@ OBJECTIVES |= {
     "ldam": LDAMConfig,
     "focal": FocalConfig,
     "blv": BLVConfig,
+    "gcl": GCLConfig,
+    "seesaw": SeesawConfig,
+    "pat": PATConfig,
+    "dice": DiceConfig,
+    "jaccard": JaccardConfig,
+    "lovasz": LovaszConfig,
 }
 
 

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from aucseg.losses import PixelwiseLoss
+from aucseg.losses import SegmentationLoss
 from aucseg.training.classes import ClassInfo
 from aucseg.training.section import Section
 
@@ -55,7 +55,7 @@ class Objective(nn.Module):
             step: steps that the optimiser has made.
         """
         for part in self.modules():
-            if isinstance(part, PixelwiseLoss):
+            if isinstance(part, SegmentationLoss):
                 part.at_step(step)
 
 

@@ -97,7 +97,7 @@ def test_the_default_name_is_no_part_of_an_identity(loss, identity):
 @pytest.mark.parametrize(
     ("loss", "words"),
     [
-        ({"name": "dice"}, r"loss\.name.*known: auc, cross_entropy.*'dice'"),
+        ({"name": "tversky"}, r"loss\.name.*known: auc, cross_entropy.*'tversky'"),
         ({"name": "cross_entrop"}, r"loss\.name.*did you mean 'cross_entropy'"),
         ({"name": "cross_entropy", "ohm": True}, r"loss\.ohm.*did you mean 'ohem'"),
         ({"ce_wieght": 1}, r"loss\.ce_wieght.*did you mean 'ce_weight'"),
@@ -125,8 +125,8 @@ def test_another_name_begins_the_section_anew():
     assert config.with_(loss=CrossEntropyConfig()).loss == CrossEntropyConfig()
     with pytest.raises(ConfigError, match=r"loss\.ce_weight.*ohem"):
         config.with_(loss__name="cross_entropy", loss__ce_weight=1.0)
-    with pytest.raises(ConfigError, match=r"loss\.name.*'dice'"):
-        config.with_(loss__name="dice")
+    with pytest.raises(ConfigError, match=r"loss\.name.*'tversky'"):
+        config.with_(loss__name="tversky")
     # in a profile with a section of its own, too
     changed = make_config("ade20k", "paper", loss={"name": "cross_entropy"})
     assert changed.loss == CrossEntropyConfig()
