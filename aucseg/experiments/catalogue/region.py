@@ -17,6 +17,18 @@ REGION_REBALANCE = Experiment(
     arms=(
         Arm("baseline", "cross entropy", {"loss": CE, "bank": None}, "baseline"),
         Arm("reweighting", "re-weighting, 1/pixels", {"loss": _WEIGHTS, "bank": None}, "re-weighting"),
+        Arm(
+            "balanced_pixels",
+            "balanced softmax, pixels",
+            {"loss": {"name": "balanced_softmax"}, "bank": None},
+            "balanced softmax",
+        ),
+        Arm(
+            "balanced_regions",
+            "balanced softmax, regions",
+            {"loss": {"name": "balanced_softmax", "counts": "images"}, "bank": None},
+            "balanced softmax with region-frequency prior",
+        ),
         Arm("rr_plain", "region branch without its prior", {"loss": RR | {"prior": False}, "bank": None}),
         Arm("rr", "Region Rebalance", {"loss": RR, "bank": None}, "region rebalance"),
         Arm("rr_auc", "Region Rebalance + AUC", {"loss": RR | {"pixel": AUC}, "bank": None}),
