@@ -107,7 +107,7 @@ def speed(device: str, repetitions: int) -> list[dict[str, Any]]:
 
 def state_bytes(metric: PixelAUC) -> int:
     """Size of what a metric keeps."""
-    kept = [metric.histogram] if metric.bins is not None else [*metric.scores, *metric.labels]
+    kept = [metric.histogram] if metric.bins is not None else [*metric.pixel_scores, *metric.pixel_labels]
     return sum(tensor.numel() * tensor.element_size() for tensor in kept)
 
 

@@ -215,3 +215,34 @@ def test_what_a_notebook_imports_of_the_package_is_there(path: Path) -> None:
         room = importlib.import_module(module)
         if not hasattr(room, name):
             importlib.import_module(f"{module}.{name}")
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_no_module_needs_what_one_system_lacks(path: Path) -> None:
+    """Imported at the head, `resource` keeps the whole package from Windows."""
+    lacking = {
+        "resource",
+        "fcntl",
+        "termios",
+        "tty",
+        "pty",
+        "pwd",
+        "grp",
+        "posix",
+        "syslog",
+        "msvcrt",
+        "winreg",
+    }
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    names = {
+        name.partition(".")[0]
+        for node in tree.body
+        for name in (
+            [alias.name for alias in node.names]
+            if isinstance(node, ast.Import)
+            else [str(node.module)]
+            if isinstance(node, ast.ImportFrom)
+            else []
+        )
+    }
+    assert not names & lacking

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from aucseg.errors import OptionError
+
+# Types of devices that refuse float64.
+WITHOUT_FLOAT64 = {"mps"}
 
 
 def check_count(name: str, value: int, least: int, *, most: int | None = None, note: str = "") -> int:
@@ -349,7 +352,30 @@ def widest(device: torch.device) -> torch.dtype:
     Returns:
         float64; float32 on Apple's GPUs, which have nothing wider.
     """
-    return torch.float32 if device.type == "mps" else torch.float64
+    return torch.float32 if device.type in WITHOUT_FLOAT64 else torch.float64
+
+
+def where_float64_is(values: Tensor) -> Tensor:
+    """Values on a device that can add them up in float64.
+
+    Args:
+        values: any tensor.
+
+    Returns:
+        The same tensor, or a copy on the CPU where its own device knows no float64.
+    """
+    return values if widest(values.device) == torch.float64 else values.cpu()
+
+
+class WideBuffers(nn.Module):
+    """A module whose float64 buffers become float32 where it is moved to a device that knows no float64."""
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> nn.Module:
+        if widest(fn(torch.empty(0)).device) != torch.float64:
+            for name, buffer in self._buffers.items():
+                if buffer is not None and buffer.dtype == torch.float64:
+                    self._buffers[name] = buffer.float()
+        return super()._apply(fn, recurse)
 
 
 def transformed() -> bool:

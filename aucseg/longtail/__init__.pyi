@@ -28,6 +28,7 @@ from .partitions import Partition as Partition
 from .partitions import auto_partition as auto_partition
 from .partitions import auto_thresholds as auto_thresholds
 from .partitions import choose_tail as choose_tail
+from .partitions import groups_by_images as groups_by_images
 from .partitions import list_tails as list_tails
 from .partitions import partition as partition
 from .partitions import share_partition as share_partition

@@ -183,6 +183,35 @@ def partition(name: str) -> Partition:
     return Partition(f"AUCSeg, Table {table}", known.names, known.groups, reasons)
 
 
+def groups_by_images(groups: Sequence[str], images: Sequence[float]) -> tuple[str, ...]:
+    """A second grouping, by how many images hold a class, beside one by pixels.
+
+    There are as many head, middle and tail classes as in the first, so that the means of both are over
+    equally many: head are those in most images, tail those in fewest. A class of few large regions, as a bus,
+    and one of many small ones, as a pole, change places.
+
+    Args:
+        groups: ``"head"``, ``"middle"`` or ``"tail"`` for each class, by pixels.
+        images: for each class the number or the share of the training images that hold it. Where two are
+            equal the first grouping decides, then the order of the classes.
+
+    Raises:
+        OptionError: if there is not one number for each class, or one is negative or not finite.
+
+    Example:
+        >>> groups_by_images(("head", "tail", "middle"), (90, 100, 7))
+        ('middle', 'head', 'tail')
+    """
+    if len(images) != len(groups):
+        raise OptionError(f"{len(images)} numbers of images for {len(groups)} classes; give one for each")
+    if not all(math.isfinite(n) and n >= 0 for n in images):
+        raise OptionError(f"numbers of images are finite and not negative, got {[float(n) for n in images]}")
+    places = [classes_of_group(groups, group) for group in GROUPS]
+    order = sorted(range(len(groups)), key=lambda c: (-images[c], GROUPS.index(groups[c]), c))
+    ranked = [group for group, members in zip(GROUPS, places, strict=True) for _ in members]
+    return tuple(ranked[order.index(c)] for c in range(len(groups)))
+
+
 def threshold_ranges(tally: Tally) -> dict[str, tuple[float, float]]:
     """Which thresholds on the pixel share reproduce the groups of a data set.
 

@@ -9,10 +9,11 @@ from typing import Literal
 
 import torch
 import torch.distributed as dist
-from torch import Tensor, nn
+from torch import Tensor
 
 from aucseg.functional.auc import auc_risk, check_pair_weights, tail_versus_rest
 from aucseg.functional.checks import (
+    WideBuffers,
     check_finite,
     check_ignore_index,
     check_num_classes,
@@ -28,7 +29,7 @@ from aucseg.functional.surrogates import SortedForm, Surrogate, surrogate_form
 from aucseg.losses.queue import SumQueue
 
 
-class AUCLoss(nn.Module):
+class AUCLoss(WideBuffers):
     r"""Pixel-level AUC loss over all pairs of pixels, at a cost linear in pixels.
 
     For scores s = activation(logits), N_c the pixels of class c in the batch and a surrogate of the scaled

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from aucseg.errors import OptionError
 from aucseg.functional.checks import (
+    WideBuffers,
     check_count,
     check_ignore_index,
     check_num_classes,
@@ -59,7 +60,7 @@ class StepCount(nn.Module):
         self.told = None if told < 0 else told
 
 
-class SegmentationLoss(nn.Module):
+class SegmentationLoss(WideBuffers):
     """What a loss ``loss(logits, target)`` of a whole batch needs beside its formula: void, ranks, dtypes.
 
     A subclass defines :meth:`batch_loss`.

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from aucseg.functional.checks import check_count
+from aucseg.functional.checks import WideBuffers, check_count
 from aucseg.functional.sums import ClassSums
 
 
-class SumQueue(nn.Module):
+class SumQueue(WideBuffers):
     """Recent class means that stand in for the classes a batch does not hold.
 
     The memory-free relative of the tail-class memory bank: where the bank pastes old pixels into the image,

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from aucseg.errors import OptionError
-from aucseg.functional.checks import check_labels, check_option, class_index
+from aucseg.functional.checks import WideBuffers, check_labels, check_option, class_index
 from aucseg.functional.distributed import GRADIENTS, all_reduce, joined_ranks, scale_gradient
 from aucseg.functional.logits import class_counts, log_prior
 from aucseg.functional.regions import (
@@ -29,7 +29,7 @@ LABELS = ("nearest", "area")
 _PROJECTED, _HIDDEN = 128, 512
 
 
-class RegionBranch(nn.Module):
+class RegionBranch(WideBuffers):
     r"""The region branch alone: features and labels in, the region loss out (Region Rebalance, Eq. 8).
 
     A region is the set of all pixels of one class in one image; its feature is the mean of the features of

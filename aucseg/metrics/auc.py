@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
-from torchmetrics import Metric
 
 from aucseg.functional.checks import (
     check_ignore_index,
@@ -15,6 +14,7 @@ from aucseg.functional.checks import (
     check_option,
     class_index,
     logits_and_labels,
+    where_float64_is,
 )
 from aucseg.functional.ranking import PairAUC, check_max_fpr, check_scores, pairwise_auc
 from aucseg.functional.score_histogram import (
@@ -24,10 +24,10 @@ from aucseg.functional.score_histogram import (
     histogram_auc,
 )
 from aucseg.functional.sums import MULTICLASS
-from aucseg.metrics.iou import check_groups, group_means
+from aucseg.metrics.figures import FigureMetric, check_groups, group_means, group_names
 
 
-class PixelAUC(Metric):
+class PixelAUC(FigureMetric):
     r"""AUC of each pair of classes and of each class against the rest, over all pixels since the last reset.
 
     How often a pixel of class c scores higher in channel c than a pixel of class d, a tie counting half
@@ -67,6 +67,8 @@ class PixelAUC(Metric):
         max_fpr: false positive rate up to which the area counts, in (0, 1]; each AUC is then standardized to
             1 for a perfect and 1/2 for a random ranking, as scikit-learn does. The raw area of a standardized
             a is f^2 / 2 + (2 a - 1)(f - f^2 / 2) with f = ``max_fpr``. None for the whole curve.
+        size: ``"target"``: scores of another size than the target are resized to it, as the losses do with
+            logits.
         **options: those of ``torchmetrics.Metric``; ``compute_on_cpu=True`` keeps the pixels of the exact
             mode off the GPU.
 
@@ -79,14 +81,12 @@ class PixelAUC(Metric):
         >>> metric.update(scores, torch.tensor([[[0, 0, 1]]]))
         >>> metric.compute()["pairs"].tolist()
         [[nan, 0.5], [0.5, nan]]
+        >>> metric["auc"].compute().item()  # one figure as a metric, for the wrappers of torchmetrics
+        0.5
     """
 
-    is_differentiable = False
-    higher_is_better = True
-    full_state_update = False
-
-    scores: list[Tensor]
-    labels: list[Tensor]
+    pixel_scores: list[Tensor]
+    pixel_labels: list[Tensor]
     histogram: Tensor
 
     def __init__(
@@ -99,6 +99,7 @@ class PixelAUC(Metric):
         bins: int | None = None,
         score_range: tuple[float, float] | None = None,
         max_fpr: float | None = None,
+        size: Literal["target"] | None = None,
         **options: Any,
     ) -> None:
         super().__init__(**options)
@@ -106,15 +107,16 @@ class PixelAUC(Metric):
         self.groups = check_groups(groups, num_classes)
         check_option("multiclass", multiclass, MULTICLASS)
         check_max_fpr(max_fpr)
-        self.multiclass, self.max_fpr = multiclass, max_fpr
+        check_option("size", size, ("target", None))
+        self.multiclass, self.max_fpr, self.size = multiclass, max_fpr, size
         self.ignore_index = check_ignore_index(ignore_index)
         self._one_channel: bool | None = None
         self.bins, self.score_range = bins, score_range
         if bins is None:
             if score_range is not None:
                 raise ValueError("score_range places bins, but bins=None computes exactly; give bins too")
-            self.add_state("scores", default=[], dist_reduce_fx="cat")
-            self.add_state("labels", default=[], dist_reduce_fx="cat")
+            self.add_state("pixel_scores", default=[], dist_reduce_fx="cat")
+            self.add_state("pixel_labels", default=[], dist_reduce_fx="cat")
         else:
             self.bins = bins = check_bins(bins, score_range)
             zeros = torch.zeros(num_classes, num_classes, bins, dtype=torch.int64)
@@ -136,7 +138,7 @@ class PixelAUC(Metric):
             ValueError: if the shapes do not fit, a label is outside the classes, a score is nan, or not a
                 probability where one is needed.
         """
-        two, target = logits_and_labels(scores, target, self.num_classes, name="scores")
+        two, target = logits_and_labels(scores, target, self.num_classes, name="scores", size=self.size)
         one = two.shape[1] != scores.shape[1]
         if self._one_channel not in (None, one):
             raise ValueError(
@@ -144,15 +146,15 @@ class PixelAUC(Metric):
                 f"number; give all of them alike, or call reset()"
             )
         self._one_channel = one
-        scores = (scores if one else two).detach()
+        scores = (two[:, 1:] if one else two).detach()
         labels = class_index(target, self.num_classes, self.ignore_index)
         valid = labels != self.num_classes
         if self.bins is None:
             # of one channel class 0 has the opposite, which ranks exactly the other way round
             pixels = (torch.cat((-scores, scores), 1) if one else scores).movedim(1, -1)[valid]
             check_scores(pixels)
-            self.scores.append(pixels.float())
-            self.labels.append(labels[valid].to(self._label_dtype))
+            self.pixel_scores.append(pixels.float())
+            self.pixel_labels.append(labels[valid].to(self._label_dtype))
         else:
             scores = binnable(scores, valid, self.score_range)
             labels = labels.masked_fill(~valid, 0)
@@ -174,12 +176,18 @@ class PixelAUC(Metric):
             scalars ``"auc"``, the mean of ``"ovo"`` or ``"ova"`` as ``multiclass`` says, and with groups
             ``"auc_head"``, ``"auc_middle"``, ``"auc_tail"``. All are in [0, 1], or nan where there is no
             pair of pixels. In the streaming mode there is for each of them the bound of its absolute error,
-            ``"pairs_error_bound"``, ``"auc_error_bound"`` and so on.
+            ``"pairs_error_bound"``, ``"auc_error_bound"`` and so on. Where the device knows no float64 they
+            are on the CPU.
         """
         if self.bins is None:
-            labels = self.labels if isinstance(self.labels, Tensor) else torch.cat(self.labels)
-            return self._figures(pairwise_auc(self.scores, labels, self.num_classes, max_fpr=self.max_fpr))
-        value, bound = histogram_auc(self.histogram, max_fpr=self.max_fpr)
+            scores, labels = (
+                [where_float64_is(part) for part in ([parts] if isinstance(parts, Tensor) else parts)]
+                for parts in (self.pixel_scores, self.pixel_labels)
+            )
+            return self._figures(
+                pairwise_auc(scores, torch.cat(labels), self.num_classes, max_fpr=self.max_fpr)
+            )
+        value, bound = histogram_auc(where_float64_is(self.histogram), max_fpr=self.max_fpr)
         # a mean is off by no more than the mean of the bounds
         bounds = {f"{name}_error_bound": figure for name, figure in self._figures(bound).items()}
         return {**self._figures(value), **bounds}
@@ -191,11 +199,17 @@ class PixelAUC(Metric):
             *args: passed on.
             **kwargs: passed on.
         """
-        if self.bins is None and isinstance(self.labels, list) and not self.labels:
+        if self.bins is None and isinstance(self.pixel_labels, list) and not self.pixel_labels:
             # torchmetrics fills in for a rank without data, but with tensors of other shape and dtype
-            self.scores.append(torch.empty(0, self.num_classes, device=self.device))
-            self.labels.append(torch.empty(0, dtype=self._label_dtype, device=self.device))
+            self.pixel_scores.append(torch.empty(0, self.num_classes, device=self.device))
+            self.pixel_labels.append(torch.empty(0, dtype=self._label_dtype, device=self.device))
         super().sync(*args, **kwargs)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the figures that ``compute`` returns."""
+        own = ("auc", *group_names(self.groups, "auc"), "pairs", "ovo", "ova")
+        return own if self.bins is None else (*own, *(f"{name}_error_bound" for name in own))
 
     @property
     def _label_dtype(self) -> torch.dtype:

@@ -16,6 +16,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from aucseg.data.sampling import mix_seed
 from aucseg.data.spec import ClassSpec
 from aucseg.errors import UserError
+from aucseg.longtail import groups_by_images
 from aucseg.memory import TailMemoryBank
 from aucseg.metrics import PixelAUC, SegmentationIoU
 from aucseg.models import (
@@ -97,7 +98,8 @@ class SegmentationModule(LightningModule):
             generator = torch.Generator().manual_seed(mix_seed(config.seed, "bank"))
             self.bank = make_bank(config.bank, classes, config.data.crop_size or config.data.size, generator)
         self.trained_on: dict[str, Any] | None = None
-        self.iou = SegmentationIoU(spec.num_classes, spec.groups, spec.ignore_index)
+        by_images = groups_by_images(spec.groups, spec.image_share) if spec.image_share else None
+        self.iou = SegmentationIoU(spec.num_classes, spec.groups, spec.ignore_index, image_groups=by_images)
         # The AUC loss ranks sigmoids, the prediction is the largest softmax: the two rank pixels differently.
         self.auc_sigmoid, self.auc_softmax = _pixel_auc(spec), _pixel_auc(spec)
 

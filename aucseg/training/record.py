@@ -37,7 +37,10 @@ class Record(BaseModel):
         metrics: ``mIoU``, ``mIoU_head``, ``mIoU_middle``, ``mIoU_tail``, ``pixel_accuracy`` in [0, 1] and
             ``iou`` and ``accuracy`` by class name; ``None`` where a class occurs nowhere. ``auc_sigmoid`` and
             ``auc_softmax`` (mean over pairs of classes, AUCSeg Eq. 6), the same with ``_head``, ``_middle``,
-            ``_tail``, and the bound of their error.
+            ``_tail``, and the bound of their error. Records of today hold all that
+            :class:`aucseg.metrics.SegmentationIoU` computes: ``mAcc`` and its groups, the means over images
+            ``mIoU_I`` and ``mIoU_C``, and groups by the number of images, ``mIoU_tail_by_images`` and so on;
+            the first ones did not.
         history: ``step`` and, for the same steps, each logged quantity; ``None`` where it had no value.
         bank: what the memory bank did, by class name, and in ``"covered"`` mean and maximum over the training
             images of the share of labelled pixels that pastes covered; ``None`` without a bank.

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import csv
+import itertools
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from aucseg.data.spec import groups_by_pixel_share, load_spec
+from aucseg.errors import OptionError
 from aucseg.longtail.counter import count
 from aucseg.longtail.partitions import (
     auto_partition,
     auto_thresholds,
     choose_tail,
+    groups_by_images,
     partition,
     share_partition,
     threshold_ranges,
@@ -230,3 +235,36 @@ def test_statistics_of_the_streets() -> None:
     assert known.area_share[road] == pytest.approx(
         known.pixels[road] / known.images[road] / (sum(int((m < 19).sum()) for m in masks) / 12)
     )
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(("head", "middle", "tail")), st.integers(0, 9)), min_size=2, max_size=12
+    )
+)
+def test_groups_by_images_are_as_many_and_in_order(classes):
+    groups, images = zip(*classes, strict=True)
+    found = groups_by_images(groups, images)
+    assert sorted(found) == sorted(groups)
+    rank = {"head": 0, "middle": 1, "tail": 2}
+    for first, second in itertools.permutations(range(len(groups)), 2):
+        if images[first] > images[second]:
+            assert rank[found[first]] <= rank[found[second]]
+        if images[first] == images[second] and rank[groups[first]] < rank[groups[second]]:
+            assert rank[found[first]] <= rank[found[second]]
+    assert groups_by_images(groups, np.array(images) / 10) == found
+
+
+def test_groups_by_images_of_cityscapes():
+    """Wall and fence are in fewer images than traffic light and bicycle, and poles are everywhere."""
+    spec = load_spec("cityscapes")
+    found = dict(zip(spec.names, groups_by_images(spec.groups, spec.image_share), strict=True))
+    moved = {name: group for name, group in found.items() if group != spec.groups[spec.index(name)]}
+    assert moved == {
+        **{"wall": "tail", "fence": "tail", "traffic light": "middle", "bicycle": "middle"},
+        **{"pole": "head", "sky": "middle"},
+    }
+    with pytest.raises(OptionError, match="2 numbers of images for 19 classes"):
+        groups_by_images(spec.groups, [1, 2])
+    with pytest.raises(OptionError, match="finite and not negative"):
+        groups_by_images(("head", "tail"), [1, -2])

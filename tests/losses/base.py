@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from aucseg.errors import UserError
+from aucseg.functional import checks
 from aucseg.losses import class_counts
 from tests.functional.oracle import streets
 
@@ -327,6 +328,11 @@ class LossTester:
         _, expected = self.value_and_grad(self.build(), logits, target)
         found = torch.func.grad(self.build())(logits, target)
         torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-13)
+
+    def test_buffers_can_follow_to_a_device_without_float64(self):
+        for module in self.build().modules():
+            wide = [name for name, part in module.named_buffers(recurse=False) if part.dtype == torch.float64]
+            assert not wide or isinstance(module, checks.WideBuffers), f"{type(module).__name__}: {wide}"
 
     def test_repr_names_the_options(self):
         assert "num_classes=4" in repr(self.build())

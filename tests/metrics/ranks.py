@@ -1,4 +1,4 @@
-"""PixelAUC on several processes: what each of them runs, importable by a fresh interpreter."""
+"""Both metrics on several processes: what each of them runs, importable by a fresh interpreter."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from aucseg.metrics import PixelAUC
+from aucseg.metrics import PixelAUC, SegmentationIoU
 
 MODES: dict[str, dict[str, object]] = {"exact": {}, "streaming": {"bins": 64}, "partial": {"max_fpr": 0.2}}
 K = 5
@@ -38,5 +38,9 @@ def run(rank: int, folder: str, shares: dict[str, list[list[int]]]) -> None:
             for number in share[rank]:
                 metric.update(*batches()[number])
             found[f"{case} {mode}"] = metric.compute()
+        iou = SegmentationIoU(K)
+        for number in share[rank]:
+            iou.update(*batches()[number])
+        found[f"{case} iou"] = iou.compute()
     torch.save(found, Path(folder) / f"{rank}.pt")
     dist.destroy_process_group()

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 import torch
@@ -40,9 +42,12 @@ def test_equals_scikit_learn(seed, void, steps):
     np.testing.assert_allclose(result["accuracy"], recall_score(target, preds, labels=labels, average=None))
     assert result["pixel_accuracy"].item() == pytest.approx(accuracy_score(target, preds))
     assert result["mIoU"].item() == pytest.approx(iou.mean())
+    recall = recall_score(target, preds, labels=labels, average=None)
+    assert result["mAcc"].item() == pytest.approx(recall.mean())
     for group in ("head", "middle", "tail"):
         member = [name == group for name in GROUPS]
         assert result[f"mIoU_{group}"].item() == pytest.approx(iou[member].mean())
+        assert result[f"mAcc_{group}"].item() == pytest.approx(recall[member].mean())
     assert all(value.dtype == torch.float64 for value in result.values())
 
 
@@ -60,6 +65,10 @@ def test_counts_are_those_of_torchmetrics(seed, k, void, ignore_index):
     metric = SegmentationIoU(k, ignore_index=ignore_index)
     metric.update(preds, target)
     expected = multiclass_confusion_matrix(preds, target, k, ignore_index=ignore_index)
+    if ignore_index == 0:  # a prediction of void is missed, and counts against no class
+        assert torch.equal(metric.missed, expected[:, 0])
+        assert metric.compute()["iou"][0].isnan()
+        expected[:, 0] = 0
     assert torch.equal(metric.confusion, expected)
 
 
@@ -145,7 +154,7 @@ def test_bad_input():
         wrong = preds.clone()
         wrong[target != 255] = label
         with pytest.raises(
-            ValueError, match=f"preds holds label {label}, which is outside the classes 0 to 6$"
+            ValueError, match=f"preds holds label {label}, which is outside the classes 0 to 6"
         ):
             metric.update(wrong, target)
     with pytest.raises(ValueError, match="give logits of shape"):
@@ -189,3 +198,121 @@ def test_scores_of_one_channel_need_a_threshold():
     assert torch.equal(by_share.confusion, plain.confusion)
     with pytest.raises(ValueError, match=r"threshold=0 for logits or threshold=0\.5 for probabilities"):
         plain.update(logits, target)
+
+
+def image_by_image(batches, k):
+    """IoU of each class in each image that holds it, by sets of pixels: images x K, nan for others."""
+    table = []
+    for image, labels in ((i, t) for preds, target in batches for i, t in zip(preds, target, strict=True)):
+        row = [np.nan] * k
+        for c in range(k):
+            own, found = (labels == c), (image == c) & (labels != 255)
+            if own.any():
+                row[c] = (own & found).sum().item() / (own | found).sum().item()
+        table.append(row)
+    return np.array(table)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    seed=st.integers(0, 10**6),
+    void=st.sampled_from((0.0, 0.6)),
+    classes=st.integers(2, 7),
+    images=st.integers(1, 4),
+)
+def test_means_over_images_equal_sets_of_pixels(seed, void, classes, images):
+    """mIoU-I and mIoU-C of Wang et al., 2023: of classes that an image holds, whatever is predicted there."""
+    batches = [batch(seed + i, classes, void=void, size=(images, 3, 4)) for i in range(2)]
+    batches.append((torch.zeros(1, 3, 4, dtype=torch.long), torch.full((1, 3, 4), 255)))  # no image at all
+    metric = SegmentationIoU(7, GROUPS)
+    for preds, target in batches:
+        metric.update(preds, target)
+    table, result = image_by_image(batches, 7), metric.compute()
+    with warnings.catch_warnings(action="ignore"):  # of an empty mean
+        by_class = np.nanmean(table, 0)
+        by_image = np.nanmean(table, 1)
+        np.testing.assert_allclose(result["iou_by_image"], by_class, atol=1e-12)
+        assert result["mIoU_C"].item() == pytest.approx(np.nanmean(by_class), abs=1e-12)
+        assert result["mIoU_I"].item() == pytest.approx(np.nanmean(by_image), abs=1e-12)
+        for group in ("head", "middle", "tail"):
+            mean = np.nanmean(by_class[[own == group for own in GROUPS]])
+            assert result[f"mIoU_C_{group}"].item() == pytest.approx(mean, abs=1e-12, nan_ok=True)
+
+
+def test_a_small_object_counts_as_much_as_a_large_one():
+    """Worked by hand: class 1 is found where it is large and missed where it is small."""
+    target, preds = torch.zeros(2, 2, 4, 4, dtype=torch.long)
+    target[0, :, :] = preds[0, :, :] = 1
+    target[1, 0, 0] = 1
+    metric = SegmentationIoU(2)
+    metric.update(preds, target)
+    result = metric.compute()
+    assert result["iou"].tolist() == pytest.approx([15 / 16, 16 / 17])
+    assert result["iou_by_image"].tolist() == pytest.approx([15 / 16, 1 / 2])
+    assert result["mIoU_C"].item() == pytest.approx((15 / 16 + 1 / 2) / 2)
+    assert result["mIoU_I"].item() == pytest.approx((1 + (15 / 16 + 0) / 2) / 2)
+    assert result["mAcc"].item() == pytest.approx((1 + 16 / 17) / 2)
+
+
+def test_no_order_of_images_changes_a_bit():
+    batches = [batch(seed, size=(3, 5, 7)) for seed in range(4)]
+    metrics = [SegmentationIoU(7, GROUPS) for _ in range(2)]
+    for preds, target in batches:
+        metrics[0].update(preds, target)
+    for preds, target in reversed(batches):
+        for image in (2, 0, 1):
+            metrics[1].update(preds[image, None], target[image, None])
+    first, second = (metric.compute() for metric in metrics)
+    assert all(torch.equal(value, second[name]) for name, value in first.items())
+
+
+def test_two_groupings_stand_side_by_side():
+    by_images = ("tail", "head", "head", "middle", "tail", "middle", "tail")
+    metric = SegmentationIoU(7, GROUPS, image_groups=by_images)
+    metric.update(*batch(0))
+    result = metric.compute()
+    assert set(metric.names) == set(result)
+    for figure, values in (("mIoU", result["iou"]), ("mAcc", result["accuracy"])):
+        for group in ("head", "middle", "tail"):
+            for suffix, groups in (("", GROUPS), ("_by_images", by_images)):
+                member = [own == group for own in groups]
+                assert result[f"{figure}_{group}{suffix}"].item() == pytest.approx(
+                    values[member].mean().item()
+                )
+    with pytest.raises(ValueError, match="2 groups for num_classes=7"):
+        SegmentationIoU(7, image_groups=("head", "tail"))
+
+
+def test_predicted_void_is_missed():
+    """As cityscapesscripts has it: it costs its own class, and no other."""
+    target = torch.tensor([[[0, 0, 0, 1, 1, 255]]])
+    preds = torch.tensor([[[0, 0, 255, 255, 0, 255]]])
+    metric = SegmentationIoU(2)
+    metric.update(preds, target)
+    result = metric.compute()
+    assert result["iou"].tolist() == [2 / 4, 0]
+    assert result["accuracy"].tolist() == pytest.approx([2 / 3, 0])
+    assert result["pixel_accuracy"].item() == pytest.approx(2 / 5)
+    assert result["iou_by_image"].tolist() == [2 / 4, 0]
+
+
+def test_nan_is_no_prediction():
+    logits = torch.randn(2, 7, 9, 11, generator=torch.Generator().manual_seed(0))
+    _, target = batch(0)
+    target[0, 0] = 255
+    logits[0, 3, 0, 4] = torch.nan  # void
+    metric = SegmentationIoU(7)
+    metric.update(logits, target)
+    target[1, 2, 3:5], logits[1, 6, 2, 3:5] = 1, torch.nan
+    with pytest.raises(ValueError, match="2 labelled pixels have logits that are nan"):
+        metric.update(logits, target)
+    assert metric.confusion.sum() <= (target != 255).sum()  # the second was not counted
+
+
+def test_size_of_the_target():
+    logits = torch.randn(2, 7, 3, 4, generator=torch.Generator().manual_seed(0))
+    _, target = batch(0, size=(2, 9, 12))
+    first, second = SegmentationIoU(7, size="target"), SegmentationIoU(7)
+    first.update(logits, target)
+    second.update(torch.nn.functional.interpolate(logits, size=(9, 12), mode="bilinear"), target)
+    assert torch.equal(first.confusion, second.confusion)

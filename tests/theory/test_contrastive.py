@@ -189,10 +189,17 @@ def test_equality_where_partners_tie(sample, pairs):
     result = theorem2(scores, labels, pairs=pairs)
     assert abs(result.gap) <= 1e-13 * (1 + result.auc)
     close(result.gap_bound, 0)
-    # one partner that differs: strictly above
+    # one partner that differs: strictly above, by what Jensen's inequality loses at least
     if pairs == "different" and (labels != labels[0]).sum() > 1:
-        scores[np.flatnonzero(labels != labels[0])[0], labels[0]] += 3
-        assert theorem2(scores, labels).gap > 1e-12  # far apart the two sides are nearly equal
+        moved = np.flatnonzero(labels != labels[0])[0]
+        scores[moved, labels[0]] += 3
+        one = theorem2(scores, labels, positive=labels[0])
+        # log(1 + u) with u of share w at u e^3: its second derivative is at least (1 + u e^3)^-2 in size
+        u = np.exp(0.7 - labels[0] - scores[one.anchors, labels[0]])
+        share = 1 / ((labels == labels[moved]).sum() * (len(set(labels.tolist())) - 1))
+        spread = (math.exp(3) - 1) * u / (1 + math.exp(3) * u)
+        least = (one.outer_weights * share * (1 - share) * spread**2 / 2).sum()
+        assert one.gap >= least * (1 - 1e-6) > 0
     close(theorem2([3.0, -1.0], [0, 1], pairs=pairs).gap, 0)
 
 

@@ -1,12 +1,16 @@
 from __future__ import annotations
 
 import json
+import sys
+from types import SimpleNamespace
 
+import psutil
 import pytest
 
 from aucseg.errors import DataError
 from aucseg.experiments import RecordStore, make_config
 from aucseg.training import Record, RecordError
+from aucseg.training.run import _peak_memory
 
 
 def make_record(seed: int = 0, miou: float = 0.5, **changes) -> Record:
@@ -78,3 +82,21 @@ def test_same_result_looks_at_numbers_only():
     a = make_record()
     assert a.same_result(a.model_copy(update={"timing": {"seconds_total": 9.0}, "versions": {}}))
     assert not a.same_result(make_record(miou=0.4))
+
+
+def test_peak_memory_is_in_bytes_on_every_system(monkeypatch):
+    """Linux counts kilobytes, macOS bytes, and Windows has no module for it."""
+    resource = pytest.importorskip("resource")
+    kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    if sys.platform == "linux":
+        assert _peak_memory(on_gpu=False) == pytest.approx(kilobytes * 1024, rel=0.1)
+    usage = SimpleNamespace(ru_maxrss=5_000_000)
+    monkeypatch.setattr(resource, "getrusage", lambda _: usage)
+    monkeypatch.setattr(sys, "platform", "linux")
+    assert _peak_memory(on_gpu=False) == 5_000_000 * 1024
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert _peak_memory(on_gpu=False) == 5_000_000
+    monkeypatch.setitem(sys.modules, "resource", None)
+    process = SimpleNamespace(memory_info=lambda: SimpleNamespace(peak_wset=7_000_000))
+    monkeypatch.setattr(psutil, "Process", lambda: process)
+    assert _peak_memory(on_gpu=False) == 7_000_000

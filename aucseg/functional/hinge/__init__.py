@@ -10,7 +10,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from aucseg.functional.checks import check_labels, check_num_classes, transformed
+from aucseg.functional.checks import check_labels, check_num_classes, transformed, widest
 from aucseg.functional.distributed import NO_SECOND_DERIVATIVE
 from aucseg.functional.hinge import cpu, cuda
 from aucseg.functional.hinge.sort import OwnScores, sort_own_scores
@@ -97,7 +97,7 @@ class _SortedHinge(torch.autograd.Function):
         sums, ranks = _backend(scores).hinge_sums(scores, rows, own, reach, power, ctx.needs_input_grad[0])
         if group is not None:
             dist.all_reduce(sums, group=group)
-        count = own.count.double()
+        count = own.count.to(widest(scores.device))
         share = (count[:, None] * count).reciprocal().masked_fill(count[:, None] * count == 0, 0)
         share = share.fill_diagonal_(0)
         ctx.reach, ctx.power, ctx.group = reach, power, group

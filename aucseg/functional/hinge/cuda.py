@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from aucseg.functional.checks import widest
 from aucseg.functional.hinge.sort import OwnScores
 
 # elements (channels x pixels) that are worked on at once; that needs some ten float64 buffers of this size
@@ -30,7 +31,7 @@ def hinge_sums(
         keep: whether to return the ranks.
 
     Returns:
-        The sums (K, K + 1) in float64 and the ranks, (K, B * P) int32.
+        The sums (K, K + 1), float64 where the device knows it, and the ranks, (K, B * P) int32.
 
     """
     flat = rows.flatten()
@@ -43,7 +44,11 @@ def hinge_sums(
         if ranks is not None:
             ranks[channels] = rank
         sums.append(
-            _sum_by_class(positives.cost(rank.long(), threshold.double(), power), flat, scores.shape[1] + 1)
+            _sum_by_class(
+                positives.cost(rank.long(), threshold.to(widest(threshold.device)), power),
+                flat,
+                scores.shape[1] + 1,
+            )
         )
     return torch.cat(sums), ranks
 
@@ -69,7 +74,8 @@ def hinge_gradients(
     """
     flat = rows.flatten()
     gradient = torch.empty_like(scores)
-    shares = torch.zeros(len(own.value), dtype=torch.float64, device=scores.device)
+    wide = widest(scores.device)
+    shares = torch.zeros(len(own.value), dtype=wide, device=scores.device)
     for channels in _channels_at_once(scores, own):
         rank = ranks[channels].long()
         share = weight[channels].index_select(1, flat)
@@ -79,7 +85,7 @@ def hinge_gradients(
             received = -weights
         else:
             positives = _Positives.of(own, channels, reach)
-            threshold = positives.threshold(scores[:, channels]).double()
+            threshold = positives.threshold(scores[:, channels]).to(wide)
             slope = 2 * positives.slope(rank, threshold)
             moments = _sum_by_rank(share * threshold, rank, len(own.value))
             received = 2 * (positives.finite() * weights - moments)
@@ -104,7 +110,7 @@ class _Positives:
         inside = place < count
         index = (own.start[:-1][channels, None] + place).clamp(max=max(len(place) - 1, 0))
         value = own.value[index]
-        total = value.masked_fill(~inside, 0).sum(1, keepdim=True, dtype=torch.float64)
+        total = value.masked_fill(~inside, 0).sum(1, keepdim=True, dtype=widest(value.device))
         centre = (total / count.clamp(min=1)).to(value.dtype)
         return cls((value - centre).masked_fill(~inside, torch.inf), centre, reach)
 
@@ -113,7 +119,7 @@ class _Positives:
         return (scores.transpose(0, 1).flatten(1) - self.centre).add_(self.reach).contiguous()
 
     def finite(self) -> Tensor:
-        return self.value.masked_fill(self.value == torch.inf, 0).double()
+        return self.value.masked_fill(self.value == torch.inf, 0).to(widest(self.value.device))
 
     def slope(self, rank: Tensor, threshold: Tensor) -> Tensor:
         """Sum of threshold - positive over the lowest ``rank`` positives."""
