@@ -28,7 +28,7 @@ ALLOWED: dict[str, set[str]] = {
     "streets": {"data", "errors"},
     "longtail": {"data", "theory", "paths", "errors"},  # the odds of a batch are formulas of Proposition 1
     "catalog": {"data", "streets", "longtail", "paths", "errors"},
-    "models": {"losses", "errors"},
+    "models": {"functional", "losses", "errors"},
     "training": {
         "functional",
         "losses",

@@ -41,7 +41,7 @@ def presence_cross_entropy(logits: Tensor, target: Tensor, *, ignore_index: int 
     images gives zero.
 
     Args:
-        logits: (B,K), one number for each image and class.
+        logits: (B,K), one number for each image and class; or (B,1) of two classes, for class 1 alone.
         target: (B,H,W) integer, void = ``ignore_index``.
         ignore_index: the void label.
 
@@ -57,7 +57,7 @@ def presence_cross_entropy(logits: Tensor, target: Tensor, *, ignore_index: int 
             f"logits of presence have shape (B, K), one row for each image of the target, got "
             f"{tuple(logits.shape)} for {len(target)} images; take the mean over pixels first"
         )
-    held = class_presence(target, logits.shape[1], ignore_index=ignore_index)
-    labelled = held.any(dim=1)
+    held = class_presence(target, max(2, logits.shape[1]), ignore_index=ignore_index)
+    labelled, held = held.any(dim=1), held[:, -logits.shape[1] :]
     each = F.binary_cross_entropy_with_logits(logits, held.to(logits), reduction="none").mean(dim=1)
     return (each * labelled).sum() / labelled.sum().clamp(min=1)

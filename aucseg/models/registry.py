@@ -13,6 +13,7 @@ import timm
 from torch import nn
 
 from aucseg.errors import DataError, HubError, MissingFileError, OptionError, did_you_mean
+from aucseg.functional.checks import check_count
 from aucseg.models.encoders import encoders  # those of this package among smp's
 from aucseg.models.networks.base import Network
 from aucseg.models.networks.bisenetv2 import BiSeNetV2
@@ -138,7 +139,8 @@ def create_model(
         encoder: any encoder of smp, one of this package (``mscan_t`` to ``mscan_l``, ``stdc1``, ``stdc2``),
             or of timm with the prefix ``tu-``. ``None`` takes the network's own: see
             :func:`standard_encoder`.
-        num_classes: number of classes K; the network maps (B,3,H,W) images to (B,K,H,W) logits.
+        num_classes: number of classes K; the network maps (B,3,H,W) images to (B,K,H,W) logits. 1 for two
+            classes by one logit, that of class 1, which the losses take as well.
         encoder_weights: ``None`` starts from random weights; the path of a safetensors or torch file loads
             it (see :func:`load_encoder_weights`); ``"package"`` takes the ImageNet weights that an installed
             package brings, for ``tu-tf_efficientnet_lite0`` and ``tu-tf_efficientnet_lite2`` with the extra
@@ -155,15 +157,14 @@ def create_model(
         ``aucseg.data.normalize(images, *model.normalization)``. ``save_pretrained`` keeps it.
 
     Raises:
-        ValueError: for an unknown name (with the nearest one), fewer than two classes, an unknown encoder or
+        ValueError: for an unknown name (with the nearest one), no class, an unknown encoder or
             one that the network cannot take, an option that the architecture does not take, or weights that
             do not fit the encoder.
         FileNotFoundError: if ``encoder_weights`` is a path to nothing.
         ImportError: if it is ``"package"`` and the package is not installed.
         ConnectionError: if ``encoder_weights`` is a name and the hub cannot be reached.
     """
-    if num_classes < 2:
-        raise OptionError(f"num_classes must be at least 2, got {num_classes}")
+    num_classes = check_count("num_classes", num_classes, 1)
     if name not in list_models():
         raise OptionError(f"unknown model {name!r}; {did_you_mean(name, list_models())}")
     own = standard_encoder(name)

@@ -91,3 +91,14 @@ def test_labels_of_any_width_and_shape():
     assert torch.equal(presence_cross_entropy(logits, target.int()[..., None]), value)
     with pytest.raises(ValueError, match=r"argmax\(1\)"):
         presence_cross_entropy(logits, torch.zeros(2, 5, 6, 6))
+
+
+def test_one_number_for_two_classes_is_that_of_class_1():
+    _, target = drawn(0, 4, void=0)
+    target = (target > 1).long()
+    target[0], target[1], target[2] = 0, 1, 255
+    logits = torch.tensor([[0.3], [-1.2], [4.0], [0.7]])
+    expected = torch.nn.functional.binary_cross_entropy_with_logits(
+        logits[[0, 1, 3], 0], torch.tensor([0.0, 1.0, float((target[3] == 1).any())])
+    )
+    torch.testing.assert_close(presence_cross_entropy(logits, target), expected)

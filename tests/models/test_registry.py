@@ -33,7 +33,7 @@ def test_every_listed_name_is_one_that_smp_builds():
     [
         ({"name": "unett"}, "'unet'"),
         ({"name": "zzz"}, "known"),
-        ({"num_classes": 1}, "at least 2"),
+        ({"num_classes": 0}, "at least 1"),
         ({"encoder": "resnet19"}, "unknown encoder 'resnet19'; did you mean 'resnet18'"),
         ({"encoder": "tu-resnet19"}, "timm has no encoder 'resnet19'; did you mean 'resnet"),
         ({"encoder": "§"}, "can be named"),

@@ -47,7 +47,12 @@ def labels_at(target: Tensor, points: Tensor) -> Tensor:
 
 
 def uncertainty(logits: Tensor) -> Tensor:
-    """How little the first choice is ahead of the second: (B,P) from (B,K,P), at most zero, for a tie."""
+    """How little the first choice is ahead of the second: (B,P) from (B,K,P), at most zero, for a tie.
+
+    One channel z stands for the logits (0, z) of two classes.
+    """
+    if logits.shape[1] == 1:
+        return -logits[:, 0].abs()
     first, second = logits.topk(2, dim=1).values.unbind(1)
     return second - first
 

@@ -105,6 +105,22 @@ def test_auxiliary_losses_ignore_void(network):
         assert parameter.grad is None or parameter.grad.isfinite().all(), name
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_one_logit_for_two_classes(name):
+    """What its own terms and a loss make of one channel z is what they make of the logits (0, z)."""
+    torch.manual_seed(0)
+    network = create_model(name, num_classes=1, **small_options(name))
+    target = _target().clamp(max=1).where(_target() != 255, 255)
+    output = network(_images())
+    losses = {"main": cross_entropy(output.logits.float(), target)}
+    losses |= network.auxiliary_losses(output.auxiliary, target)
+    sum(losses.values()).backward()
+    assert output.logits.shape == (2, 1, 64, 96)
+    assert all(loss.isfinite() for loss in losses.values())
+    with torch.no_grad():
+        assert network.eval()(_images()).shape == (2, 1, 64, 96)
+
+
 def test_evaluation_is_deterministic_and_leaves_no_trace(network):
     network.eval()
     images, before = _images(), copy.deepcopy(network.state_dict())
