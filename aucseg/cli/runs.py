@@ -81,12 +81,16 @@ def config(
     encoder_weights: WeightsOption = None,
     settings: SetOption = None,
 ) -> None:
-    """Print a complete configuration as YAML, ready for `aucseg train`."""
+    """Print a complete configuration as YAML, ready for `aucseg train`.
+
+    For images and masks of one's own, `laptop` and `gpu` are computed from what is in the folder; comments
+    say how.
+    """
     if (experiment is None) != (arm is None):
         raise typer.BadParameter("give both --experiment and --arm, or neither")
     if experiment is not None:
         _check_experiment(experiment)
-    from aucseg.experiments import get_experiment, make_config
+    from aucseg.experiments import explain_config, get_experiment, make_config
 
     if experiment is not None and arm is not None:
         made = get_experiment(experiment).config(
@@ -99,14 +103,26 @@ def config(
             encoder_weights=encoder_weights,
         )
     else:
-        made = make_config(dataset, profile.value, seed=seed, root=root, start=value_of(start))
+        made = make_config(
+            dataset, profile.value, seed=seed, root=root, start=value_of(start), data=_asked(settings)
+        )
         if encoder_weights is not None:
             made = made.with_(model__encoder_weights=encoder_weights)
     if loss is not None:
         made = made.with_(loss__name=loss)
     if no_bank:
         made = made.with_(bank=None)
+    told = explain_config(dataset, profile.value, root=root, start=value_of(start), data=_asked(settings))
+    for line in told:
+        typer.echo(f"# {line}")
     typer.echo(made.with_settings(settings or ()).to_yaml(), nl=False)
+
+
+def _asked(settings: list[str] | None) -> dict[str, str]:
+    """Splits and patterns among the settings: what a profile is computed from."""
+    named = (setting.partition("=") for setting in settings or ())
+    keys = {f"data.{key}": key for key in ("images", "masks", "train_split", "eval_split")}
+    return {keys[key]: value for key, _, value in named if key in keys}
 
 
 def train(

@@ -21,12 +21,14 @@ with extra("train"):
     )
     from aucseg.experiments.comparison import comparison, list_methods
     from aucseg.experiments.findings import FINDINGS, Finding, Remark2, remark_2
+    from aucseg.experiments.folders import FolderProfile, folder_profile
     from aucseg.experiments.profiles import (
         CHOSEN,
         PROFILES,
         STARTS,
         base_config,
         default_seeds,
+        explain_config,
         make_config,
         network_changes,
     )
@@ -62,6 +64,7 @@ __all__ = [
     "BenchmarkError",
     "Experiment",
     "Finding",
+    "FolderProfile",
     "PublishedError",
     "RecordStore",
     "Remark2",
@@ -77,6 +80,8 @@ __all__ = [
     "default_seeds",
     "differences_in_words",
     "effects",
+    "explain_config",
+    "folder_profile",
     "frequency_correlation",
     "frequency_results",
     "get_experiment",

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
-from aucseg.catalog import DATASETS, find_dataset, resolve
-from aucseg.errors import did_you_mean
+from aucseg.catalog import DATASETS, FolderEntry, find_dataset, resolve
+from aucseg.errors import MissingExtraError, did_you_mean
+from aucseg.experiments.folders import SCALES, folder_profile
 from aucseg.models import small_options
-from aucseg.models.weights import PACKAGES
+from aucseg.models.weights import PACKAGES, package_weights
 from aucseg.training import ConfigError, RunConfig
 from aucseg.training.section import Choice
 
@@ -151,7 +153,8 @@ BASE: dict[tuple[str, str], dict[str, Any]] = {
     ("cityscapes", "paper"): _published((1024, 2048), 1024, 2, 160_000, "cityscapes"),
     ("ade20k", "paper"): _published((512, 2048), 512, 4, 160_000, "ade20k"),
     ("coco_stuff", "paper"): _published((512, 2048), 512, 4, 80_000, "coco_stuff"),
-    # Images and masks of one's own, and all others of the catalogue: those of the two large sets.
+    # Images and masks of one's own, and all others of the catalogue: those of the two large sets. Their
+    # smaller profiles are computed from what is in the folder, see `folder_profile`.
     ("folder", "paper"): _published((512, 2048), 512, 4, 160_000, "folder"),
 }
 
@@ -203,6 +206,13 @@ STARTED |= {
 BASE |= {key: settings for key, settings in STARTED.items() if key not in BASE}
 BASE |= {(name, "paper"): BASE["folder", "paper"] for name in ("carla", "ccp", "ecssd")}
 
+# Network and the decoder's rate of the profiles that are computed: where no start is asked for and ImageNet
+# weights are not installed, and for a start.
+_COMPUTED: dict[str, tuple[tuple[dict[str, Any], float], tuple[dict[str, Any], float]]] = {
+    "laptop": ((_SMALL_UNET, 2e-3), (_LITE_UNET, _LITE_OPTIM["lr"])),
+    "gpu": ((_RESNET_UNET, 1e-3), ({"name": "unet", "encoder": "tu-tf_efficientnet_lite2"}, 2e-3)),
+}
+
 # How many seeds a table takes by default: as many as the profile's machine makes in reasonable time; for the
 # whole data sets of the papers that is one.
 _SEEDS = {
@@ -229,8 +239,9 @@ def default_seeds(dataset: str, profile: str) -> tuple[int, ...]:
         ConfigError: if the data set has no such profile, with those that exist.
     """
     name, _ = _located(dataset, None)
-    _settings(name, profile)
-    return tuple(range(_SEEDS.get((name, profile), 1)))
+    if not _is_computed(name, profile):
+        _settings(name, profile)
+    return tuple(range(_SEEDS.get((name, profile), 3 if _is_computed(name, profile) else 1)))
 
 
 def _located(dataset: str, root: str | None) -> tuple[str, str | None]:
@@ -242,13 +253,19 @@ def _located(dataset: str, root: str | None) -> tuple[str, str | None]:
     return located.entry.name, located.label
 
 
+def _is_computed(name: str, profile: str) -> bool:
+    """Whether the profile of a data set is computed from its files: it has none that is written out."""
+    return profile in SCALES and isinstance(DATASETS[name], FolderEntry) and (name, profile) not in BASE
+
+
 def _settings(name: str, profile: str, start: Start | None = None) -> dict[str, Any]:
     """The settings of a data set and a profile; a set of files without its own has those of a folder."""
     own = any(known == name for known, _ in BASE)
     place = (name if own else "folder", profile)
     settings = BASE.get(place) if start is None else STARTED.get(place, BASE.get(place))
     if settings is None:
-        there = ", ".join([f"{d}/{p}" for d, p in BASE] + ([] if own else [f"{name}/paper"]))
+        has = [p for p in PROFILES if (name if own else "folder", p) in BASE or _is_computed(name, p)]
+        there = ", ".join(f"{name}/{p}" for p in has)
         raise ConfigError(f"no profile {profile!r} for data set {name!r}; there are {there}")
     copy = {key: dict(value) for key, value in settings.items()}
     copy["data"]["name"] = name
@@ -262,32 +279,86 @@ def base_config(
 
     Args:
         dataset: one of :func:`aucseg.catalog.list_datasets`, or a folder. ``"streets"`` and ``"camvid"`` have
-            the first three profiles, ``"carla"``, ``"ccp"`` and ``"ecssd"`` all but the third, others the
-            last.
+            the first three profiles, ``"carla"``, ``"ccp"`` and ``"ecssd"`` all, others the last three.
+            ``"laptop"`` and ``"gpu"`` are computed from the files where they are not written out; see
+            :func:`aucseg.experiments.folder_profile`.
         profile: ``"smoke"`` (seconds, proves that the pipe holds), ``"laptop"`` (minutes on two cores),
             ``"gpu"`` (real size on one GPU) or ``"paper"`` (the published settings).
         root: folder of the data set, for ``"folder"`` or where a data set is not found by itself.
         start: one of ``STARTS``: what encoders start from. At ``"smoke"`` and ``"laptop"`` it is U-Net on
             EfficientNet-Lite0 for both, elsewhere the profile's own network. From ImageNet the encoder's rate
             is a tenth of the decoder's, and its weights are those of the extra ``pretrained`` if they are for
-            it, else the hub's. ``None`` is the profile's own network from random weights.
+            it, else the hub's. ``None`` is the profile's own network from random weights; where the profile
+            is computed, it is ``"imagenet"`` if the extra ``pretrained`` is installed.
 
     Raises:
         ConfigError: if the data set has no such profile, with those that exist, or there is no such start.
         DataError, OptionError: if there is neither such a data set nor such a folder.
     """
-    return _from(start, _base(dataset, profile, root, start))
+    return _from(*_base(dataset, profile, root, start, {}))
 
 
-def _base(dataset: str, profile: str, root: str | None, start: Start | None) -> dict[str, Any]:
-    """The same before a start acts on it: the rate is the decoder's."""
+def _base(
+    dataset: str, profile: str, root: str | None, start: Start | None, data: Mapping[str, Any]
+) -> tuple[Start | None, dict[str, Any]]:
+    """The same before a start acts on it, and that start: the rate is the decoder's."""
     if start is not None and start not in STARTS:
         raise ConfigError(f"no start {start!r}; {did_you_mean(start, STARTS)}")
     name, root = _located(dataset, root)
-    content = _settings(name, profile, start)
-    if root is not None:
-        content["data"]["root"] = root
-    return content | {"profile": profile}
+    if _is_computed(name, profile):
+        asked = {key: data[key] for key in _ASKED if key in data}
+        content = dict(folder_profile(name, profile, root, **asked).content)
+        if start is None and _weights_installed():
+            start = "imagenet"
+        model, lr = _COMPUTED[profile][start is not None]
+        content |= {"model": model, "optim": content["optim"] | {"lr": lr}}
+    else:
+        content = _settings(name, profile, start)
+        if root is not None:
+            content["data"]["root"] = root
+    return start, content | {"profile": profile}
+
+
+# Keys of the section data that a computed profile follows.
+_ASKED = ("images", "masks", "train_split", "eval_split", "tail_classes")
+
+
+def _weights_installed() -> bool:
+    try:
+        return all(package_weights(encoder) for encoder in PACKAGES)
+    except MissingExtraError:
+        return False
+
+
+def explain_config(
+    dataset: str,
+    profile: str,
+    *,
+    root: str | None = None,
+    start: Start | None = None,
+    data: Mapping[str, Any] | None = None,
+) -> tuple[str, ...]:
+    """How a profile came about that was computed from the files of a data set, a sentence for each choice.
+
+    Args:
+        dataset: as for :func:`base_config`.
+        profile: as for :func:`base_config`.
+        root: folder of the data set.
+        start: as for :func:`base_config`.
+        data: keys of the section ``data`` that are asked for.
+
+    Returns:
+        Nothing for a profile that is written out.
+    """
+    name, root = _located(dataset, root)
+    if not _is_computed(name, profile):
+        return ()
+    asked = {key: value for key, value in (data or {}).items() if key in _ASKED}
+    begun, _ = _base(name, profile, root, start, asked)
+    words = f"Encoders start from {STARTS[begun or 'random']}."
+    if begun is None:
+        words = f"{words[:-1]}; ImageNet's are in the extra pretrained, which is not installed."
+    return (*folder_profile(name, profile, root, **asked).words, words)
 
 
 def _from(start: Start | None, content: dict[str, Any]) -> dict[str, Any]:
@@ -355,8 +426,9 @@ def make_config(
     >>> config.optim.lr, config.optim.steps
     (0.5, 4)
     """
-    content = _base(dataset, profile, root, start) | {"seed": seed, "name": name}
-    choices, chosen_for = RunConfig.choices, {"budget": None} | _choices_of(content["data"]["name"], profile)
+    start, base = _base(dataset, profile, root, start, changes.get("data", {}))
+    content = base | {"seed": seed, "name": name}
+    choices, chosen_for = RunConfig.choices, {"budget": None} | _choices_of(content, profile)
     for key, value in changes.items():
         if isinstance(value, dict):
             before = content.get(key) or {}
@@ -378,8 +450,11 @@ def _chosen(value: dict[str, Any], choices: dict[str, Any]) -> dict[str, Any]:
     return {key: replaced(key, given) for key, given in value.items()}
 
 
-def _choices_of(name: str, profile: str) -> dict[str, Any]:
-    """Weight and ratios for a data set: its own, or those of a folder where it has a folder's settings."""
+def _choices_of(content: dict[str, Any], profile: str) -> dict[str, Any]:
+    """Weight and ratios for a data set: its own, those computed for it, or published ones."""
+    name = content["data"]["name"]
+    if _is_computed(name, profile):
+        return _CHOICES["folder"] | content["loss"] | (content["bank"] or {})
     own = BASE.get((name, profile)) is not BASE["folder", "paper"]
     return _CHOICES.get(name, _CHOICES["folder"]) if own else _CHOICES["folder"]
 

@@ -114,6 +114,38 @@ def measured_table(
     return _of_numbers(frame, caption)
 
 
+def measured_by_dataset(
+    summaries: Mapping[str, pd.DataFrame],
+    labels: Mapping[str, str],
+    *,
+    metrics: Sequence[str],
+    caption: str = "",
+) -> Styler:
+    """Means with intervals on several data sets, one row for each arm and one column for each set and metric.
+
+    Args:
+        summaries: what :func:`aucseg.experiments.summarise` returns, by data set.
+        labels: label of each arm, in order.
+        metrics: the metrics shown, in order.
+        caption: heading of the table.
+    """
+    rows = {name: summary.set_index(["arm", "metric"]) for name, summary in summaries.items()}
+    columns = [(name, metric) for name in summaries for metric in metrics]
+
+    def cell(arm: str, name: str, metric: str) -> str:
+        if (arm, metric) not in rows[name].index:
+            return NOT_RUN
+        mean, half = rows[name].loc[(arm, metric), ["mean", "half"]]
+        return _number(mean, half, ".2f")
+
+    frame = pd.DataFrame(
+        [[cell(arm, *column) for column in columns] for arm in labels],
+        index=pd.Index(labels.values(), name=""),
+        columns=pd.MultiIndex.from_tuples([(name, METRIC_LABELS.get(m, m)) for name, m in columns]),
+    )
+    return _of_numbers(frame, caption)
+
+
 def effects_by_dataset(
     tables: Mapping[str, pd.DataFrame],
     labels: Mapping[str, str],

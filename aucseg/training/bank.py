@@ -7,6 +7,8 @@ from typing import Literal
 import torch
 from pydantic import Field, model_validator
 
+from aucseg.longtail import BankModel, expected_cover, recommend_ratios
+from aucseg.longtail.bank_size import PASTE_BUDGET
 from aucseg.memory import CopyPaste, FixedPixelBank, PixelMemoryBank, TailMemoryBank
 from aucseg.training.classes import ClassInfo
 from aucseg.training.section import ConfigError, Section
@@ -103,6 +105,44 @@ def make_bank(
         return FixedPixelBank(classes.tail, pixels, **_without(options, "sample_ratio", "budget", "scope"))
     except ValueError as error:
         raise ConfigError(f"bank: {error}") from error
+
+
+def foretell_cover(config: BankConfig, classes: ClassInfo, batch_size: int) -> str | None:
+    """What there is to say before a run whose pastes would cover more of its images than they should.
+
+    Args:
+        config: kind and options.
+        classes: the classes; the training masks are counted.
+        batch_size: images in a step.
+
+    Returns:
+        A line with the share that pastes would write on average, and what keeps them within the budget, 5%
+        for a bank without one; ``None`` where they keep within it.
+    """
+    limit = PASTE_BUDGET if config.budget is None else config.budget
+    if config.kind == "fixed_pixels":
+        wanted, ratios = config.image_share or 0.0, ""
+    else:
+        tail = tuple(range(classes.num_classes)) if config.kind == "pixel" else classes.tail
+        if not tail or not config.memory_size:
+            return None
+        model = BankModel(config.sample_ratio, scope=config.scope, tail=tail)
+        wanted = expected_cover(classes.tally, model, config.resize_ratio, batch_size=batch_size)
+        ratios = ""
+        if wanted > limit > 0:
+            kept = recommend_ratios(classes.tally, tail=tail, budget=limit)
+            ratios = (
+                f"; bank.sample_ratio: {kept.sample_ratio:g} and bank.resize_ratio: {kept.resize_ratio:g} "
+                f"would write {100 * kept.covered:.2g}%"
+            )
+    if wanted <= limit:
+        return None
+    then = f"nothing limits them, bank.budget: {limit:g} would"
+    if config.kind == "fixed_pixels":
+        then = "bank.image_share asks for them"
+    elif config.budget is not None:
+        then = f"bank.budget allows {100 * limit:g}%, so objects are scaled down"
+    return f"pastes would write {100 * wanted:.0f}% of an image's labelled pixels on average: {then}{ratios}"
 
 
 def _without(options: dict[str, object], *names: str) -> dict[str, object]:

@@ -17,6 +17,7 @@ from lightning.pytorch.callbacks import Callback, ModelCheckpoint, ProgressBar
 
 from aucseg import paths
 from aucseg.data.files import probe_folder
+from aucseg.training.bank import foretell_cover
 from aucseg.training.checkpoint import (
     FRESH,
     AtomicCheckpointIO,
@@ -85,7 +86,9 @@ def train(
 ) -> Record:
     """Train and evaluate one configuration.
 
-    Where another process trains it at the moment, this one waits, and takes up what is there then. Ctrl-C and
+    Where pastes of the bank would cover more of the images than its budget, or than 5% without one, that is
+    reported before anything is trained. Where another process trains the run at the moment, this one waits,
+    and takes up what is there then. Ctrl-C and
     SIGTERM end it after the step that is under way, with a checkpoint of it.
 
     Args:
@@ -135,6 +138,10 @@ def _train(
             raise CheckpointError(f"{source} was made from other data: {told}", remedy=FRESH)
     module, curves, files = SegmentationModule(config, data.classes), Curves(), AtomicCheckpointIO()
     module.trained_on = described
+    if config.bank is not None:
+        told = foretell_cover(config.bank, data.classes, config.data.batch_size)
+        if told is not None:
+            report(told)
     module.check_step()
     stop = Stop(path, files, report)
     saver = ModelCheckpoint(

@@ -56,6 +56,18 @@ def test_measured_table():
     assert frame["overall"].tolist() == ["1.00 ± 0.50", "2.00", "not run"]
 
 
+def test_measured_on_several_data_sets():
+    columns = ["arm", "metric", "mean", "half", "n"]
+    first = pd.DataFrame([("a", "mIoU", 1.0, 0.5, 3), ("b", "mIoU_tail", 2.0, 0.1, 3)], columns=columns)
+    second = pd.DataFrame([("b", "mIoU", 4.0, math.nan, 1)], columns=columns)
+    frame = plots.measured_by_dataset(
+        {"one": first, "two": second}, {"a": "A", "b": "B"}, metrics=["mIoU", "mIoU_tail"]
+    ).data
+    assert frame["one", "overall"].tolist() == ["1.00 ± 0.50", "not run"]
+    assert frame["one", "tail"].tolist() == ["not run", "2.00 ± 0.10"]
+    assert frame["two", "overall"].tolist() == ["not run", "4.00"]
+
+
 def test_table_has_a_column_for_each_data_set():
     found = tables(hinge=2.0, exp=-1.0, logistic=1.0)
     styled = plots.effects_by_dataset(

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 
+import numpy as np
 import pytest
 import torch
 
-from aucseg.data import load_spec
+from aucseg.data import ClassSpec, load_spec
+from aucseg.longtail import Tally
+from aucseg.longtail.bank_size import PASTE_BUDGET
 from aucseg.memory import CopyPaste, FixedPixelBank, PixelMemoryBank, TailMemoryBank
+from aucseg.memory.bank import BUDGET
 from aucseg.training import BankConfig, ClassInfo, ConfigError, RunConfig
-from aucseg.training.bank import make_bank
+from aucseg.training.bank import foretell_cover, make_bank
 
 SPEC = load_spec("cityscapes")
 SIZE = (64, 128)
+ALL = {"sample_ratio": 1.0, "resize_ratio": 1.0}
 
 
 def build(spec=SPEC, **options):
@@ -47,6 +53,55 @@ def test_a_bank_without_a_budget_is_the_papers(kind):
     assert old["bank"].pop("budget") is None
     assert RunConfig.from_dict(old, recorded=True).identity == config.identity
     assert config.with_(bank__budget=0.05).identity != config.identity
+
+
+def counted(area, *, images=10):
+    """Ten images of 1,000 pixels, in which the two tail classes take turns with ``area`` pixels each."""
+    spec = ClassSpec("toy", ("a", "b", "c"), ((0, 0, 0),) * 3, ("head", "tail", "tail"))
+    by_image = np.zeros((images, 3), np.int64)
+    by_image[::2, 1] = by_image[1::2, 2] = area
+    by_image[:, 0] = 1000 - area
+    return ClassInfo(spec, Tally.of_images(spec, by_image))
+
+
+@pytest.mark.parametrize(
+    ("options", "area", "words"),
+    [
+        (
+            {"sample_ratio": 1.0, "resize_ratio": 1.0},
+            300,
+            "would write 30% .* nothing limits them, bank.budget: 0.05",
+        ),
+        (
+            {"sample_ratio": 1.0, "resize_ratio": 1.0, "budget": 0.1},
+            300,
+            r"30%.*allows 10%, so .* scaled down",
+        ),
+        (
+            {"sample_ratio": 1.0, "resize_ratio": 1.0},
+            300,
+            r"bank.sample_ratio: 0.5 and bank.resize_ratio: 0.4 would",
+        ),
+        ({"kind": "copy_paste", "sample_ratio": 1.0, "resize_ratio": 1.0}, 300, "would write 30%"),
+        ({"kind": "pixel", "sample_ratio": 1.0, "resize_ratio": 1.0}, 300, "would write 30%"),
+        ({"kind": "fixed_pixels", "image_share": 0.15}, 10, "would write 15% .*image_share asks for them"),
+        (ALL | {"budget": 0.0}, 10, "allows 0%"),
+        (ALL, 40, None),
+        ({"sample_ratio": 0.5, "resize_ratio": 0.4}, 300, None),
+        (ALL | {"budget": 0.5}, 300, None),
+        (ALL | {"memory_size": 0}, 300, None),
+    ],
+)
+def test_a_bank_that_would_cover_much_is_foretold(options, area, words):
+    told = foretell_cover(BankConfig(**options), counted(area), batch_size=4)
+    if words is None:
+        assert told is None
+    else:
+        assert re.search(words, told)
+
+
+def test_the_two_rooms_have_one_budget():
+    assert PASTE_BUDGET == BUDGET
 
 
 def test_options_reach_the_bank():

@@ -18,12 +18,14 @@ from aucseg.training import (
     ConfigError,
     Record,
     RunConfig,
+    SegmentationDataModule,
     TrainingDiverged,
     checkpoint_path,
     evaluate,
     load_module,
     train,
 )
+from aucseg.training.bank import foretell_cover
 
 BANK = {"sample_ratio": 1.0, "resize_ratio": 0.5}
 
@@ -46,8 +48,13 @@ def smoke(**changes) -> RunConfig:
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
-    config = smoke()
-    return config, folder, train(config, folder, progress=False)
+    config, said = smoke(), []
+    record = train(config, folder, progress=False, report=said.append)
+    # whether the ratios of a smoke profile cover much or little, it is what is foretold from the masks
+    data = SegmentationDataModule(config)
+    told = foretell_cover(config.bank, data.classes, config.data.batch_size)
+    assert [line for line in said if "pastes" in line] == ([] if told is None else [told])
+    return config, folder, record
 
 
 def test_record_is_complete(finished):
