@@ -19,14 +19,18 @@ from aucseg.catalog.drawn import Streets, StreetsEntry
 from aucseg.catalog.entry import Entry, Known, Located
 from aucseg.catalog.folder import Folder, FolderEntry, complete
 from aucseg.data.get.camvid import CAMVID_TERMS
+from aucseg.data.init import InitReport, init
+from aucseg.data.init.names import find_names
 from aucseg.data.layouts.ade20k import ADE20K
 from aucseg.data.layouts.carla import CARLA
 from aucseg.data.layouts.ccp import CCP
 from aucseg.data.layouts.cityscapes import CITYSCAPES
 from aucseg.data.layouts.coco_stuff import COCO_STUFF, COCO_STUFF_10K
+from aucseg.data.layouts.described import is_described
 from aucseg.data.layouts.own import is_prepared
 from aucseg.data.layouts.salient import ECSSD, HKU_IS, PASCAL_S
 from aucseg.data.layouts.voc import VOC
+from aucseg.data.listing import find_files
 from aucseg.data.spec import ClassSpec, load_spec
 from aucseg.errors import DataError, OptionError, did_you_mean
 
@@ -42,6 +46,7 @@ __all__ = [
     "complete",
     "detect",
     "find_dataset",
+    "init_folder",
     "list_datasets",
     "open_dataset",
     "resolve",
@@ -99,7 +104,7 @@ def detect(folder: str | os.PathLike[str]) -> FolderEntry | None:
         DataError: if the layouts of several sets fit, and nothing tells which it is.
     """
     place = Path(folder)
-    if not place.is_dir() or is_prepared(place):
+    if not place.is_dir() or is_described(place) or is_prepared(place):
         return None
     fitting = [e for e in DATASETS.values() if isinstance(e, FolderEntry) and e.fits(place)]
     wanted = place.resolve().name.lower().replace("-", "_")
@@ -109,7 +114,7 @@ def detect(folder: str | os.PathLike[str]) -> FolderEntry | None:
         raise DataError(
             f"by its folders this could be {', '.join(names[:-1])} or {names[-1]}",
             file=place,
-            remedy="say which, with --as or kind=; --as folder for a set of your own",
+            remedy=f"say which, with --as or kind=; a set of your own is made by `aucseg data init {place}`",
         )
     return named[0] if named else None
 
@@ -209,6 +214,31 @@ def open_dataset(
     """
     located = resolve(target, root, images=images, masks=masks, spec=spec, train_split=train_split)
     return located.open(split, size=size, num_images=num_images, cache=cache)
+
+
+def init_folder(folder: str | os.PathLike[str], **options: Any) -> InitReport:
+    """Make a data set of a folder of images and masks: :func:`aucseg.data.init.init`.
+
+    Args:
+        folder: the folder.
+        **options: as for that function.
+
+    Raises:
+        DataError: as that function, and if the folder is a published data set, which is read as it is.
+        OptionError: as that function.
+    """
+    place = Path(folder).expanduser()
+    for entry in DATASETS.values() if options.get("images") is None and not is_described(place) else ():
+        # Two labels, as of salient objects, say nothing: any folder called images and masks may hold them.
+        spec = entry.spec if isinstance(entry, FolderEntry) and entry.fits(place) else None
+        if spec is None or spec.num_classes == 2 or find_names(find_files(place, (".csv", ".txt"))[0]):
+            continue
+        raise DataError(
+            f"has the folders of {entry.name!r} ({entry.title}) and is read as that",
+            file=place,
+            remedy=f"`aucseg data verify {folder}` checks it; for your own classes give --images and --masks",
+        )
+    return init(place, **options)
 
 
 def _nothing(target: str) -> DataError:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -22,15 +22,16 @@ from aucseg.data.classes import (
 from aucseg.data.fingerprint import fingerprint
 from aucseg.data.get import SOURCES, get, instructions
 from aucseg.data.get.fetch import Progress
+from aucseg.data.init.look import KINDS
 from aucseg.data.layouts.base import Layout
+from aucseg.data.layouts.described import described_layout, is_described, pattern_layout
 from aucseg.data.layouts.own import is_prepared, list_splits, own_layout, read_split
-from aucseg.data.layouts.patterns import pattern_layout
 from aucseg.data.prepare import PrepareReport, Step, prepare, prepared_from
 from aucseg.data.reading import Range
 from aucseg.data.spec import ClassSpec
 from aucseg.data.verify import Labels, VerifyReport, check_labels, verify
 from aucseg.errors import DataError, OptionError, file_errors
-from aucseg.longtail.counter import MaskFiles, count
+from aucseg.longtail.counter import MaskFiles, count, file_state
 from aucseg.longtail.partitions import Partition, choose_tail, partition, share_partition
 from aucseg.longtail.statistics import list_statistics, load_statistics
 from aucseg.longtail.tally import Tally
@@ -238,23 +239,35 @@ class Folder(Located):
         """Where the files lie in the folder, and what the values of the masks mean."""
         images, masks = self._patterns
         if images is not None and masks is not None:
-            return pattern_layout(self.root, images, masks)
+            return pattern_layout(self.root, images, masks, self._held_to)
+        if self.described:
+            return described_layout(self.root, self._held_to)
         if not self.prepared:
             assert self.entry.layout is not None
             return self.entry.layout
+        self._check_ready()
         return own_layout(self.root, self._held_to)
 
     @cached_property
     def prepared(self) -> bool:
         """Whether the folder has the package's own layout, as far as it has any."""
-        if self._patterns != (None, None):
+        if self._patterns != (None, None) or self.described:
             return False
         return self.entry.layout is None or is_prepared(self.root)
+
+    @cached_property
+    def described(self) -> bool:
+        """Whether the folder says itself where its files lie, in ``aucseg.yaml``."""
+        return self._patterns == (None, None) and self.entry.layout is None and is_described(self.root)
 
     @property
     def splits(self) -> tuple[str, ...]:
         """Names of the splits that are there."""
-        return list_splits(self.root) if self.prepared else self.layout.splits(self._place)
+        if not self.prepared:
+            return self.layout.splits(self._place)
+        if not (listed := list_splits(self.root)):
+            self._check_ready()
+        return listed
 
     @cached_property
     def spec(self) -> ClassSpec:
@@ -311,7 +324,9 @@ class Folder(Located):
     def masks(self, split: str) -> MaskFiles:
         """The masks of a split as they are, for :func:`aucseg.longtail.count`; no image is opened."""
         names, files = self.layout.masks(self._place, split)
-        return MaskFiles(self.layout.spec, names, files, self.layout.read_ids, self.layout.lookup)
+        layout = self.layout
+        state = partial(_state, layout.parts, layout.settings)
+        return MaskFiles(layout.spec, names, files, layout.read_ids, layout.lookup, state)
 
     def open(
         self,
@@ -329,7 +344,16 @@ class Folder(Located):
             raise OptionError(f"split {split!r} holds {len(names)} images, {num_images} were asked for")
         layout = self.layout
         whole = ImageMaskDataset(
-            split, names, files, self.spec, layout.read_ids, layout.lookup, size=size, cache=cache
+            split,
+            names,
+            files,
+            self.spec,
+            layout.read_ids,
+            layout.lookup,
+            size=size,
+            parts=layout.parts,
+            settings=layout.settings,
+            cache=cache,
         )
         return whole if num_images is None else CachedDataset(whole, num_images=num_images, keep=False)
 
@@ -341,12 +365,15 @@ class Folder(Located):
         layout, there = self.layout, self.splits
         items = {split: layout.items(self._place, split) for split in splits if split in there}
         groups = list(layout.spec.groups) if layout.grouped else None
-        return fingerprint(layout.spec.names, layout.lookup, items, groups=groups)
+        drawn = {"drawn": dict(layout.settings)} if layout.settings else {}
+        return fingerprint(layout.spec.names, layout.lookup, items, layout.parts, groups=groups, **drawn)
 
     def verify(self, splits: Sequence[str] | None = None, *, workers: int | None = None) -> VerifyReport:
         """Open every file and report all that is wrong, not only the first. Nothing is changed on disk."""
         options: dict[str, Any] = {"train_split": self._train_split, "workers": workers}
         if self.prepared:
+            if not list_splits(self.root):
+                self._check_ready()  # without a class table only, the files can be opened all the same
             return verify(self.root, splits, spec=self._spec or self.entry.spec, **options)
         return verify(self.root, splits, layout=self.layout, **options)
 
@@ -411,11 +438,23 @@ class Folder(Located):
 
     def keep(self, **options: Any) -> list[Path]:
         """Count every split and keep the tallies in the folder, with ``class_stats.csv`` beside them."""
-        if not self.prepared:
+        if not (self.prepared or self.described):
             raise self._keeps_nothing()
         tallies = {split: self._count(split, write=True, **options) for split in self.splits}
         stats = write_stats(self.root, read_classes(self.root), tallies)
         return [stats, *(self._kept_file(split) for split in tallies)]
+
+    def _check_ready(self) -> None:
+        """Raise `DataError` if a folder of one's own lacks its class table or all of its lists."""
+        lacking = [] if self._spec or (self.root / "classes.csv").is_file() else ["classes.csv"]
+        lacking += [] if list_splits(self.root) else ["list of a split"]
+        if self.entry.needs_root and lacking:
+            raise DataError(
+                f"is no data set yet: it has no {' and no '.join(lacking)}",
+                file=self.root,
+                remedy=f"`aucseg data init {self.root}` looks at its images and masks and writes what is "
+                f"missing; known are: {'; '.join(KINDS)}",
+            )
 
     @cached_property
     def _place(self) -> Path:
@@ -429,7 +468,7 @@ class Folder(Located):
         return self._spec
 
     def _kept(self, split: str, write: bool) -> Path | None:
-        return self._kept_file(split) if self.prepared else super()._kept(split, write)
+        return self._kept_file(split) if self.prepared or self.described else super()._kept(split, write)
 
     def _kept_file(self, split: str) -> Path:
         return self.root / f"mask_counts_{split}.npz"
@@ -465,6 +504,14 @@ def _has_classes(root: Path) -> bool:
     except DataError:
         return False
     return True
+
+
+def _state(parts: Callable[[Path], Mapping[str, Path]], settings: Mapping[str, str], mask: Path) -> str:
+    """State of a mask, by which a count knows whether it was changed: its files, and how it is drawn."""
+    found = parts(mask)
+    if list(found) == [""] and not settings:
+        return file_state(mask)
+    return repr([sorted(settings.items()), [(name, file_state(path)) for name, path in found.items()]])
 
 
 def _existing(place: Path, origin: str, remedy: str) -> Path:

@@ -25,6 +25,7 @@ from rich.progress import (
 from aucseg import catalog, paths
 from aucseg.catalog import DATASETS, FolderEntry
 from aucseg.cli import printing
+from aucseg.cli.init import init
 from aucseg.cli.options import MOST_PIXELS, MaxPixels, ValueRange
 from aucseg.data.reading import allow_pixels
 from aucseg.errors import DataError, OptionError, did_you_mean
@@ -50,6 +51,9 @@ SampleRatio = Annotated[float, typer.Option(min=0, max=1, help="R_S of the bank;
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 _BY_HAND = 2
+
+
+app.command()(init)
 
 
 @app.callback()

@@ -127,7 +127,9 @@ def read_classes(root: Path) -> ClassTable:
     path = root / "classes.csv"
     if not path.is_file():
         raise DataError(
-            "no such file", file=path, remedy="write it with the columns id,name,ignore, or pass a spec"
+            "no such file",
+            file=path,
+            remedy=f"`aucseg data init {root}` writes it from the masks; its columns are id,name,ignore",
         )
     table = read_rows(path, ("id", "name", "ignore"), optional=(*_COLOR, "group"))
     rows = tuple(_row(row) for row in table)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,9 @@ import torch
 from torch.utils.data import Dataset
 from torchvision import tv_tensors
 
-from aucseg.data.fingerprint import hash_files
+from aucseg.data.fingerprint import hash_items
 from aucseg.data.labels import to_train_ids
+from aucseg.data.layouts.base import one_file
 from aucseg.data.reading import check_same_size, check_size, read_image
 from aucseg.data.spec import ClassSpec
 from aucseg.data.threads import default_workers
@@ -39,6 +40,8 @@ class ImageMaskDataset(Dataset[ImageAndMask]):
         lookup: train id of each of the 256 values, 255 for void, -1 for none, (256,) int16.
         size: (height, width) to resize to: images bilinear with antialiasing, masks by the nearest pixel
             centre.
+        parts: the files that a mask is made of, as `Layout.parts` gives them.
+        settings: what else decides how masks are drawn.
         cache: decode and resize everything now and keep it as uint8 in memory.
 
     Raises:
@@ -56,6 +59,8 @@ class ImageMaskDataset(Dataset[ImageAndMask]):
         lookup: np.ndarray,
         *,
         size: tuple[int, int] | None = None,
+        parts: Callable[[Path], Mapping[str, Path]] = one_file,
+        settings: Mapping[str, str] | None = None,
         cache: bool = False,
     ) -> None:
         check_size(size)
@@ -66,6 +71,7 @@ class ImageMaskDataset(Dataset[ImageAndMask]):
         self.size = size
         self.read_ids = read_ids
         self.lookup = lookup
+        self.parts, self.settings = parts, dict(settings or {})
         self._fingerprint: str | None = None
         self._cache: list[tuple[torch.Tensor, torch.Tensor]] | None = None
         if cache:
@@ -119,11 +125,12 @@ class ImageMaskDataset(Dataset[ImageAndMask]):
             DataError: for a file that is missing or cannot be read.
         """
         if self._fingerprint is None:
-            hashes = iter(hash_files(path for both in self.files for path in both))
+            hashes = hash_items(self.files, self.parts)
             content = {
                 "classes": list(self.spec.names),
                 "labels": [int(v) for v in self.lookup],
-                "items": [[name, next(hashes), next(hashes)] for name in self.names],
+                "items": [[name, *both] for name, both in zip(self.names, hashes, strict=True)],
+                **({"drawn": self.settings} if self.settings else {}),
             }
             text = json.dumps(content, separators=(",", ":"))
             self._fingerprint = hashlib.sha256(text.encode()).hexdigest()

@@ -170,12 +170,22 @@ def write_rows(
     Raises:
         DataError: if the system refuses, or a link leads out of ``inside``.
     """
+    return write_text(path, rows_text(columns, rows), inside=inside)
+
+
+def rows_text(columns: Sequence[str], rows: Iterable[Mapping[str, object] | Sequence[object]]) -> str:
+    """The text of a table as `write_rows` writes it.
+
+    Args:
+        columns: the header.
+        rows: a value for each column, by place or by name; a name that a row lacks is an empty cell.
+    """
     table = io.StringIO(newline="")
     writer = csv.writer(table, lineterminator="\n")
     writer.writerow(columns)
     for row in rows:
         writer.writerow([row.get(c, "") for c in columns] if isinstance(row, Mapping) else row)
-    return write_text(path, table.getvalue(), inside=inside)
+    return table.getvalue()
 
 
 class Row(dict[str, str]):

@@ -7,13 +7,14 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from aucseg import paths
 from aucseg.data.files import write_text
+from aucseg.data.layouts.base import one_file
 from aucseg.data.threads import default_workers
 from aucseg.errors import UserError, file_errors
 
@@ -48,10 +49,41 @@ def hash_files(files: Iterable[Path]) -> list[str]:
     return [digest for digest, _ in found]
 
 
+def hash_items(
+    files: Sequence[tuple[Path, Path]], parts: Callable[[Path], Mapping[str, Path]] = one_file
+) -> list[tuple[str, str]]:
+    """Hashes of image and mask of each item; a drawn mask has one of all its files and of what each says.
+
+    Args:
+        files: image and mask of each item.
+        parts: the files that a mask is made of, as `Layout.parts` gives them.
+
+    Raises:
+        DataError: for a file that is missing or cannot be read.
+    """
+    masks = [parts(mask) for _, mask in files]
+    # Of annotations, one file holds many masks.
+    paths = list(
+        dict.fromkeys(
+            path for (image, _), mask in zip(files, masks, strict=True) for path in (image, *mask.values())
+        )
+    )
+    hashes = dict(zip(paths, hash_files(paths), strict=True))
+    found = []
+    for (image, place), mask in zip(files, masks, strict=True):
+        if list(mask) == [""]:
+            found.append((hashes[image], hashes[place]))
+        else:
+            content = json.dumps([[name, hashes[path]] for name, path in mask.items()])
+            found.append((hashes[image], hashlib.sha256(content.encode()).hexdigest()))
+    return found
+
+
 def fingerprint(
     classes: Sequence[str],
     labels: Iterable[int],
     items: Mapping[str, tuple[Sequence[str], Sequence[tuple[Path, Path]]]],
+    parts: Callable[[Path], Mapping[str, Path]] = one_file,
     **more: Any,
 ) -> str:
     """Hex sha256 of the content of some splits; where their folder lies and when it was written is no part.
@@ -60,17 +92,18 @@ def fingerprint(
         classes: class names, one for each train id.
         labels: train id of each value of a mask file.
         items: of each split, the names of its items and image and mask of each.
+        parts: the files that a mask is made of, as `Layout.parts` gives them.
         more: what else makes other data of the same files, as plain values.
 
     Raises:
         DataError: for a file that is missing or cannot be read.
     """
-    hashes = iter(hash_files(path for _, files in items.values() for pair in files for path in pair))
+    hashes = iter(hash_items([pair for _, files in items.values() for pair in files], parts))
     content = {
         "classes": list(classes),
         "labels": [int(value) for value in labels],
         "splits": {
-            split: [[name, next(hashes), next(hashes)] for name, _ in zip(names, files, strict=True)]
+            split: [[name, *next(hashes)] for name, _ in zip(names, files, strict=True)]
             for split, (names, files) in items.items()
         },
         **more,

@@ -15,7 +15,8 @@ from aucseg.errors import DataError
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 # What a name in a list may end in without being part of the item's name.
-_ENDINGS = (*IMAGE_SUFFIXES, ".bmp", ".tif", ".tiff", ".webp", ".gif", ".mat", ".npy")
+PICTURE_SUFFIXES = (*IMAGE_SUFFIXES, ".bmp", ".tif", ".tiff", ".webp", ".gif")
+_ENDINGS = (*PICTURE_SUFFIXES, ".mat", ".npy")
 # Of Windows, macOS, and the network drives of Synology and QNAP; all else of the kind begins with a dot.
 _CLUTTER = frozenset(
     {

@@ -170,7 +170,7 @@ def read_ids(path: Path, table: ClassTable | None) -> np.ndarray:
     """
     if (gray := decode_gray_png(path)) is not None:
         return gray
-    mask = _decode_mask(path)
+    mask = decode_mask(path)
     if mask.mode in ("RGB", "RGBA"):
         return _ids_from_colors(np.array(mask.convert("RGB")), table, path)
     return _ids_of(mask, path)
@@ -203,7 +203,7 @@ def read_gray_ids(path: Path) -> np.ndarray:
         DataError: as :func:`read_ids`, and for a colour mask.
     """
     gray = decode_gray_png(path)
-    return _ids_of(_decode_mask(path), path) if gray is None else gray
+    return _ids_of(decode_mask(path), path) if gray is None else gray
 
 
 def read_red_ids(path: Path) -> np.ndarray:
@@ -214,7 +214,7 @@ def read_red_ids(path: Path) -> np.ndarray:
     """
     if (gray := decode_gray_png(path)) is not None:
         return gray
-    mask = _decode_mask(path)
+    mask = decode_mask(path)
     if mask.mode not in ("RGB", "RGBA"):
         return _ids_of(mask, path)
     rgb = np.asarray(mask.convert("RGB"))
@@ -238,7 +238,7 @@ def read_indexed(path: Path, palette: np.ndarray) -> np.ndarray:
     Raises:
         DataError: as :func:`read_ids`, and for a colour that is not in the palette.
     """
-    mask = _decode_mask(path)
+    mask = decode_mask(path)
     if mask.mode not in ("RGB", "RGBA"):
         return _ids_of(mask, path)
     rgb = np.array(mask.convert("RGB"))
@@ -256,7 +256,7 @@ def read_luminance(path: Path) -> np.ndarray:
     """
     if (gray := decode_gray_png(path)) is not None:
         return gray
-    mask = _decode_mask(path, by_threshold=True)
+    mask = decode_mask(path, by_threshold=True)
     if mask.mode not in _COLOR:
         raise DataError(f"mask of mode {mask.mode!r}", file=path, remedy="save it as 8-bit gray")
     if mask.mode == "1":
@@ -373,7 +373,7 @@ def _decode(path: Path, kind: str) -> _Decoded:
         return _Decoded(image, raw if isinstance(raw, str) else "", lossy)
 
 
-def _decode_mask(path: Path, *, by_threshold: bool = False) -> Image.Image:
+def decode_mask(path: Path, *, by_threshold: bool = False) -> Image.Image:
     """Decode a mask with Pillow.
 
     Args:

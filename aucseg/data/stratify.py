@@ -34,7 +34,10 @@ def split_sizes(number: int, shares: Mapping[str, float]) -> dict[str, int]:
         raise OptionError(f"shares of splits are from 0 to 1 and make 1 together, got {told or 'none'}")
     exact = number * values
     sizes = np.floor(exact + 1e-9).astype(int)
-    for s in np.argsort(sizes - exact, kind="stable")[: number - sizes.sum()]:  # largest remainders first
+    # Of equal remainders, give or take what floating point makes of them, the first split's comes first.
+    for s in np.argsort((sizes - exact).round(9), kind="stable")[
+        : number - sizes.sum()
+    ]:  # largest remainders first
         sizes[s] += 1
     wanted = np.flatnonzero(values > 0)
     if number >= len(wanted):

@@ -6,7 +6,7 @@ import hashlib
 import os
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from pathlib import Path
@@ -16,7 +16,7 @@ import numpy as np
 
 from aucseg.data.classes import ClassTable, read_classes, read_pixel_share
 from aucseg.data.labels import VOID, allowed_labels, by_train_id, value_histogram, without_meaning
-from aucseg.data.layouts.base import Layout
+from aucseg.data.layouts.base import Layout, one_file
 from aucseg.data.layouts.own import list_folder, list_splits
 from aucseg.data.listing import Item, Listing
 from aucseg.data.prepare import prepared_from
@@ -385,7 +385,17 @@ def _published(folder: Path, layout: Layout, report: VerifyReport) -> _Subject:
     report.class_names = layout.spec.names
     splits, listing = layout.splits(place), partial(layout.listing, place)
     own = layout.table is not None
-    return _Subject(folder, layout.name, splits, listing, layout.read_ids, layout.lookup, layout.table, own)
+    return _Subject(
+        folder,
+        layout.name,
+        splits,
+        listing,
+        layout.read_ids,
+        layout.lookup,
+        layout.table,
+        own,
+        layout.parts,
+    )
 
 
 def _check_table(root: Path, spec: ClassSpec | None, report: VerifyReport) -> ClassTable | None:
@@ -419,6 +429,7 @@ class _Subject:
         lookup: train id of each value; None if the labels are not known, and masks are only decoded.
         table: the class table of the folder, if it has one.
         own: whether the label set is the user's own, and not a published one.
+        parts: the files that a mask is made of.
         real: the real path of a folder, found once for all its files.
     """
 
@@ -430,6 +441,7 @@ class _Subject:
     lookup: np.ndarray | None
     table: ClassTable | None
     own: bool
+    parts: Callable[[Path], Mapping[str, Path]] = one_file
     real: Callable[[str], str] = field(default_factory=lambda: lru_cache(maxsize=None)(_real))
 
 
@@ -480,10 +492,11 @@ def _check_item(subject: _Subject, split: str, item: Item) -> _CheckedItem:
         if path is not None:
             try:
                 with file_errors(path, "cannot be read"):
-                    if _lies_away(path, subject.root, subject.real):
-                        checked.away.append(path)
+                    files = [path] if kind == "image" else list(subject.parts(path).values())
+                    checked.away += [file for file in files if _lies_away(file, subject.root, subject.real)]
                     value = read_image(path) if kind == "image" else subject.read_ids(path)
-                    check_bytes(path, kind)
+                    for file in files:
+                        check_bytes(file, kind)
             except DataError as error:
                 checked.problems.append(_as_problem(split, error))
         found.append(value)
@@ -502,8 +515,7 @@ def _check_item(subject: _Subject, split: str, item: Item) -> _CheckedItem:
         except DataError as error:
             checked.problems.append(_as_problem(split, error))
     if ids is not None and item.mask is not None:
-        if is_wide(item.mask):
-            checked.wide = item.mask
+        checked.wide = next(filter(is_wide, subject.parts(item.mask).values()), None)
         pixels = value_histogram(ids)
         held = np.flatnonzero(pixels)
         checked.values = held.astype(np.uint8), pixels[held]

@@ -75,7 +75,7 @@ TRAINING = {
     "named beside train": (("train", "b"), "b", "b"),
     "none of several": (("a", "b"), None, "no split is called 'train' among a, b; say which one trains"),
     "not there": (("train", "val"), "trian", "no split 'trian' to train on; did you mean 'train'"),
-    "none at all": ((), None, "no split to train on; list the names of its items"),
+    "none at all": ((), None, "is no data set yet: it has no list of a split; `aucseg data init"),
 }
 
 

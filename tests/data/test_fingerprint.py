@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 
 from aucseg import paths
+from aucseg.catalog import resolve
 from aucseg.data import fingerprint as module
 from aucseg.data.fingerprint import fingerprint, hash_files
 from aucseg.errors import DataError
+from tests.data.layouts.annotated import SQUARE, coco_file, pictures, table
 
 
 @pytest.fixture
@@ -111,3 +113,18 @@ def test_everything_that_makes_other_data_makes_another_fingerprint(files: list[
         for split, (names, pairs) in plain.items()
     }
     assert fingerprint(["cat", "dog"], [0, 1], moved, groups=None) == same
+
+
+def test_a_folder_of_annotations_has_a_fingerprint_of_how_they_are_drawn(tmp_path: Path) -> None:
+    """Of the file of annotations, of the classes, and of the options of ``aucseg.yaml``."""
+    names = pictures(tmp_path / "images", 2)
+    coco_file(tmp_path / "a.json", names)
+    table(tmp_path, "background", "cat", "dog", "eel")
+    text = "layout: coco\nimages: images/{name}.png\nmasks: a.json\n"
+    seen = []
+    for change in ("", "overlap: order\n", "crowd: skip\n"):
+        (tmp_path / "aucseg.yaml").write_text(text + change)
+        seen.append(resolve(tmp_path).fingerprint(["all"]))
+    coco_file(tmp_path / "a.json", names, [{"image_id": 1, "category_id": 2, "segmentation": [SQUARE]}])
+    seen.append(resolve(tmp_path).fingerprint(["all"]))
+    assert len(set(seen)) == 4

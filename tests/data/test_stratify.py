@@ -40,11 +40,12 @@ def test_sizes_that_make_no_whole() -> None:
 def _tails(draw: st.DrawFn) -> np.ndarray:
     """Presence of head classes anywhere, and of tail classes, three images or more, one to an image."""
     tail = draw(st.lists(st.integers(3, 6), min_size=1, max_size=6))
-    number = draw(st.integers(10 * len(tail), 10 * len(tail) + 60))  # the smallest split has room for all
+    heads = draw(st.integers(0, 4))
+    number = 10 * (len(tail) + heads) + draw(st.integers(0, 60))  # the smallest split has room for all
     rng = np.random.default_rng(draw(st.integers(0, 2**31)))
     rare = np.zeros((number, len(tail)), bool)
     rare[np.arange(sum(tail)), np.repeat(np.arange(len(tail)), tail)] = True
-    head = rng.random((number, draw(st.integers(0, 4)))) < 0.6
+    head = rng.random((number, heads)) < 0.6
     return np.concatenate([head, rare], 1)[rng.permutation(number)]
 
 

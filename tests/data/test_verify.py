@@ -111,7 +111,7 @@ def test_duplicates_unlisted_files_and_absent_classes(tiny_camvid: Path) -> None
 def test_missing_folder_and_splits(tmp_path: Path, tiny_camvid: Path) -> None:
     with pytest.raises(DataError, match="gone: no such folder"):
         resolve(str(tmp_path / "gone")).verify()
-    with pytest.raises(DataError, match="no split files"):
+    with pytest.raises(DataError, match=r"no classes\.csv and no list of a split; `aucseg data init"):
         resolve(tmp_path).verify()
     assert resolve(tiny_camvid).verify(["val"]).splits == {"val": 2}
     assert "splits found: train, val, test" in resolve(tiny_camvid).verify(["vla"]).problems[0].remedy

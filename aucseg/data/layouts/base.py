@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +31,11 @@ class Access:
     wanted: tuple[str, ...]
 
 
+def one_file(mask: Path) -> dict[str, Path]:
+    """The parts of a mask that is a file itself; see `Layout.parts`."""
+    return {"": mask}
+
+
 @dataclass(frozen=True, eq=False)
 class Layout:
     """A published data set: its label set, where its files lie, what the values of its masks mean.
@@ -49,6 +54,9 @@ class Layout:
             found by counting.
         unused: names of its published list that no annotation uses.
         table: the class table of a folder of one's own; None for a published label set.
+        parts: the files that a mask is made of, each by what it says of the mask. Mostly the mask is a file;
+            where it is drawn from annotations, or from one file for each class, its place is none.
+        settings: what else decides how masks are drawn.
     """
 
     name: str
@@ -63,6 +71,8 @@ class Layout:
     grouped: bool = True
     unused: tuple[str, ...] = ()
     table: ClassTable | None = None
+    parts: Callable[[Path], Mapping[str, Path]] = one_file
+    settings: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def spec(self) -> ClassSpec:

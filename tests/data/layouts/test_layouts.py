@@ -19,7 +19,7 @@ from torchvision import tv_tensors
 from torchvision.datasets import Cityscapes, VOCSegmentation
 
 from aucseg.catalog import detect, find_dataset, list_datasets, open_dataset, resolve
-from aucseg.data.layouts.patterns import pattern_layout
+from aucseg.data.layouts.described import pattern_layout
 from aucseg.data.spec import load_spec
 from aucseg.errors import DataError
 from aucseg.longtail import count, share_partition
