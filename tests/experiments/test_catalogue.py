@@ -128,3 +128,16 @@ def test_the_published_curve_is_over_the_printed_numbers():
         published_curve(get_experiment("ce_weight"), "Cityscapes")
     with pytest.raises(PublishedError, match="no settings that are numbers"):
         published_curve(get_experiment("surrogates"), "ADE20K")
+
+
+def test_evidence_begins_with_the_parts_and_every_other_arm_is_one_objective():
+    parts = {
+        run.arm.name: run.config.identity
+        for run in get_experiment("ablation_components").runs("camvid", "laptop", [0], start="imagenet")
+    }
+    runs = get_experiment("evidence").runs("camvid", "laptop", [0], start="imagenet")
+    assert {run.arm.name: run.config.identity for run in runs[: len(parts)]} == parts
+    assert [run.config.loss.name for run in runs[len(parts) :]] == [
+        run.arm.name for run in runs[len(parts) :]
+    ]
+    assert all(run.config.bank is None for run in runs[len(parts) :])
