@@ -178,7 +178,7 @@ def test_elsewhere_a_start_is_of_the_profiles_own_network():
     gpu = make_config("camvid", "gpu", start="imagenet")
     assert (gpu.model.encoder, gpu.model.encoder_weights) == ("resnet34", "imagenet")
     assert (gpu.optim.lr, gpu.optim.decoder_factor) == (pytest.approx(1e-4), 10)
-    paper = make_config("cityscapes", "paper", start="imagenet", root="x")
+    paper = make_config("cityscapes", "paper", start="imagenet")
     assert (paper.optim.lr, paper.optim.decoder_factor) == (6e-5, 10)  # as published
 
 
