@@ -12,7 +12,7 @@ import typer
 from aucseg import paths
 from aucseg.cli.data import As, AsJson, Images, Masks, Split, Target, TrainSplit, known_of, locate
 from aucseg.cli.printing import print_bound, print_fits
-from aucseg.data.files import write_rows
+from aucseg.data.files import check_place, write_rows
 from aucseg.longtail.bounds import bound_report
 from aucseg.theory import GapDesign, GapRow, fit_gaps, measure_gaps
 
@@ -73,15 +73,19 @@ def gap(
     largest: Annotated[
         int, typer.Option(min=16, help="Most training images; sizes are powers of two.")
     ] = 512,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace another file that is there.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Measure the gap that Theorem 1 bounds, on synthetic images: how it falls with N and rises with tau."""
+    path, columns = output or paths.records() / "theory" / "gap.csv", [field.name for field in fields(GapRow)]
+    check_place(path, columns, overwrite=overwrite)
     sizes = tuple(2**power for power in range(3, largest.bit_length()))
     rows = measure_gaps(GapDesign(sizes=sizes, test_images=test_images), range(seeds))
     # nine digits: more would differ between machines
     cells = [[format(value, ".9g") for value in astuple(row)] for row in rows]
-    path = output or paths.records() / "theory" / "gap.csv"
-    write_rows(path, [field.name for field in fields(GapRow)], cells)
+    write_rows(path, columns, cells)
     fits = [fit_gaps(rows, quantity) for quantity in _FITTED]
     if as_json:
         typer.echo(json.dumps({"file": str(path), "fits": [asdict(fit) for fit in fits]}, indent=1))

@@ -16,10 +16,12 @@ from .sampling import StratifiedBatchSampler as StratifiedBatchSampler
 from .sampling import count_repeats as count_repeats
 from .sampling import mix_seed as mix_seed
 from .spec import ClassSpec as ClassSpec
+from .spec import find_flip_pairs as find_flip_pairs
 from .spec import groups_by_pixel_share as groups_by_pixel_share
 from .spec import list_specs as list_specs
 from .spec import load_spec as load_spec
 from .transforms import CappedRandomCrop as CappedRandomCrop
+from .transforms import HorizontalFlip as HorizontalFlip
 from .transforms import PhotometricDistortion as PhotometricDistortion
 from .transforms import RandomResize as RandomResize
 from .transforms import RandomScale as RandomScale

@@ -83,6 +83,37 @@ def probe_folder(folder: str | Path, size: int = 0) -> None:
             probe.unlink(missing_ok=True)
 
 
+def check_place(path: str | Path, columns: Sequence[str], *, overwrite: bool = False) -> None:
+    """See that a table may be written to a place, before the work whose result it shall hold.
+
+    What is there already is replaced where it is such a table, and else not without leave.
+
+    Args:
+        path: the file.
+        columns: the first columns of the table.
+        overwrite: replace whatever file is there.
+
+    Raises:
+        DataError: if there is another file or a folder, or the system would refuse to write.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise DataError("is a folder", file=path, remedy="name the file to write")
+    if path.exists() and not overwrite:
+        try:
+            with path.open(encoding="utf-8-sig") as file:
+                found = file.readline().rstrip("\r\n").split(",")
+        except (OSError, UnicodeDecodeError):
+            found = []
+        if found[: len(columns)] != list(columns):
+            raise DataError(
+                f"is there already, and is no table of {', '.join(columns[:3])}",
+                file=path,
+                remedy="choose another name, or move it away",
+            )
+    probe_folder(path.parent)
+
+
 def write_file(
     path: str | Path,
     write: Callable[[Path], object],

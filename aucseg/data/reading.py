@@ -2,31 +2,31 @@
 
 What becomes of a file, by what is in it and not by its ending:
 
-================================== ================================== ==================================
-in the file                        as a picture                       as a mask
-================================== ================================== ==================================
-8-bit gray (L)                     three equal channels               values are ids
-1 bit (1)                          black and white                    ids 0 and 1
-2 or 4 bits gray                   spread over 0 to 255               refused: readers of such files
-                                                                      disagree whether a 1 is 1, 17 or 85
-palette (P)                        the palette's colours              indices are ids
-RGB                                as it is                           ids by the colours of classes.csv
-alpha (LA, PA, RGBA, transparency) left out of account                left out of account
-CMYK, YCbCr                        Pillow's conversion, without a     refused
-                                   colour profile
-16 bits gray, 32-bit whole numbers refused; with a range of values    ids, where all are 0 to 255
-(I;16, I)                          scaled from it to 0 to 255
-floating point (F)                 as 16 bits gray                    refused
-colour of 16 bits a channel        as 16 bits gray                    refused
-several pictures: TIFF pages, GIF, refused; of a camera's JPEG with   refused
-animated PNG and WebP              previews (MPO) the first
-EXIF orientation                   turned upright                     turned upright
-JPEG, WebP, AVIF, JPEG 2000        read                               refused: labels are blurred at
-                                                                      borders. A data set of two labels
-                                                                      told apart by a threshold reads it
-more pixels than `pixel_limit`     refused                            refused
-cut off or damaged                 refused                            refused
-================================== ================================== ==================================
+========================= ================================== ============================================
+in the file               as a picture                       as a mask
+========================= ================================== ============================================
+8-bit gray                three equal channels               values are ids
+1 bit                     black and white                    ids 0 and 1
+2 or 4 bits gray          spread over 0 to 255               refused: programs read a 1 as 1, 17 or 85
+palette                   the palette's colours              indices are ids
+RGB                       as it is                           ids by the colours of classes.csv
+alpha, transparency       left out of account                left out of account
+CMYK, YCbCr               Pillow's conversion, no profile    refused
+16 bits gray              refused, or scaled by a range      ids, where all are 0 to 255
+32-bit whole numbers      refused, or scaled by a range      ids, where all are 0 to 255
+floating point            refused, or scaled by a range      refused
+colour of 16 bits         refused, or scaled by a range      refused
+several pictures          refused                            refused
+JPEG with previews (MPO)  its first picture                  refused
+EXIF orientation          turned upright                     turned upright
+JPEG, WebP, AVIF, JPEG2K  read                               refused: labels are blurred at borders
+more than `pixel_limit`   refused                            refused
+cut off or damaged        refused                            refused
+========================= ================================== ============================================
+
+Several pictures are the pages of a TIFF file, and animations as GIF, PNG or WebP. The range of values is the
+caller's to give: `read_image` scales from it to 0 to 255. Where labels are told apart by a threshold, a mask
+is read whatever its format: `read_luminance`.
 """
 
 from __future__ import annotations

@@ -232,7 +232,7 @@ def view_logits(
             the ratios act: (512, 2048) for ADE20K and COCO-Stuff in AUCSeg's released configurations. None
             takes images at their own size.
         flip_pairs: pairs of classes that a mirror swaps, left and right of a thing; their logits of the
-            mirrored image change places. See :attr:`aucseg.data.ClassSpec.flip_pairs`.
+            mirrored image change places. A :class:`aucseg.data.ClassSpec` has them.
 
     Yields:
         (B,K,H,W) logits, float32 or wider, without gradients.

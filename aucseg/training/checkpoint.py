@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import pickle
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -270,11 +270,24 @@ def data_changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> str | Non
     for name, was, is_ in groups:
         if was != is_:
             return f"class {name!r} was {was} and is {is_} now"
+    swapped, swaps = (sorted(map(list, each.get("flip_pairs", ()))) for each in (before, now))
+    if swapped != swaps:
+        return f"a flip swapped {tell_pairs(swapped)} and swaps {tell_pairs(swaps)} now"
     for part in ("train", "eval"):
         key = f"{part}_fingerprint"
         if before.get(key) not in (None, now[key]):
             return items_changed(now[f"{part}_split"])
     return None
+
+
+def tell_pairs(pairs: Sequence[Sequence[str]]) -> str:
+    """Pairs of classes in words, three of them at most.
+
+    Args:
+        pairs: two names each.
+    """
+    told = ", ".join(f"{one!r} with {other!r}" for one, other in pairs[:3])
+    return (told if len(pairs) <= 3 else f"{told} and {len(pairs) - 3} more pairs") or "no classes"
 
 
 def items_changed(split: str) -> str:

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryFile
 from typing import Any
 
 import numpy as np
@@ -15,14 +14,15 @@ import torch
 from PIL import Image
 from torchvision.utils import draw_segmentation_masks
 
+from aucseg import paths
 from aucseg.data import normalize
-from aucseg.data.files import write_file
+from aucseg.data.files import probe_folder, write_file
 from aucseg.data.listing import find_files
 from aucseg.data.reading import PICTURE_SUFFIXES, Range, check_range, read_image, to_rgb
 from aucseg.data.spec import ClassSpec
 from aucseg.data.threads import bounded_map
 from aucseg.data.transforms.geometry import resize_image, resize_mask
-from aucseg.errors import DataError, file_errors
+from aucseg.errors import DataError
 from aucseg.training.module import SegmentationModule
 
 
@@ -107,7 +107,7 @@ def plan_predictions(
     """Look at every image and every place to write to, before the first mask is written.
 
     Of a folder all pictures are taken, by their endings, and its subfolders are kept in ``output``; what
-    programs leave in folders (:func:`aucseg.data.listing.is_clutter`) is passed over, and so is ``output``
+    programs leave in folders (``Thumbs.db``, ``.ipynb_checkpoints``) is passed over, and so is ``output``
     itself where it lies inside.
 
     Args:
@@ -127,7 +127,7 @@ def plan_predictions(
         OptionError: for a range that is none.
     """
     check_range(value_range)
-    folder = Path(output)
+    folder = paths.expand(output)
     found, passed_over = _find(images, folder, recursive)
     suffixes = {"mask": "", "overlay": "_overlay" if with_overlay else None}
     suffixes["colors"] = "_colors" if with_colors else None
@@ -156,7 +156,7 @@ def plan_predictions(
     if not files:
         raise problems[0]
     for place in dict.fromkeys(each.mask.parent for each in files):
-        _probe(place)
+        probe_folder(place)
     return PredictionPlan(files, value_range, problems, passed_over)
 
 
@@ -257,7 +257,7 @@ def _find(
     found: list[tuple[Path, Path]] = []
     passed_over: Counter[str] = Counter()
     own = output.resolve()
-    for place in map(Path, places):
+    for place in map(paths.expand, places):
         if not place.is_dir():
             found.append((place, Path(place.name)))
             continue
@@ -315,14 +315,6 @@ def _check_outputs(files: Sequence[PlannedFile], overwrite: bool) -> None:
             file=there[0],
             remedy="choose another folder with --output, or replace what is there with --overwrite",
         )
-
-
-def _probe(folder: Path) -> None:
-    """See that a folder can be made and written to."""
-    with file_errors(folder, "cannot be written to"):
-        folder.mkdir(parents=True, exist_ok=True)
-        with TemporaryFile(dir=folder):
-            pass
 
 
 def _look(path: Path, value_range: Range | None) -> DataError | None:

@@ -30,6 +30,7 @@ from aucseg.training.checkpoint import (
     latest_checkpoint,
     load_module,
     load_weights,
+    tell_pairs,
 )
 from aucseg.training.claim import claim
 from aucseg.training.config import RunConfig
@@ -132,6 +133,8 @@ def _train(
     clear_parts(path)
     data = SegmentationDataModule(config)
     described = data.describe()  # opens both splits: what is missing shows now and not after the training
+    if pairs := described.get("flip_pairs"):
+        report(f"a flip swaps {tell_pairs(pairs)}; data.flip_pairs chooses other pairs, or none")
     left = latest_checkpoint(path, config, report) if resume else None
     for source, before in (("the record of this run", recorded), (str(path), left and _trained_on(left[1]))):
         if before and (told := data_changes(before, described)) is not None:

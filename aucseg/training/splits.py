@@ -46,7 +46,7 @@ class DataConfig(Section):
         scale: range of the random scale before the crop; ``None`` leaves the scale alone.
         hflip: probability of a horizontal flip.
         flip_pairs: pairs of classes that a flip swaps, such as left and right hand: ``"auto"`` for those that
-            :func:`aucseg.data.spec.find_flip_pairs` finds by their names, ``"none"``, or the pairs, by train
+            :func:`aucseg.data.find_flip_pairs` finds by their names, ``"none"``, or the pairs, by train
             id or name. A flip that swaps none teaches the wrong side.
         photometric: random brightness, contrast and saturation; ``"mmseg"`` is the stronger distortion of
             AUCSeg's released configurations, :class:`aucseg.data.PhotometricDistortion`.

@@ -132,7 +132,7 @@ def test_errors_are_one_line(run, folder) -> None:
         assert len(err.strip().splitlines()) == 1
 
 
-def test_gap_writes_its_record(run, tmp_path, capsys) -> None:
+def test_gap_writes_its_record(run, tmp_path, capsys, monkeypatch) -> None:
     path = tmp_path / "gap.csv"
     code, out, err = run(
         "gap", "--seeds", 3, "--largest", 16, "--test-images", 1024, "--output", path, "--json"
@@ -147,5 +147,15 @@ def test_gap_writes_its_record(run, tmp_path, capsys) -> None:
         assert vars(written) == pytest.approx(vars(measured), rel=1e-8)
     assert len(rows) == 5 * 2 * 3
     assert [p.name for p in tmp_path.iterdir()] == ["gap.csv"]
+    path.write_text("a table of mine\n")
+    words = ("gap", "--seeds", 3, "--largest", 16, "--test-images", 1024, "--output", path)
+    with monkeypatch.context() as patch:
+        patch.setattr("aucseg.cli.bound.measure_gaps", lambda *_: pytest.fail("it measures first"))
+        code, _, err = run(*words)
+    assert code == 1
+    assert "gap.csv: is there already, and is no table of" in err
+    assert path.read_text() == "a table of mine\n"
+    assert run(*words, "--overwrite")[0] == 0
+    assert len(read_rows(path, names)) == len(rows)
     print_fits(rows, [fit_gaps(rows, "sup_gap")])
     assert "exponent of n" in capsys.readouterr().out

@@ -9,7 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from aucseg.data.files import path_part, probe_folder, read_rows, write_file, write_rows, write_text
+from aucseg.data.files import (
+    check_place,
+    path_part,
+    probe_folder,
+    read_rows,
+    write_file,
+    write_rows,
+    write_text,
+)
 from aucseg.errors import DataError, OptionError
 
 COLUMNS = ("name", "height")
@@ -211,3 +219,22 @@ def test_durable_file_is_on_the_disk_before_the_old_one_goes(
     note = partial(order.append, "before")
     write_file(path, lambda part: part.write_text("new"), durable=True, before=note)
     assert order == ["sync, old", "before", "sync, new"]  # of the file, and of the folder
+
+
+def test_a_table_replaces_a_table_of_its_kind_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "made" / "gap.csv"
+    check_place(path, COLUMNS)  # nothing is there
+    assert list(path.parent.iterdir()) == []
+    write_rows(path, (*COLUMNS, "more"), [("a", 1, 2)])
+    check_place(path, COLUMNS)
+    before = path.read_bytes()
+    for other in (b"name;height\n", b"height,name\n", b"my thesis", b"", b"\xff\xfe\x00"):
+        path.write_bytes(other)
+        with pytest.raises(DataError, match=r"gap\.csv: is there already, and is no table of name, height;"):
+            check_place(path, COLUMNS)
+        check_place(path, COLUMNS, overwrite=True)
+        assert path.read_bytes() == other != before
+    with pytest.raises(DataError, match=r"made: is a folder; name the file"):
+        check_place(path.parent, COLUMNS, overwrite=True)
+    with pytest.raises(DataError, match="cannot be written to"):
+        check_place(path / "below.csv", COLUMNS)

@@ -219,6 +219,7 @@ DATA = {
         ({"groups": ["head", "tail", "tail"]}, "class 'car' was middle and is tail now"),
         ({"train_fingerprint": "3"}, "split 'train' has changed: its list, images, masks or what their"),
         ({"eval_fingerprint": "3"}, "split 'val' has changed"),
+        ({"flip_pairs": [["car", "bus"]]}, "a flip swapped no classes and swaps 'car' with 'bus' now"),
     ],
 )
 def test_data_that_are_not_what_they_were_are_told_in_words(change: dict, words: str | None) -> None:

@@ -177,3 +177,13 @@ def test_labels_on_which_nothing_can_be_learnt_are_refused_before_training(tiny_
     SegmentationDataModule(
         config.with_(data__name="camvid")
     ).describe()  # a published label set may lack some
+
+
+def test_a_training_says_which_classes_its_flips_swap(make_camvid, tmp_path, monkeypatch):
+    monkeypatch.setenv("AUCSEG_HOME", str(tmp_path))
+    changes = {"bank": None, "optim__steps": 1, "optim__warmup_steps": 0, "data__batch_size": 2}
+    config = make_config("streets", "smoke").with_(**hands(tmp_path, make_camvid), **changes)
+    said: list[str] = []
+    record = train(config, progress=False, report=said.append)
+    assert "a flip swaps 'left hand' with 'right hand'; data.flip_pairs chooses other pairs, or none" in said
+    assert record.dataset["flip_pairs"] == [["left hand", "right hand"]]

@@ -227,7 +227,7 @@ class HorizontalFlip(ItemTransform, v2.RandomHorizontalFlip):
 
     Args:
         p: probability.
-        flip_pairs: pairs of labels that a mirror swaps, as :attr:`aucseg.data.ClassSpec.flip_pairs`.
+        flip_pairs: pairs of labels that a mirror swaps, as a :class:`aucseg.data.ClassSpec` has them.
 
     Raises:
         ValueError: if ``p`` is outside [0, 1], or a label is outside 0 to 254 or in two pairs.

@@ -66,8 +66,8 @@ def train_transform(
             side alone. See :class:`RandomResize`. None takes images at their own size.
         max_class_share: where one class has as much of a crop, another is drawn, up to ten times; 1 for no
             cap. See :class:`CappedRandomCrop`.
-        flip_pairs: pairs of labels that a mirror swaps, left and right of a thing; mostly the
-            :attr:`aucseg.data.ClassSpec.flip_pairs` of the data set. See :class:`HorizontalFlip`.
+        flip_pairs: pairs of labels that a mirror swaps, left and right of a thing, as the
+            :class:`aucseg.data.ClassSpec` of a data set has them. See :class:`HorizontalFlip`.
 
     Raises:
         ValueError: if an argument is out of its range.
