@@ -1,4 +1,6 @@
 # The names of this room: type checkers read them here, and lazy_loader learns where to import them from.
+from .classes import ClassRow as ClassRow
+from .classes import ClassTable as ClassTable
 from .dataset import CachedDataset as CachedDataset
 from .dataset import ImageMaskDataset as ImageMaskDataset
 from .listing import Item as Item
@@ -29,4 +31,5 @@ from .transforms import eval_transform as eval_transform
 from .transforms import normalize as normalize
 from .transforms import train_transform as train_transform
 from .transforms import transform_batch as transform_batch
+from .verify import Problem as Problem
 from .verify import VerifyReport as VerifyReport
