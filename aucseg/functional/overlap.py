@@ -204,8 +204,9 @@ class _Lovasz(torch.autograd.Function):
             if group is not None:
                 share = torch.cat(gather_uneven(share, group, sizes))
             error = torch.where(hit, 1 - share, share)
-            # the bits of a float that is not negative rise with it; void comes last
-            order = error.view(bits).masked_fill(void, -1).argsort(descending=True, stable=True)
+            # The bits of a float that is not negative rise with it, and their complement falls. Only integers
+            # that rise are sorted by radix. Void comes last.
+            order = (~error.view(bits)).masked_fill(void, torch.iinfo(bits).max).argsort(stable=True)
             step, size = _steps(hit.index_select(0, order), void.index_select(0, order), rank)
             present[c] = size > 0
             values[c] = error.index_select(0, order).to(rank) @ step
