@@ -53,6 +53,7 @@ _ADVICE = (
     ".*GPU available but not used.*",
     ".*`isinstance.treespec, LeafSpec.` is deprecated.*",
     ".*You're resuming from a checkpoint that ended before the epoch ended.*",
+    ".*callbacks used to create the checkpoint need to be provided.*",  # another checkpoint_every
 )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import threading
 from collections.abc import Callable
@@ -56,12 +57,14 @@ class Stop(Callback):
         self.path, self.files, self.report = path, files, report
         self.signum: int | None = None
         self.steps = 0
-        self._training = False
+        self._training, self._in_step = False, False
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Stop:
         if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.getsignal(number) for number in _SIGNALS}
+            found = {number: signal.getsignal(number) for number in _SIGNALS}
+            # A job in the background is started with Ctrl-C ignored, and so it stays.
+            self._before = {n: was for n, was in found.items() if was not in (None, signal.SIG_IGN)}
             self._install()
         return self
 
@@ -81,14 +84,20 @@ class Stop(Callback):
             raise _Now
 
     def _install(self) -> None:
-        for number in self._before:
-            signal.signal(number, self._handle)
+        for number in _SIGNALS:
+            if number in self._before:
+                signal.signal(number, self._handle)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         first, self.signum = self.signum is None, number
         if not (first and self._training):
             raise _Now
-        self.report("stopping: the step is finished and saved; once more stops at once")
+        if hasattr(signal, "SIGCHLD"):
+            # Workers may have got the signal too: their death is not to be raised in the midst of the step.
+            was = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            self._before.setdefault(signal.SIGCHLD, was or signal.SIG_DFL)
+        with contextlib.suppress(RuntimeError):  # it may have come while something was being printed
+            self.report("stopping: the step is finished and saved; once more stops at once")
 
     def _told(self) -> str:
         if self.path is None:
@@ -105,11 +114,22 @@ class Stop(Callback):
         self._install()
         self._training, self.steps = True, trainer.max_steps
 
+    def on_train_batch_start(self, *_: Any) -> None:
+        """A step begins."""
+        self._in_step = True
+
     def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
         """A step is complete."""
+        self._in_step = False
         if self.signum is not None:
             trainer.save_checkpoint(self.path)
             trainer.should_stop = True
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Save the last step if the loader fails behind it, because its workers got the signal too."""
+        waiting = self._training and not self._in_step and isinstance(exception, Exception)
+        if self.signum is not None and waiting and trainer.global_step != (self.files.step or 0):
+            trainer.save_checkpoint(self.path)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """No step comes any more."""

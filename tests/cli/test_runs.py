@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -8,9 +10,11 @@ import yaml
 from PIL import Image
 
 import aucseg
+from aucseg.cli.runs import _check_experiment
 from aucseg.data import load_spec
+from aucseg.errors import OptionError
 from aucseg.experiments import EXPERIMENTS, RecordStore, make_config
-from aucseg.training import Record, RunConfig, checkpoint_path
+from aucseg.training import Record, RunConfig, TrainingDiverged, TrainingStopped, checkpoint_path
 
 
 @pytest.fixture(scope="module")
@@ -276,3 +280,89 @@ def test_unreadable_image_stops_before_anything_is_written(run, home, tmp_path):
     assert code == 1
     assert "would be written of it and of" in err
     assert not output.exists()
+
+
+def test_a_configuration_takes_settings_a_loss_and_no_bank(run):
+    words = ("config", "--profile", "smoke", "--loss", "cross_entropy", "--no-bank", "--set", "optim.steps=7")
+    code, text, err = run(*words, "--set", "data.crop_size=[32, 64]")
+    assert code == 0, err
+    made = RunConfig.from_dict(yaml.safe_load(text))
+    assert made == make_config("streets", "smoke", bank=None).with_(
+        loss__name="cross_entropy", optim__steps=7, data__crop_size=(32, 64)
+    )
+    code, _, err = run(*words, "--set", "optim.stepz=7")
+    assert (code, err) == (
+        1,
+        "error: configuration is not valid: unknown key 'optim.stepz'; did you mean 'steps'?\n",
+    )
+
+
+def test_a_training_takes_settings(run, home, monkeypatch):
+    make_config("streets", "smoke").to_yaml(home / "set.yaml")
+    seen: list[RunConfig] = []
+
+    def stopped(self, config, folder, **_):
+        seen.append(config)
+        raise TrainingStopped("stopped; runs/x/last.ckpt has step 3", 2)
+
+    monkeypatch.setattr(RecordStore, "train", stopped)
+    code, out, err = run("train", "set.yaml", "--set", "seed=7", "--set", "optim.steps=9")
+    assert (code, out, err) == (130, "", "stopped; runs/x/last.ckpt has step 3\n")
+    assert seen == [make_config("streets", "smoke", seed=7).with_(optim__steps=9)]
+
+
+def test_settings_of_a_sweep_are_those_of_every_run(run, monkeypatch):
+    wanted: list[RunConfig] = []
+    monkeypatch.setattr(RecordStore, "ensure", lambda self, configs, **_: wanted.extend(configs))
+    words = ("sweep", "ablation_components", "--profile", "smoke")
+    code, _, err = run(*words, "--set", "optim.steps=6")
+    assert code == 0, err
+    assert [config.optim.steps for config in wanted] == [6] * 4
+    code, _, err = run(*words, "--set", "bank=none")
+    assert code == 1
+    assert "--set bank=none makes one run of ablation_components/baseline and ablation_components/bank" in err
+
+
+def test_a_sweep_goes_on_after_a_run_that_fails_and_ends_with_an_error(run, monkeypatch):
+    def fails(self, config, **_):
+        raise TrainingDiverged(f"loss is nan at step {config.seed}")
+
+    monkeypatch.setattr(RecordStore, "train", fails)
+    words = ("sweep", "ablation_components", "--profile", "smoke", "--seed", "71")
+    code, out, err = run(*words)
+    assert code == 1
+    assert out.count("failed: loss is nan at step 71") == 4
+    assert err == (
+        "error: 4 of 4 runs failed, the first because of: loss is nan at step 71; the same command trains "
+        "those that lack\n"
+    )
+
+
+def test_names_of_experiments_are_read_without_importing_them(run):
+    """An unknown one is refused before PyTorch is imported, and no known one is."""
+    for name in EXPERIMENTS:
+        _check_experiment(name)
+    with pytest.raises(OptionError, match=r"known: .*ablation_components"):
+        _check_experiment("x")
+    program = (
+        "import sys\n"
+        "from aucseg.cli import app\n"
+        "try:\n"
+        "    app()\n"
+        "finally:\n"
+        "    print({'torch', 'pandas', 'matplotlib'} & set(sys.modules), file=sys.stderr)\n"
+    )
+    command = [sys.executable, "-c", program, "sweep", "ablation_component"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr == (
+        "error: unknown experiment 'ablation_component'; did you mean 'ablation_components'?\nset()\n"
+    )
+
+
+def test_a_place_that_cannot_be_made_is_one_line(run, home):
+    make_config("streets", "smoke").to_yaml(home / "place.yaml")
+    (home / "a_file").touch()
+    code, _, err = run("train", "place.yaml", "--folder", "a_file", "--quiet")
+    assert (code, err.count("\n")) == (1, 1)
+    assert "a_file: cannot be written to (File exists); check the path" in err

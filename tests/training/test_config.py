@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -227,3 +228,158 @@ def test_normalisation_of_a_networks_own_encoder(config):
     assert own.model.figures == IMAGENET
     whole = config.with_(model__name="bisenetv2", model__encoder=None)
     assert whole.model.figures == IMAGENET
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        (
+            {"loss": {"name": "weighted_cross_entropy", "weights": "inverz"}},
+            "loss.weights: should be 'inverse', 'sqrt_inverse' or 'effective_number', or a valid tuple "
+            "(got 'inverz')",
+        ),
+        (
+            {"model": {"options": {"x": {"a": 1}}}},
+            "model.options.x: should be a valid boolean, or a valid int",
+        ),
+        ({"optim": {"lr": float("inf")}}, "optim.lr: should be a finite number (got inf)"),
+        ({"optim": {"lr": float("nan")}}, "optim.lr: should be a finite number (got nan)"),
+        ({"loss": {"ce_weight": float("inf")}}, "loss.ce_weight: should be a finite number (got inf)"),
+        (
+            {"evaluation": {"ratios": [float("nan")]}},
+            "evaluation.ratios.0: should be a finite number (got nan)",
+        ),
+        ({"bank": "tail"}, "bank: should be a valid dictionary or instance of BankConfig (got 'tail')"),
+        ({"profile": "../../x"}, "profile: profile '../../x' cannot be the name of a file; use letters"),
+        ({"data": {"eval_split": "../val"}}, "data.eval_split: split '../val' cannot be the name of a file"),
+        (
+            {"data": {"num_workers": 10**6}},
+            "data.num_workers: should be less than or equal to 1024 (got 1000000)",
+        ),
+        (
+            {"data": {"size": [10**5, 64]}},
+            "data: size is (height, width) in pixels, got [100000, 64]: no such image",
+        ),
+        ({"data": {"batch_size": 10**9}}, "data.batch_size: should be less than or equal to 65536"),
+        ({"optim": {"lr": "x" * 10**5}}, "optim.lr: should be a valid number, unable to parse string"),
+        ({"model": {"name": [[["x"] * 99] * 99] * 99}}, "model.name: should be a valid string (got [[["),
+    ],
+)
+def test_what_is_wrong_is_one_short_line(content: dict, line: str) -> None:
+    content = {**content, "data": {"train_images": 8, "eval_images": 4} | content.get("data", {})}
+    with pytest.raises(ConfigError) as error:
+        RunConfig.from_dict(content)
+    assert f"configuration is not valid: {line}" in str(error.value)
+    assert "\n" not in str(error.value)
+    assert len(str(error.value)) < 400
+    assert error.value.__cause__ is None  # which would print what it was given, however long that is
+
+
+def test_several_findings_are_a_line_each():
+    content = {"data": {"train_images": 8, "eval_images": 4}, "optim": {"lr": -1, "stepz": 3}, "seed": "x"}
+    with pytest.raises(ConfigError) as error:
+        RunConfig.from_dict(content)
+    assert [line.split(":")[0].strip() for line in str(error.value).splitlines()] == [
+        "configuration is not valid",
+        "seed",
+        "optim.lr",
+        "unknown key 'optim.stepz'; did you mean 'steps'?",
+    ]
+
+
+def test_numbers_of_numpy_are_numbers(config):
+    changed = config.with_(
+        seed=np.int64(3),
+        optim__steps=np.int32(2000),
+        optim__lr=np.float32(0.5),
+        data__size=np.array([32, 64]),
+        data__tail_classes=np.array([3, 5]),
+        data__train_images=np.uint8(4),
+        model__options={"decoder_channels": (np.int64(8), 4), "x": np.bool_(True)},
+        evaluation__ratios=[np.float64(0.5)],
+    )
+    plain = config.with_(
+        seed=3,
+        optim__steps=2000,
+        optim__lr=0.5,
+        data__size=[32, 64],
+        data__tail_classes=[3, 5],
+        data__train_images=4,
+        model__options={"decoder_channels": (8, 4), "x": True},
+        evaluation__ratios=[0.5],
+    )
+    assert changed == plain
+    assert changed.identity == plain.identity
+    assert type(changed.optim.steps) is type(changed.data.tail_classes[0]) is int
+
+
+@pytest.mark.parametrize("nothing", [None, "none", {"kind": "none"}, {"kind": None}])
+def test_no_bank_in_every_spelling(config, nothing):
+    assert config.with_(bank=nothing) == config.with_(bank=None)
+    assert make_config("streets", "smoke", bank=nothing).bank is None
+    assert config.with_settings(["bank.kind=none"]).bank is None
+
+
+def test_settings_are_yaml_by_dotted_keys(config):
+    changed = config.with_settings(
+        [
+            "optim.steps=600",
+            "optim.warmup_steps=500",
+            "optim.lr=1e-3",
+            "data.crop_size=[32, 64]",
+            "data.tail_classes=[train, bus]",
+            "loss.name=cross_entropy",
+            "loss.ohem=true",
+            "bank=none",
+            "model.options.decoder_channels=[8, 4]",
+        ]
+    )
+    assert changed == config.with_(
+        optim__steps=600,
+        optim__warmup_steps=500,
+        optim__lr=1e-3,
+        data__crop_size=(32, 64),
+        data__tail_classes=("train", "bus"),
+        loss={"name": "cross_entropy", "ohem": True},
+        bank=None,
+        model__options={"decoder_channels": (8, 4)},
+    )
+    assert config.with_settings([]) == config
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ("optim.stepz=3", "unknown key 'optim.stepz'; did you mean 'steps'?"),
+        ("stepz=3", "unknown key 'stepz'"),
+        ("optim.steps", "cannot set 'optim.steps'; write KEY=VALUE"),
+        ("=3", "cannot set '=3'"),
+        ("optim.steps=[1", "not YAML"),
+        ("optim.steps=many", r"optim.steps: should be a valid integer"),
+        ("seed.x=1", "'seed' holds no keys here"),
+        ("optim.steps=1000", r"warmup_steps \(1500\) must be below steps \(1000\)"),
+    ],
+)
+def test_settings_that_cannot_be(config, setting, words):
+    with pytest.raises(ConfigError, match=words):
+        config.with_settings([setting])
+
+
+def test_paths_are_read_as_a_shell_reads_them(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("PLACE", str(tmp_path / "there"))
+    (tmp_path / "run.yaml").write_bytes(
+        "data: {name: folder, root: $PLACE/mine}\nmodel: {encoder_weights: ~/w.pth}\n".encode("utf-16")
+    )
+    config = RunConfig.from_yaml("~/run.yaml")
+    assert config.data.root == tmp_path / "there" / "mine"
+    assert config.model.encoder_weights == str(tmp_path / "w.pth")
+    config.to_yaml("$PLACE/again.yaml")
+    assert RunConfig.from_yaml(tmp_path / "there" / "again.yaml") == config
+
+
+def test_a_key_that_stands_twice_names_the_file(tmp_path):
+    path = tmp_path / "run.yaml"
+    path.write_text("seed: 1\ndata: {}\nseed: 2\n")
+    with pytest.raises(ConfigError, match=r"run\.yaml: key 'seed' stands there twice, in lines 1 and 3;"):
+        RunConfig.from_yaml(path)

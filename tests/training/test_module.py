@@ -24,6 +24,7 @@ from aucseg.models.networks.base import ClassifierHead, FCNHead, build_encoder, 
 from aucseg.models.normalization import IMAGENET, LITE
 from aucseg.models.registry import NETWORKS
 from aucseg.training import (
+    ConfigError,
     SegmentationDataModule,
     SegmentationModule,
     checkpoint_path,
@@ -234,3 +235,24 @@ def test_a_checkpoint_of_before_has_imagenets_figures(pretrained, tmp_path):
     del content["aucseg"]["config"]["model"]["normalization"]
     torch.save(content, tmp_path / "old.ckpt")
     assert load_module(tmp_path / "old.ckpt").model.normalization == IMAGENET
+
+
+def test_a_step_of_one_image_is_tried_where_it_may_fail():
+    """Before the data are read and hours later: batch normalisation of a single value has no variance."""
+    one = {"train_images": 1, "eval_images": 1, "batch_size": 1}
+    model = {"name": "stdc", "encoder": None, "options": {}}
+    bad = make_config("streets", "smoke", bank=None, data=one, model=model)
+    module = SegmentationModule(bad, SegmentationDataModule(bad).classes)
+    before = {name: value.clone() for name, value in module.state_dict().items() if torch.is_tensor(value)}
+    with pytest.raises(ConfigError, match=r"data\.batch_size is 1, and network 'stdc' normalises.*2 or more"):
+        module.check_step()
+    after = module.state_dict()
+    assert all(torch.equal(value, after[name]) for name, value in before.items())
+    assert SegmentationModule(bad.with_(data__batch_size=2), module.classes).check_step() is None
+    good = make_config("streets", "smoke", bank=None, data=one)
+    module = SegmentationModule(good, module.classes)
+    before = {name: value.clone() for name, value in module.state_dict().items() if torch.is_tensor(value)}
+    draws = torch.get_rng_state()
+    module.check_step()
+    assert torch.equal(torch.get_rng_state(), draws)
+    assert all(torch.equal(value, module.state_dict()[name]) for name, value in before.items())

@@ -1,16 +1,19 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 from lightning.pytorch.callbacks import Callback
 
+from aucseg.data import SeededDataset
 from aucseg.errors import DataError
 from aucseg.experiments import make_config
 from aucseg.training import (
@@ -20,12 +23,15 @@ from aucseg.training import (
     RunConfig,
     SegmentationDataModule,
     TrainingDiverged,
+    TrainingStopped,
     checkpoint_path,
     evaluate,
     load_module,
+    read_checkpoint,
     train,
 )
 from aucseg.training.bank import foretell_cover
+from aucseg.training.progress import StepLines
 
 BANK = {"sample_ratio": 1.0, "resize_ratio": 0.5}
 
@@ -250,3 +256,180 @@ def test_killed_by_the_system_and_resumed_from_the_command_line(tmp_path):
     subprocess.run(command, cwd=tmp_path, env=home, check=True, stdout=subprocess.DEVNULL)
     resumed = Record.read(tmp_path / "data/records/smoke" / f"{config.identity}.json")
     assert resumed.same_result(train(config, tmp_path / "whole", progress=False))
+    assert [path.name for path in checkpoint.parent.iterdir()] == ["last.ckpt"]  # one is enough now
+
+
+def test_terminated_with_its_workers_and_watched_in_a_file(tmp_path):
+    """What a cluster does: every process of a job gets the signal, and a log file has what was printed."""
+    config = smoke(optim__steps=400, data__num_workers=2, checkpoint_every=100)
+    config.to_yaml(tmp_path / "run.yaml")
+    command = [sys.executable, "-W", "error", "-m", "aucseg", "train", "run.yaml"]
+    home = dict(os.environ, AUCSEG_HOME=str(tmp_path), OMP_NUM_THREADS="1")
+    with (tmp_path / "log").open("w") as log:
+        process = subprocess.Popen(
+            command, cwd=tmp_path, env=home, stdout=log, stderr=log, start_new_session=True
+        )
+        deadline = time.monotonic() + 240
+        while "step 20/400" not in (tmp_path / "log").read_text() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        os.killpg(process.pid, signal.SIGTERM)
+        code = process.wait(timeout=120)
+    told = (tmp_path / "log").read_text()
+    assert code == 143, told
+    assert "Traceback" not in told
+    assert "\r" not in told
+    step = int(re.search(r"last\.ckpt has step (\d+), and the same command goes on from there", told)[1])
+    assert 20 <= step < 400
+    assert read_checkpoint(tmp_path / "runs" / config.identity / "last.ckpt")["global_step"] == step
+
+
+class Signal(Callback):
+    """Sends signals to this process in the middle of steps."""
+
+    def __init__(self, signum: int, *steps: int) -> None:
+        self.signum, self.steps = signum, steps
+
+    def on_before_optimizer_step(self, trainer, *_) -> None:
+        for _ in range(self.steps.count(trainer.global_step + 1)):
+            os.kill(os.getpid(), self.signum)
+
+
+@pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_the_step_and_saves_it(finished, tmp_path, signum, code):
+    config, _, record = finished
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    lines: list[str] = []
+    with pytest.raises(TrainingStopped, match=r"last\.ckpt has step 3, and the same command goes on") as stop:
+        train(config, tmp_path, progress=False, callbacks=(Signal(signum, 3),), report=lines.append)
+    assert stop.value.exit_code == code
+    assert isinstance(stop.value, KeyboardInterrupt)
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
+    assert lines == ["stopping: the step is finished and saved; once more stops at once"]
+    assert read_checkpoint(checkpoint_path(config, tmp_path))["global_step"] == 3
+    lines.clear()
+    assert train(config, tmp_path, progress=False, report=lines.append).same_result(record)
+    assert lines == [f"goes on after step 3 of 5, from {checkpoint_path(config, tmp_path)}"]
+    assert train(config, tmp_path, progress=False, report=lines.append).same_result(record)
+    assert lines[1] == f"all 5 steps are done: {checkpoint_path(config, tmp_path)} is evaluated"
+
+
+def test_a_second_signal_ends_at_once(finished, tmp_path):
+    config, _, record = finished
+    with pytest.raises(TrainingStopped, match=r"last\.ckpt has step 2, and the same command goes on"):
+        train(config, tmp_path, progress=False, callbacks=(Signal(signal.SIGINT, 4, 4),), report=print)
+    assert train(config, tmp_path, progress=False).same_result(record)
+
+
+def test_workers_that_get_the_signal_too_lose_no_step(finished, tmp_path, monkeypatch):
+    """They die, and the loader fails where the training waits for it: the last step is complete."""
+    config, _, record = finished
+    read, asked = SeededDataset.__getitem__, []
+
+    def dying(self, key):
+        asked.append(key)
+        if len(asked) == 15:  # of the fourth batch of four
+            os.kill(os.getpid(), signal.SIGTERM)
+            raise RuntimeError("DataLoader worker (pid 1) is killed by signal: Terminated")
+        return read(self, key)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SeededDataset, "__getitem__", dying)
+        with pytest.raises(TrainingStopped, match=r"has step [23], and the same command goes on"):
+            train(config.with_(checkpoint_every=100), tmp_path, progress=False, report=print)
+    assert train(config, tmp_path, progress=False).same_result(record)
+
+
+class WhileEvaluating(Callback):
+    def on_test_batch_end(self, *_) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_a_signal_in_the_evaluation_loses_nothing(finished, tmp_path):
+    config, _, record = finished
+    with pytest.raises(TrainingStopped, match=r"stopped after the last step; the same command evaluates"):
+        train(config, tmp_path, progress=False, callbacks=(WhileEvaluating(),))
+    assert train(config, tmp_path, progress=False).same_result(record)
+
+
+def test_an_error_after_a_signal_is_not_hidden(finished, tmp_path, monkeypatch):
+    config, _, _ = finished
+
+    def full(*_: object, **__: object) -> None:
+        raise DataError("no space left", file="last.ckpt")
+
+    monkeypatch.setattr("aucseg.training.checkpoint.write_file", full)
+    with pytest.raises(DataError, match="no space left"):
+        train(config, tmp_path, progress=False, callbacks=(Signal(signal.SIGINT, 1),), report=print)
+
+
+def test_progress_in_a_file_is_lines(finished, tmp_path, capsys):
+    """Nothing moves there, nothing is taken back; a table of twenty lines whatever the number of steps."""
+    config, _, record = finished
+    lines: list[str] = []
+    train(config, tmp_path, report=lines.append)
+    assert len(lines) == 6
+    for step, line in enumerate(lines[:5], 1):
+        loss = record.history["loss"][step - 1]
+        assert re.fullmatch(rf"step {step}/5  loss {loss:.4f}  \S+ s a step  \d:\d\d:\d\d left", line)
+    tail = record.metrics["mIoU_tail"]
+    told = f"mIoU {100 * record.metrics['mIoU']:.2f}"
+    assert lines[5] == f"split 'val': {told}" + ("" if tail is None else f", mIoU_tail {100 * tail:.2f}")
+    printed = capsys.readouterr()
+    assert "\r" not in printed.out + printed.err
+    few = StepLines(lines.append)
+    few.on_train_start(SimpleNamespace(global_step=0), None)
+    lines.clear()
+    for step in range(1, 1001):
+        few.on_train_batch_end(SimpleNamespace(global_step=step, max_steps=1000), None, {"loss": 0.5})
+    assert len(lines) == 20
+
+
+def test_what_the_machine_cannot_do_is_said(tmp_path):
+    if not torch.cuda.is_available():
+        with pytest.raises(ConfigError, match="device is 'cuda', and PyTorch finds no GPU here; set"):
+            train(smoke(device="cuda"), tmp_path, progress=False)
+    with pytest.raises(ConfigError, match="precision '16-mixed' needs a GPU; use auto"):
+        train(smoke(precision="16-mixed"), tmp_path, progress=False)
+    assert list(tmp_path.glob("*.ckpt")) == []
+
+
+def test_a_checkpoint_of_a_gpu_is_evaluated_anywhere(finished, tmp_path):
+    config, folder, record = finished
+    content = read_checkpoint(checkpoint_path(config, folder))
+    content["aucseg"]["config"] |= {"device": "cuda", "precision": "16-mixed"}
+    torch.save(content, tmp_path / "gpu.ckpt")
+    if not torch.cuda.is_available():
+        assert evaluate(tmp_path / "gpu.ckpt", progress=False) == record.metrics
+
+
+def test_the_record_says_how_it_was_trained(finished):
+    _, _, record = finished
+    assert (record.hardware["device"], record.hardware["precision"]) == ("cpu", "32-true")
+
+
+def test_a_place_that_cannot_be_written_to_is_said_before_the_training(tmp_path, monkeypatch):
+    monkeypatch.setattr("aucseg.training.run.Trainer.fit", lambda *a, **k: pytest.fail("must not train"))
+    (tmp_path / "file").touch()
+    with pytest.raises(DataError, match=r"file: cannot be written to \(File exists\)"):
+        train(smoke(), tmp_path / "file", progress=False)
+    monkeypatch.setattr("aucseg.training.run._checkpoint_bytes", lambda _: 2**60)
+    with pytest.raises(DataError, match=r"run: cannot be written to \(.*\)"):
+        train(smoke(), tmp_path / "run", progress=False)
+    assert list((tmp_path / "run").iterdir()) == []
+
+
+def test_the_checkpoint_before_a_damaged_one_is_taken(finished, tmp_path):
+    config, _, record = finished
+    with pytest.raises(ConnectionError):
+        train(config, tmp_path, progress=False, callbacks=(StopAt(5),))
+    last = checkpoint_path(config, tmp_path)
+    assert {p.name for p in tmp_path.iterdir()} == {"last.ckpt", "previous.ckpt"}
+    last.write_bytes(last.read_bytes()[:-100])
+    lines: list[str] = []
+    assert train(config, tmp_path, progress=False, report=lines.append).same_result(record)
+    assert "goes on from the checkpoint before it, step 2" in lines[0]
+    for path in tmp_path.iterdir():
+        path.write_bytes(b"")
+    with pytest.raises(CheckpointError, match=r"last\.ckpt: is empty; start anew with .*--fresh"):
+        train(config, tmp_path, progress=False)
+    assert train(config, tmp_path, progress=False, resume=False).same_result(record)
