@@ -30,6 +30,7 @@ with extra("train"):
         effect_plot_by_dataset,
         learning_curves,
         parameter_curves,
+        tradeoff_plot,
     )
     from aucseg.plots.style import ARM_COLORS, GROUP_COLORS, use_style
     from aucseg.plots.tables import (
@@ -90,5 +91,6 @@ __all__ = [
     "shelf",
     "styled",
     "to_rgb",
+    "tradeoff_plot",
     "use_style",
 ]

@@ -17,6 +17,7 @@ from aucseg.plots.style import ARM_COLORS, GROUP_COLORS
 from aucseg.plots.tables import METRIC_LABELS, row_of
 
 _MARKERS = ("D", "s", "^", "v", "P")
+_SHAPES = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*")
 
 
 def class_bars(
@@ -193,6 +194,49 @@ def _measured(ax: Axes, table: pd.DataFrame, values: Mapping[str, float], metric
     ax.errorbar(
         rows["at"], rows["mean"], yerr=rows["half"].fillna(0), fmt="o-", color=ARM_COLORS[2], capsize=3
     )
+
+
+def tradeoff_plot(
+    effects: pd.DataFrame,
+    labels: Mapping[str, str],
+    *,
+    metrics: tuple[str, str] = ("mIoU_head", "mIoU_tail"),
+    ax: Axes | None = None,
+) -> Axes:
+    """What each arm gives the tail over what it costs the head, with intervals both ways.
+
+    Up is better for the tail, right for the head; the dotted lines are the arm that all are compared with.
+
+    Args:
+        effects: as :func:`aucseg.experiments.effects` returns it.
+        labels: label of each arm; those without an effect are left out.
+        metrics: of the horizontal and of the vertical axis.
+        ax: axes to draw on; new ones if not given.
+    """
+    if ax is None:
+        _, ax = plt.subplots(figsize=(6.4, 4.6))
+    ax.axhline(0, color="0.4", linewidth=1, linestyle=":")
+    ax.axvline(0, color="0.4", linewidth=1, linestyle=":")
+    table = effects.set_index(["arm", "metric"])
+    shown = [arm for arm in labels if all((arm, metric) in table.index for metric in metrics)]
+    for number, arm in enumerate(shown):
+        (x, dx), (y, dy) = (table.loc[(arm, metric), ["mean", "half"]] for metric in metrics)
+        ax.errorbar(
+            x,
+            y,
+            xerr=0 if math.isnan(dx) else dx,
+            yerr=0 if math.isnan(dy) else dy,
+            fmt=_SHAPES[number % len(_SHAPES)],
+            color=ARM_COLORS[1:][number % (len(ARM_COLORS) - 1)],
+            capsize=3,
+            markersize=7,
+            label=labels[arm],
+        )
+    names = [METRIC_LABELS.get(metric, metric) for metric in metrics]
+    ax.set(xlabel=f"change of the {names[0]} (points)", ylabel=f"change of the {names[1]} (points)")
+    if shown:
+        ax.legend(fontsize=9)
+    return ax
 
 
 def learning_curves(

@@ -129,3 +129,12 @@ def test_one_seed_has_no_whisker():
     figure = plots.parameter_curves(table, published, {"a": 1}, metrics=["mIoU"], name="x", where="y")
     (segment,) = figure.axes[1].collections[0].get_segments()
     assert segment[0].tolist() == segment[1].tolist()
+
+
+def test_tradeoff_has_a_point_for_each_arm_with_both_effects():
+    rows = [("a", "mIoU_head", -1.0, 0.5), ("a", "mIoU_tail", 2.0, math.nan), ("b", "mIoU_head", 1.0, 0.1)]
+    frame = pd.DataFrame(rows, columns=["arm", "metric", "mean", "half"]).assign(n=3)
+    ax = plots.tradeoff_plot(frame, {"a": "first", "b": "second"})
+    (point,) = [line for line in ax.get_lines() if line.get_marker() == "o"]
+    assert (point.get_xdata()[0], point.get_ydata()[0]) == (-1.0, 2.0)
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["first"]
