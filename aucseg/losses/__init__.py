@@ -15,6 +15,7 @@ from aucseg.losses.cross_entropy import (
 )
 from aucseg.losses.focal import FocalLoss
 from aucseg.losses.gcl import GCLLoss
+from aucseg.losses.micro_batches import micro_batched
 from aucseg.losses.overlap import DiceLoss, JaccardLoss, LovaszSoftmaxLoss
 from aucseg.losses.pat import PATLoss
 from aucseg.losses.presence import class_presence, presence_cross_entropy
@@ -50,6 +51,7 @@ __all__ = [
     "class_presence",
     "class_weights",
     "cross_entropy",
+    "micro_batched",
     "ohem_cross_entropy",
     "presence_cross_entropy",
 ]

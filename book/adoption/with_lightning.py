@@ -1,0 +1,46 @@
+"""A LightningModule; the bank is a submodule and travels in the checkpoint."""
+
+import lightning
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+
+from aucseg.losses import AUCSegLoss, micro_batched
+from aucseg.memory import TailMemoryBank
+from aucseg.metrics import SegmentationIoU
+
+K, tail = 5, [3, 4]
+
+
+class Segmentation(lightning.LightningModule):
+    def __init__(self):
+        super().__init__()
+        self.model = nn.Sequential(nn.Conv2d(3, 16, 3, padding=1), nn.ReLU(), nn.Conv2d(16, K, 1))
+        self.criterion = AUCSegLoss(num_classes=K, ce_weight=0.25)
+        self.bank = TailMemoryBank(tail)
+        self.iou = SegmentationIoU(K)
+
+    def training_step(self, batch, index):
+        images, target = self.bank(*batch)
+        # instead of accumulate_grad_batches: 8 images in the batch, 2 at a time on the device, exact
+        logits = micro_batched(self.model, images, size=2)
+        return self.criterion(logits, target)
+
+    def validation_step(self, batch, index):
+        images, target = batch
+        self.iou.update(self.model(images), target)
+
+    def on_validation_epoch_end(self):
+        self.log("mIoU", self.iou.compute()["mIoU"].float())
+        self.iou.reset()
+
+    def configure_optimizers(self):
+        return torch.optim.AdamW(self.parameters(), lr=1e-3)
+
+
+data = TensorDataset(torch.rand(16, 3, 32, 32), torch.randint(0, K, (16, 32, 32)))
+module = Segmentation()
+trainer = lightning.Trainer(
+    max_epochs=1, logger=False, enable_checkpointing=False, enable_progress_bar=False, accelerator="cpu"
+)
+trainer.fit(module, DataLoader(data, batch_size=8), DataLoader(data, batch_size=8))

@@ -1,0 +1,31 @@
+"""A SegFormer, whose logits come at a quarter of the size, in the Trainer of transformers."""
+
+import tempfile
+
+import torch
+from transformers import SegformerConfig, SegformerForSemanticSegmentation, Trainer, TrainingArguments
+
+from aucseg.losses import AUCSegLoss, micro_batched
+
+K = 5
+config = SegformerConfig(
+    num_labels=K, hidden_sizes=[8, 16, 16, 16], depths=[1, 1, 1, 1], num_attention_heads=[1, 1, 1, 1]
+)
+model = SegformerForSemanticSegmentation(config)  # or .from_pretrained(...)
+criterion = AUCSegLoss(num_classes=K, ce_weight=0.25, size="target")
+
+
+class AUCTrainer(Trainer):
+    def compute_loss(self, model, inputs, return_outputs=False, **_):
+        # instead of gradient_accumulation_steps: 4 images in the batch, 2 at a time, exact
+        logits = micro_batched(model, inputs["pixel_values"], size=2, logits=lambda output: output.logits)
+        loss = criterion(logits, inputs["labels"])
+        return (loss, {"logits": logits}) if return_outputs else loss
+
+
+data = [{"pixel_values": torch.rand(3, 64, 64), "labels": torch.randint(0, K, (64, 64))} for _ in range(8)]
+with tempfile.TemporaryDirectory() as folder:
+    arguments = TrainingArguments(
+        folder, per_device_train_batch_size=4, max_steps=2, report_to=[], save_strategy="no", use_cpu=True
+    )
+    loss = AUCTrainer(model, arguments, train_dataset=data).train().training_loss
