@@ -243,7 +243,7 @@ def init_folder(folder: str | os.PathLike[str], **options: Any) -> InitReport:
 
 def _nothing(target: str) -> DataError:
     """What is said of a target that is neither a folder nor a name."""
-    if os.sep in target or target.startswith("."):
+    if "/" in target or os.sep in target or target.startswith("."):
         return DataError("no such folder", file=target, remedy="check the path of the data set")
     named = [name for name, entry in DATASETS.items() if not entry.needs_root]
     hint = did_you_mean(target, named)

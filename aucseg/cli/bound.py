@@ -10,7 +10,8 @@ from typing import Annotated
 import typer
 
 from aucseg import paths
-from aucseg.cli.data import As, AsJson, Images, Masks, Split, Target, TrainSplit, known_of, locate
+from aucseg.cli.data import known_of, locate
+from aucseg.cli.options import As, AsJson, Images, Masks, Split, Target, TrainSplit
 from aucseg.cli.printing import print_bound, print_fits
 from aucseg.data.files import check_place, write_rows
 from aucseg.longtail.bounds import bound_report

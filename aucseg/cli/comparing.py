@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from aucseg.cli.options import MOST_PIXELS, MaxPixels
-from aucseg.cli.runs import ComputeMode, Profile, SetOption, StartOption, stoppable, value_of
+from aucseg.cli.options import MOST_PIXELS, As, Images, Masks, MaxPixels
+from aucseg.cli.printing import name_cell, name_column
+from aucseg.cli.runs import ComputeMode, Profile, SetOption, StartOption, say_guess, stoppable, value_of
 from aucseg.data.reading import allow_pixels
 from aucseg.errors import OptionError
 
@@ -21,8 +22,8 @@ def compare(
     seeds: Annotated[int, typer.Option(min=1, help="How many runs of each method.")] = 3,
     profile: Annotated[Profile, typer.Option(help="Size of the runs.")] = Profile.laptop,
     start: StartOption = None,
-    images: Annotated[str | None, typer.Option(help="Pattern of the images, as 'imgs/{name}.jpg'.")] = None,
-    masks: Annotated[str | None, typer.Option(help="Pattern of the masks.")] = None,
+    images: Images = None,
+    masks: Masks = None,
     settings: SetOption = None,
     compute: Annotated[ComputeMode, typer.Option(help="Which runs to train.")] = ComputeMode.missing,
     output: Annotated[
@@ -47,6 +48,7 @@ def compare(
     name, root = (dataset, None) if images is None else ("folder", dataset)
     folder = output or Path("reports") / (Path(dataset).resolve().name if Path(dataset).exists() else dataset)
     check_report_folder(folder)  # before hours of training
+    say_guess(name, root)
     planned = experiment.runs(name, profile.value, range(seeds), root=root, start=value_of(start))
     with stoppable():
         RecordStore().ensure(
@@ -66,6 +68,9 @@ def compare(
 def advise(
     dataset: Annotated[str, typer.Argument(metavar="FOLDER", help="Data set: its folder, or its name.")],
     split: Annotated[str | None, typer.Option(help="Split that is trained on.")] = None,
+    kind: As = None,
+    images: Images = None,
+    masks: Masks = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Images in a training step.")] = 8,
     max_pixels: MaxPixels = MOST_PIXELS,
 ) -> None:
@@ -73,19 +78,22 @@ def advise(
     allow_pixels(max_pixels)
     from rich.console import Console
     from rich.table import Table
-    from rich.text import Text
 
-    from aucseg.catalog import resolve
+    from aucseg.cli.data import known_of, locate
     from aucseg.experiments.advice import advise as advice_for
 
-    advice = advice_for(resolve(dataset).count(split or "train"), batch_size)
+    located = locate(dataset, images=images, masks=masks, kind=kind, train_split=split)
+    advice = advice_for(known_of(located, split).tally, batch_size)
     if advice.classes.empty:
-        typer.echo("No class of this data set is in the tail: cross entropy is what to begin with.")
+        typer.echo(f"No class is tail by {located.partition.source}: cross entropy is what to begin with.")
         return
-    table = Table("tail class", "of the pixels", "in images", f"missed by a batch of {batch_size}", "kind")
+    typer.echo(f"Tail by {located.partition.source}.")
+    table = Table(
+        name_column("tail class"), "of the pixels", "in images", f"missed by a batch of {batch_size}", "kind"
+    )
     for row in advice.classes.itertuples():
         shares = (f"{100 * x:.2f}%" for x in (row.pixel_share, row.image_share, row.missed))
-        table.add_row(Text(row[1]), *shares, row.kind)
+        table.add_row(name_cell(row[1]), *shares, row.kind)
     Console().print(table)
     for finding in advice.findings:
         typer.echo(f"\n{finding.about} ({finding.chapter})")

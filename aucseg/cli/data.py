@@ -26,29 +26,29 @@ from aucseg import catalog, paths
 from aucseg.catalog import DATASETS, FolderEntry
 from aucseg.cli import printing
 from aucseg.cli.init import init
-from aucseg.cli.options import MOST_PIXELS, MaxPixels, ValueRange
+from aucseg.cli.options import (
+    MOST_PIXELS,
+    TARGET,
+    As,
+    AsJson,
+    Images,
+    Masks,
+    MaxPixels,
+    Split,
+    Splits,
+    Target,
+    TrainSplit,
+    ValueRange,
+)
 from aucseg.data.reading import allow_pixels
 from aucseg.errors import DataError, OptionError, did_you_mean
 
 app = typer.Typer(name="data", no_args_is_help=True, add_completion=False)
 
-_DATA = "A folder, or the name of a known data set."
-Target = Annotated[str, typer.Argument(metavar="DATA", help=_DATA)]
-Place = Annotated[str, typer.Argument(metavar="PATH", help=_DATA)]
-Split = Annotated[
-    str | None, typer.Option(help="The split to count, all for all together; the one that trains by default.")
-]
-Splits = Annotated[list[str] | None, typer.Option("--split", help="Only this split; may be repeated.")]
-TrainSplit = Annotated[
-    str | None, typer.Option(help="The split that trains, where none of several is called train.")
-]
-As = Annotated[str | None, typer.Option("--as", help="The data set that a folder holds, if not found so.")]
-Images = Annotated[str | None, typer.Option(help="Where images lie, for example imgs/{name}_img.jpg.")]
-Masks = Annotated[str | None, typer.Option(help="Where masks lie, for example gts/{name}_gt.png.")]
+Place = Annotated[str, typer.Argument(metavar="PATH", help=TARGET)]
 Workers = Annotated[int | None, typer.Option(min=1, help="Threads that read files.")]
 Keep = Annotated[bool, typer.Option(help="Keep what was counted in the folder, for the next time.")]
 SampleRatio = Annotated[float, typer.Option(min=0, max=1, help="R_S of the bank; 0 is no bank.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 _BY_HAND = 2
 

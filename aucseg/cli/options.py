@@ -11,6 +11,19 @@ from aucseg.data.reading import MAX_PIXELS
 # Pillow's own limit, which it has against files of a few bytes that would fill the memory.
 MOST_PIXELS = 178_956_970
 
+TARGET = "A folder, or the name of a known data set."
+Target = Annotated[str, typer.Argument(metavar="DATA", help=TARGET)]
+Split = Annotated[
+    str | None, typer.Option(help="The split to count, all for all together; the one that trains by default.")
+]
+Splits = Annotated[list[str] | None, typer.Option("--split", help="Only this split; may be repeated.")]
+TrainSplit = Annotated[
+    str | None, typer.Option(help="The split that trains, where none of several is called train.")
+]
+As = Annotated[str | None, typer.Option("--as", help="The data set that a folder holds, if not found so.")]
+Images = Annotated[str | None, typer.Option(help="Where images lie, for example imgs/{name}_img.jpg.")]
+Masks = Annotated[str | None, typer.Option(help="Where masks lie, for example gts/{name}_gt.png.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 MaxPixels = Annotated[
     int,
     typer.Option(min=1, envvar=MAX_PIXELS, help="Pixels of the largest picture that is opened."),

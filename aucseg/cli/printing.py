@@ -80,7 +80,8 @@ def print_wide(
     """
 
     def table(part: Sequence[tuple[str, Sequence[str]]]) -> Table:
-        made = Table(name_column(names[0]), box=SIMPLE_HEAD, pad_edge=False, title=Text(title))
+        made = Table(name_column(names[0]), box=SIMPLE_HEAD, pad_edge=False)
+        made.title = Text(title) if title else None
         for heading, cells in part:
             made.add_column(heading, justify="left" if cells[0].isalpha() else "right", no_wrap=True)
         for row, name in enumerate(names[1]):
@@ -222,6 +223,31 @@ def _percent(share: float | None) -> str:
 
 def _number(value: float | None) -> str:
     return "" if value is None else f"{value:,.0f}"
+
+
+def print_metrics(metrics: dict[str, Any]) -> None:
+    """Print what an evaluation came to: means over the groups of classes, and each class.
+
+    Args:
+        metrics: as in a record.
+    """
+    from aucseg.plots import GROUP_SUFFIXES  # takes the figures along
+
+    def percent(value: object) -> str:
+        return f"{100 * value:.2f}" if isinstance(value, float) else "–"
+
+    groups = list(GROUP_SUFFIXES.items())
+    classes: dict[str, Any] = metrics["iou"] if isinstance(metrics["iou"], dict) else {}
+    columns = [
+        (label, [percent(metrics.get(key + suffix)) for suffix, _ in groups] + none)
+        for key, label, none in (
+            ("mIoU", "mIoU", [percent(value) for value in classes.values()]),
+            ("auc_softmax", "AUC of\nsoftmax", [""] * len(classes)),
+            ("auc_sigmoid", "AUC of\nsigmoid", [""] * len(classes)),
+        )
+    ]
+    names = [*(label for _, label in groups), *classes]
+    print_wide(Console(), "", ("percent", names), columns, sections=(len(groups),))
 
 
 def print_odds(

@@ -15,6 +15,7 @@ import typer
 
 import aucseg
 from aucseg.cli.options import MOST_PIXELS, MaxPixels, ValueRange
+from aucseg.cli.printing import print_metrics
 from aucseg.data.reading import allow_pixels
 from aucseg.errors import OptionError, did_you_mean
 
@@ -92,6 +93,7 @@ def config(
         _check_experiment(experiment)
     from aucseg.experiments import explain_config, get_experiment, make_config
 
+    say_guess(dataset, root)
     if experiment is not None and arm is not None:
         made = get_experiment(experiment).config(
             arm,
@@ -142,7 +144,7 @@ def train(
     store = RecordStore()
     with stoppable():
         record = store.train(run, folder, resume=not fresh, progress=not quiet, report=typer.echo)
-    _print_metrics(record.metrics)
+    print_metrics(record.metrics)
     typer.echo(f"record      {store.path(run)}\ncheckpoint  {checkpoint_path(run, folder)}")
 
 
@@ -161,7 +163,7 @@ def evaluate(
     if as_json:
         typer.echo(json.dumps(metrics, indent=1))
     else:
-        _print_metrics(metrics)
+        print_metrics(metrics)
 
 
 def predict(
@@ -240,6 +242,7 @@ def sweep(
     _check_experiment(experiment)
     from aucseg.experiments import RecordStore, get_experiment
 
+    say_guess(dataset, root)
     runs = get_experiment(experiment).runs(
         dataset,
         profile.value,
@@ -258,6 +261,19 @@ def sweep(
         return
     with stoppable():
         store.ensure(configs, compute=compute.value, progress=not quiet, report=typer.echo)
+
+
+def say_guess(dataset: str, root: object = None) -> None:
+    """Say on standard error what a folder is taken for, where that is a guess.
+
+    Args:
+        dataset: what the user gave: a name or a folder.
+        root: the folder, if a name was given with one; then nothing is guessed.
+    """
+    if root is None and Path(dataset).is_dir():
+        from aucseg.cli.data import locate
+
+        locate(dataset)
 
 
 def _check_experiment(name: str) -> None:
@@ -302,23 +318,3 @@ def stoppable() -> Iterator[None]:
 def value_of(start: Start | None) -> Literal["random", "imagenet"] | None:
     """A start as functions take it."""
     return None if start is None else start.value
-
-
-def _print_metrics(metrics: dict[str, object]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    from aucseg.plots import GROUP_SUFFIXES
-
-    def percent(value: object) -> str:
-        return f"{100 * value:.2f}" if isinstance(value, float) else "–"
-
-    table = Table("percent", "mIoU", "AUC of softmax", "AUC of sigmoid")
-    for group, label in GROUP_SUFFIXES.items():
-        keys = (metric + group for metric in ("mIoU", "auc_softmax", "auc_sigmoid"))
-        table.add_row(label, *(percent(metrics.get(key)) for key in keys))
-    table.add_section()
-    iou = metrics["iou"]
-    for name, value in iou.items() if isinstance(iou, dict) else ():
-        table.add_row(name, percent(value))
-    Console().print(table)

@@ -147,7 +147,7 @@ def _walk(place: str, above: tuple[str, ...], problems: list[DataError]) -> Iter
         above: the real paths of the folders on the way to it.
         problems: takes the folders that cannot be read.
     """
-    real = os.path.realpath(place)
+    real = os.path.normcase(os.path.realpath(place))
     if any(_holds(real, each) for each in above):  # a link back to a folder that we are in
         return
     try:

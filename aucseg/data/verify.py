@@ -445,8 +445,8 @@ class _Subject:
     real: Callable[[str], str] = field(default_factory=lambda: lru_cache(maxsize=None)(_real))
 
 
-def _real(folder: str) -> str:
-    return os.path.realpath(folder)
+def _real(path: str) -> str:
+    return os.path.normcase(os.path.realpath(path))
 
 
 @dataclass
@@ -546,5 +546,5 @@ def _lies_away(path: Path, root: Path, real: Callable[[str], str]) -> bool:
         root: the folder; it may itself be reached by a link.
         real: the real path of a folder.
     """
-    place = os.path.realpath(path) if path.is_symlink() else real(str(path.parent)) + os.sep
+    place = _real(str(path)) if path.is_symlink() else real(str(path.parent)) + os.sep
     return not place.startswith(real(str(root)).rstrip(os.sep) + os.sep)

@@ -32,10 +32,11 @@ with extra("train"):
         parameter_curves,
         tradeoff_plot,
     )
-    from aucseg.plots.style import ARM_COLORS, GROUP_COLORS, use_style
+    from aucseg.plots.style import ARM_COLORS, GROUP_COLORS, as_label, use_style
     from aucseg.plots.tables import (
         GROUP_SUFFIXES,
         METRIC_LABELS,
+        as_markdown,
         comparison_table,
         effects_by_dataset,
         measured_by_dataset,
@@ -49,6 +50,8 @@ __all__ = [
     "GROUP_COLORS",
     "GROUP_SUFFIXES",
     "METRIC_LABELS",
+    "as_label",
+    "as_markdown",
     "bank_memory_bars",
     "bank_overview",
     "batch_memory_curve",

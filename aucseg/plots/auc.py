@@ -15,7 +15,7 @@ from matplotlib.image import AxesImage
 from numpy.typing import ArrayLike
 
 from aucseg.data.spec import ClassSpec
-from aucseg.plots.style import ARM_COLORS, GROUP_COLORS
+from aucseg.plots.style import ARM_COLORS, GROUP_COLORS, as_label
 
 GROUP_ORDER = ("head", "middle", "tail")
 
@@ -48,6 +48,7 @@ def roc_figure(positive: ArrayLike, negative: ArrayLike, *, names: tuple[str, st
     """
     figure, (left, right) = plt.subplots(1, 2, figsize=(9.5, 3.4), width_ratios=(1.7, 1))
     colors = (GROUP_COLORS["tail"], GROUP_COLORS["head"])
+    names = (as_label(names[0]), as_label(names[1]))
     for scores, name, color in zip((positive, negative), names, colors, strict=True):
         sns.histplot(
             np.asarray(scores),
@@ -106,7 +107,7 @@ def class_shares(
         _, ax = plt.subplots(figsize=(9.5, 3.8))
     order = class_order(spec)
     frame = pd.DataFrame({name: 100 * np.asarray(share)[order] for name, share in shares.items()})
-    frame["class"] = [spec.names[c] for c in order]
+    frame["class"] = [as_label(spec.names[c]) for c in order]
     long = frame.melt(id_vars="class", var_name="quantity", value_name="share")
     long["share"] = long["share"].where(long["share"] > 0)
     palette = list(ARM_COLORS[: len(shares)])
@@ -179,7 +180,7 @@ def _heatmap(ax: Axes, table: np.ndarray, spec: ClassSpec, title: str, **colors:
     picture = ax.imshow(table[np.ix_(order, order)], aspect="equal", **colors)
     ax.set(title=title, xlabel="negative class", ylabel="positive class")
     ax.grid(visible=False)
-    names = [spec.names[c] for c in order]
+    names = [as_label(spec.names[c]) for c in order]
     ax.set_xticks(range(len(order)), labels=names, rotation=90, fontsize=9)
     ax.set_yticks(range(len(order)), labels=names, fontsize=9)
     _color_by_group(ax.get_xticklabels(), spec, order)

@@ -14,7 +14,7 @@ from matplotlib.patches import ConnectionPatch, Patch, Rectangle
 
 from aucseg.data.spec import ClassSpec
 from aucseg.plots.masks import to_rgb
-from aucseg.plots.style import GROUP_COLORS
+from aucseg.plots.style import GROUP_COLORS, as_label
 
 PASTED_COLOR = "#ffd21f"
 
@@ -78,7 +78,7 @@ def shelf(ax: Axes, objects: Objects, spec: ClassSpec, *, slots: int) -> None:
             x, y = column + 0.5 - width * scale / 2, row + 0.5 - height * scale / 2
             ax.imshow(picture, extent=(x, x + width * scale, y + height * scale, y), aspect="auto", zorder=2)
     ax.set(xlim=(0, slots), ylim=(len(labels), 0), xticks=[])
-    ax.set_yticks([row + 0.5 for row in range(len(labels))], labels=[spec.names[c] for c in labels])
+    ax.set_yticks([row + 0.5 for row in range(len(labels))], labels=[as_label(spec.names[c]) for c in labels])
     ax.tick_params(axis="y", length=0)
     ax.grid(visible=False)
     for spine in ax.spines.values():
@@ -135,7 +135,7 @@ def _listed(word: str, names: Sequence[str], most: int = 4) -> str:
     if not names:
         return f"{word} nothing"
     rest = len(names) - most
-    return f"{word} " + ", ".join(names[:most]) + (f" and {rest} more" if rest > 0 else "")
+    return f"{word} " + as_label(", ".join(names[:most])) + (f" and {rest} more" if rest > 0 else "")
 
 
 def presence_grid(
@@ -179,7 +179,9 @@ def presence_grid(
             if not then[:, x].any():
                 ax.plot(x + 0.5, number + 0.5, marker="x", color="black", markersize=6, clip_on=False)
         ax.set(xlim=(0, len(order)), ylim=(number + 1, 0), title=title)
-        ax.set_xticks(np.arange(len(order)) + 0.5, [spec.names[c] for c in order], rotation=90, fontsize=7.5)
+        ax.set_xticks(
+            np.arange(len(order)) + 0.5, [as_label(spec.names[c]) for c in order], rotation=90, fontsize=7.5
+        )
         for tick, color in zip(ax.get_xticklabels(), colors, strict=True):
             tick.set_color(color)
         ax.set_yticks(np.arange(number) + 0.5, np.arange(1, number + 1), fontsize=8)

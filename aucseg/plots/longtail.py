@@ -17,7 +17,7 @@ from matplotlib.transforms import Bbox
 from numpy.typing import ArrayLike
 
 from aucseg.longtail import Tally, gini, lorenz_curve
-from aucseg.plots.style import ARM_COLORS, GROUP_COLORS
+from aucseg.plots.style import ARM_COLORS, GROUP_COLORS, as_label
 from aucseg.theory import batch_sizes, proposition1
 
 # Where the name of a point may stand: beside it, then farther and farther above or below, with a line to it.
@@ -45,7 +45,7 @@ def frequency_bars(table: pd.DataFrame, *, unit: str = "pixels", title: str = ""
     positions = np.arange(count)
     ax.bar(positions, rows[unit], width=0.8 if count <= _NAMED else 1.0, color=_colors(rows), linewidth=0)
     ax.set_yscale("log")
-    ax.set(ylabel=UNIT_LABELS.get(unit, unit), title=title, xlim=(-0.6, count - 0.4))
+    ax.set(ylabel=UNIT_LABELS.get(unit, unit), title=as_label(title), xlim=(-0.6, count - 0.4))
     ax.grid(visible=False, axis="x")
     name_classes(ax, rows["class"], order=f"most {unit} first")
     _group_legend(ax, rows)
@@ -59,6 +59,7 @@ def share_bars(table: pd.DataFrame) -> Figure:
         table: as ``aucseg.longtail.class_table`` returns it.
     """
     rows = table.sort_values("pixels", kind="stable")
+    rows = rows.assign(**{"class": rows["class"].map(as_label)})
     figure, (left, right) = plt.subplots(1, 2, figsize=(8.2, 4.6), sharey=True)
     panels = ((left, "pixel_share", "{:.2f}"), (right, "image_share", "{:.0f}"))
     for ax, column, form in panels:
@@ -82,7 +83,7 @@ def lorenz_figure(counts: Mapping[str, ArrayLike], *, unit: str = "pixels") -> F
     figure, ax = plt.subplots(figsize=(5.4, 4.6))
     for (name, values), color in zip(counts.items(), _cycle(len(counts)), strict=True):
         classes, held = lorenz_curve(values)
-        ax.plot(classes, held, color=color, linewidth=2, label=f"{name}: {gini(values):.2f}")
+        ax.plot(classes, held, color=color, linewidth=2, label=as_label(f"{name}: {gini(values):.2f}"))
     ax.plot([0, 1], [0, 1], ":", color="black", linewidth=1, label="equal classes: 0")
     ax.set(
         xlabel="share of the classes, rarest first",
@@ -104,6 +105,7 @@ def presence_plot(table: pd.DataFrame, *, title: str = "") -> Figure:
         title: heading.
     """
     rows = table[table["pixels"] > 0]
+    rows, title = rows.assign(**{"class": rows["class"].map(as_label)}), as_label(title)
     figure, ax = plt.subplots(figsize=(6.6, 4.6))
     ax.scatter(rows["pixel_share"], rows["image_share"], c=_colors(rows), s=30, zorder=3)
     ax.set(
@@ -132,7 +134,7 @@ def co_occurrence_heatmap(table: pd.DataFrame, *, title: str = "") -> Figure:
     side = max(4.5, min(9.0, 0.38 * count + 1.5))
     figure, ax = plt.subplots(figsize=(side + 1.2, side))
     sns.heatmap(
-        100 * table,
+        100 * table.rename(index=as_label, columns=as_label),
         ax=ax,
         vmin=0,
         vmax=100,
@@ -145,7 +147,7 @@ def co_occurrence_heatmap(table: pd.DataFrame, *, title: str = "") -> Figure:
         xticklabels=count <= _NAMED,
         yticklabels=count <= _NAMED,
     )
-    ax.set(title=title, xlabel="also holds", ylabel="images that hold")
+    ax.set(title=as_label(title), xlabel="also holds", ylabel="images that hold")
     ax.tick_params(length=0)
     return figure
 
@@ -159,7 +161,8 @@ def name_classes(ax: Axes, names: pd.Series, *, order: str = "most pixels first"
         order: what that order is.
     """
     if len(names) <= _NAMED:
-        ax.set_xticks(range(len(names)), labels=list(names), rotation=45, ha="right", rotation_mode="anchor")
+        labels = [as_label(name) for name in names]
+        ax.set_xticks(range(len(names)), labels=labels, rotation=45, ha="right", rotation_mode="anchor")
         ax.tick_params(axis="x", length=0)
         return
     ax.set_xlabel(f"{len(names)} classes, {order}")
@@ -248,7 +251,7 @@ def batch_size_curves(sets: Mapping[str, Tally], delta: float) -> Figure:
     for (label, known), color in zip(sets.items(), ARM_COLORS[1:], strict=False):
         sizes = batch_sizes(known.image_share, delta)
         ax.plot(100 * presence, proposition1(known.num_classes, delta, presence), color=color, linewidth=1.2)
-        name = f"{label}, K = {known.num_classes}: {sizes.sufficient:,}"
+        name = f"{as_label(label)}, K = {known.num_classes}: {sizes.sufficient:,}"
         ax.plot(100 * sizes.min_probability, sizes.sufficient, "o", color=color, label=name)
     alone = proposition1(1, delta, presence)
     ax.plot(100 * presence, alone, color="black", linestyle=":", label="needed for one class alone")

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from aucseg.data.spec import ClassSpec
+from aucseg.plots.style import as_label
 
 
 def to_rgb(image: Any) -> np.ndarray:
@@ -75,7 +76,7 @@ def class_legend(ax: Axes, spec: ClassSpec, *, columns: int = 5) -> None:
     """
     tail = set(spec.tail)
     handles = [
-        Patch(color=("#{:02x}{:02x}{:02x}".format(*color)), label=name + ("*" if i in tail else ""))
+        Patch(color=("#{:02x}{:02x}{:02x}".format(*color)), label=as_label(name) + ("*" if i in tail else ""))
         for i, (name, color) in enumerate(zip(spec.names, spec.colors, strict=True))
     ]
     ax.set_axis_off()

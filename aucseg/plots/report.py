@@ -150,9 +150,8 @@ def _head(results: Results) -> str:
 
 
 def _table(results: Results, metrics: tuple[str, ...]) -> str:
-    labels = {name: escape(label) for name, label in results.labels.items()}
     caption = "Percent, mean and 95% interval over seeds"
-    return str(measured_table(results.summary, labels, metrics=metrics, caption=caption).to_html())
+    return str(measured_table(results.summary, results.labels, metrics=metrics, caption=caption).to_html())
 
 
 def _list(results: Results) -> str:
@@ -185,8 +184,6 @@ def _classes(results: Results) -> Iterator[str]:
         part = order[start : start + 20]
         figure, ax = plt.subplots(figsize=(11, 4.2))
         class_bars(classes[classes["class"].isin(part)], results.labels, order=part, ax=ax)
-        for text in ax.get_xticklabels():
-            text.set_parse_math(False)  # a class may be called $10
         yield _figure(figure, f"IoU of the classes {', '.join(part)} by method")
 
 

@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from aucseg.experiments import interval
-from aucseg.plots.style import ARM_COLORS, GROUP_COLORS
+from aucseg.plots.style import ARM_COLORS, GROUP_COLORS, as_label
 from aucseg.plots.tables import METRIC_LABELS, row_of
 
 _MARKERS = ("D", "s", "^", "v", "P")
@@ -47,7 +47,7 @@ def class_bars(
         ax=ax,
     )
     groups = iou.drop_duplicates("class").set_index("class")["group"]
-    ax.set_xticks(range(len(order)), labels=list(order), rotation=45, ha="right")
+    ax.set_xticks(range(len(order)), labels=[as_label(name) for name in order], rotation=45, ha="right")
     for tick, name in zip(ax.get_xticklabels(), order, strict=True):
         tick.set_color(GROUP_COLORS[groups[name]] if name in groups else "black")
     ax.set(xlabel="", ylabel="IoU (%)", ylim=(0, None))

@@ -10,6 +10,15 @@ GROUP_COLORS = {"head": "#4c72b0", "middle": "#8c8c8c", "tail": "#c44e52"}
 ARM_COLORS = ("#8c8c8c", "#dd8452", "#55a868", "#8172b3", "#937860", "#64b5cd")
 
 
+def as_label(name: str) -> str:
+    """A name as a label of a figure: what its user calls ``$10`` is no mathematics.
+
+    Args:
+        name: the name of a class, a data set or a run.
+    """
+    return name.replace("$", r"\$")
+
+
 def use_style() -> None:
     """Set seaborn's theme and matplotlib's defaults for the figures of the book."""
     sns.set_theme(context="notebook", style="whitegrid", font="DejaVu Sans")

@@ -6,7 +6,10 @@ And :func:`say`, by which a notebook says what it has computed.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
 
 import pandas as pd
 from pandas.io.formats.style import Styler
@@ -31,8 +34,39 @@ def say(text: str) -> None:
     display(Markdown(text))
 
 
+class _Table(Styler):
+    """A table whose labels, cells and caption are shown as they are: what a user named is no HTML."""
+
+    def format(self, *options: Any, escape: str | None = "html", **more: Any) -> Styler:
+        """Format cells as `Styler.format` does, those of text as text."""
+        return super().format(*options, escape=escape, **more)
+
+    def format_index(self, *options: Any, escape: str | None = "html", **more: Any) -> Styler:
+        """Format labels as `Styler.format_index` does, as text."""
+        return super().format_index(*options, escape=escape, **more)
+
+    def set_caption(self, caption: Any) -> Styler:
+        """Set the caption, as text."""
+        return super().set_caption(escape(caption, quote=False))
+
+
+def as_markdown(text: str) -> str:
+    r"""Markdown that shows a text as it is, for names of the user's in what :func:`say` says.
+
+    Args:
+        text: the name of a class or a folder.
+
+    Example:
+        >>> print(as_markdown("[red] <b> a_b"))
+        \[red\] &lt;b&gt; a\_b
+    """
+    return re.sub(r"([\\`*_{}\[\]()#+\-.!|~$^])", r"\\\1", escape(text, quote=False))
+
+
 def styled(frame: pd.DataFrame, caption: str = "", *, prose: bool = False) -> Styler:
     """A frame in the look of the book's tables; its cells are still to be formatted by the caller.
+
+    Whatever is a text in it is shown as it is, and never read as HTML.
 
     Args:
         frame: the table.
@@ -45,7 +79,13 @@ def styled(frame: pd.DataFrame, caption: str = "", *, prose: bool = False) -> St
         True
     """
     kind = "dataframe comparison prose" if prose else "dataframe comparison"
-    style = frame.style.set_table_attributes(f'class="{kind}"')
+    shown = frame.copy(deep=False)  # names of its axes have no formatter before pandas 3
+    shown.index, shown.columns = (
+        axis.set_names([name if name is None else escape(str(name)) for name in axis.names])
+        for axis in (frame.index, frame.columns)
+    )
+    style = _Table(shown, escape="html").set_table_attributes(f'class="{kind}"')
+    style = style.format_index(axis=0).format_index(axis=1)
     return style.set_caption(caption) if caption else style
 
 

@@ -11,7 +11,7 @@ from aucseg.data.layouts.coco import COCO
 from aucseg.data.layouts.description import FILE, Description, Found, Kind, read_description
 from aucseg.data.layouts.labelme import LABELME
 from aucseg.data.layouts.own import list_splits, match_split
-from aucseg.data.layouts.patterns import PATTERNS, checked, of_split
+from aucseg.data.layouts.patterns import PATTERNS, checked, name_other_endings, of_split
 from aucseg.data.layouts.per_class import PER_CLASS
 from aucseg.data.listing import Listing, match_keys
 from aucseg.data.spec import ClassSpec
@@ -167,9 +167,12 @@ def list_items(root: Path, split: str, description: Description, names: tuple[st
         DataError: if nothing fits the patterns, or a list is empty.
     """
     images, masks = (of_split(side, description.folder(split)) for side in _sides(root, description, names))
-    if (root / "splits" / f"{split}.txt").is_file():
-        return match_split(root, split, images, masks)
-    return match_keys(images, masks)
+    listed = (root / "splits" / f"{split}.txt").is_file()
+    listing = match_split(root, split, images, masks) if listed else match_keys(images, masks)
+    if listing.problems and description.layout == "patterns":
+        for kind, pattern in (("image", description.images), ("mask", description.masks)):
+            name_other_endings(root, description.folder(split), listing, kind, pattern)
+    return listing
 
 
 def _sides(root: Path, description: Description, names: tuple[str, ...]) -> tuple[Found, Found]:

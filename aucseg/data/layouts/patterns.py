@@ -18,7 +18,7 @@ import numpy as np
 
 from aucseg.data.classes import ClassTable
 from aucseg.data.layouts.description import Description, Found, Kind
-from aucseg.data.listing import PICTURE_SUFFIXES, find_files, is_clutter
+from aucseg.data.listing import PICTURE_SUFFIXES, Listing, find_files, is_clutter
 from aucseg.data.reading import read_ids
 from aucseg.errors import DataError, OptionError, did_you_mean
 
@@ -190,6 +190,36 @@ def no_file(root: Path, pattern: str) -> DataError:
     example = next((path.relative_to(root).as_posix() for path in there.values()), None)
     told = "the folder is empty" if example is None else f"there is {example!r}"
     return DataError(f"no file fits {pattern!r}: {told}", file=root, remedy="correct the pattern")
+
+
+def name_other_endings(root: Path, split: str, listing: Listing, kind: str, pattern: str) -> None:
+    """Say of each file that is missing whether one with another ending is there.
+
+    Args:
+        root: the folder.
+        split: what ``{split}`` stands for.
+        listing: the listing, whose problems are told so.
+        kind: ``"image"`` or ``"mask"``.
+        pattern: that of the kind.
+    """
+    alone = [item for item in listing.items if (item.image if kind == "image" else item.mask) is None]
+    body, dot, ending = pattern.rpartition(".")
+    if not alone or not dot or "/" in ending or "{" in ending:
+        return
+    any_ending = f"{body}.*"
+    try:
+        there = of_split(matches(root, any_ending), split)
+    except DataError:  # two of one name: no hint is better than a wrong one
+        return
+    for item in (item for item in alone if item.name in there):
+        partner = item.mask if kind == "image" else item.image
+        for i, problem in enumerate(listing.problems):
+            if problem.file == str(partner) or f"missing {kind} of {item.name!r}" in problem.what:
+                listing.problems[i] = DataError(
+                    f"{problem.what}; {there[item.name].name} is there",
+                    file=problem.file,
+                    remedy=f"for {kind}s of several endings write {any_ending!r}",
+                )
 
 
 def of_split(found: Found, split: str) -> dict[str, Path]:

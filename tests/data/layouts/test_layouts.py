@@ -324,8 +324,15 @@ def test_one_pattern_for_several_endings(tmp_path: Path) -> None:
     picture(root / "imgs/a1_img.png", 1)
     (root / "imgs/a1_img.jpg").unlink()
     assert len(open_dataset("folder", root, "all", images="imgs/{name}_img.*", masks=PATTERNS["masks"])) == 4
-    with pytest.raises(DataError, match="mask without image"):
+    with pytest.raises(DataError, match=r"mask without image; a1_img\.png is there; .* write 'imgs/.*\.\*'"):
         open_dataset("folder", root, "all", **PATTERNS)
+    (root / "splits").mkdir()
+    (root / "splits/train.txt").write_text("a1\n")
+    with pytest.raises(
+        DataError, match=r"train\.txt: missing image of 'a1'; a1_img\.png is there; for images"
+    ):
+        open_dataset("folder", root, "train", **PATTERNS)
+    (root / "splits/train.txt").unlink()
     picture(root / "imgs/a2_img.png", 1)
     with pytest.raises(DataError, match=r"a2_img\.\w+: a2_img\.\w+ is there too, and 'imgs/"):
         open_dataset("folder", root, "all", images="imgs/{name}_img.*", masks=PATTERNS["masks"])
