@@ -37,32 +37,34 @@ def compare(
     Run it again to go on where it was stopped: a finished run is not trained twice. Methods are
     cross_entropy, auc, bank, aucseg, copy_paste, and every loss of `aucseg config --loss`.
     """
-    allow_pixels(max_pixels)
-    if (images is None) != (masks is None):
-        raise OptionError("give patterns for images and masks, or for neither")
-    from aucseg.experiments import RecordStore, Results, comparison
-    from aucseg.plots.report import check_report_folder, comparison_report
+    with allow_pixels(max_pixels):
+        if (images is None) != (masks is None):
+            raise OptionError("give patterns for images and masks, or for neither")
+        from aucseg.experiments import RecordStore, Results, comparison
+        from aucseg.plots.report import check_report_folder, comparison_report
 
-    patterns = {} if images is None else {"data": {"images": images, "masks": masks}}
-    experiment = comparison([name.strip() for name in methods.split(",")], patterns, settings or ())
-    name, root = (dataset, None) if images is None else ("folder", dataset)
-    folder = output or Path("reports") / (Path(dataset).resolve().name if Path(dataset).exists() else dataset)
-    check_report_folder(folder)  # before hours of training
-    say_guess(name, root)
-    planned = experiment.runs(name, profile.value, range(seeds), root=root, start=value_of(start))
-    with stoppable():
-        RecordStore().ensure(
-            [run.config for run in planned],
-            compute=compute.value,
-            progress=not quiet,
-            report=lambda line: typer.echo(line),
+        patterns = {} if images is None else {"data": {"images": images, "masks": masks}}
+        experiment = comparison([name.strip() for name in methods.split(",")], patterns, settings or ())
+        name, root = (dataset, None) if images is None else ("folder", dataset)
+        folder = output or Path("reports") / (
+            Path(dataset).resolve().name if Path(dataset).exists() else dataset
         )
-    results = Results(
-        experiment, name, profile.value, range(seeds), "never", root=root, start=value_of(start)
-    )
-    page = comparison_report(results, folder)
-    _print_results(results)
-    typer.echo(f"report  {page}")
+        check_report_folder(folder)  # before hours of training
+        say_guess(name, root)
+        planned = experiment.runs(name, profile.value, range(seeds), root=root, start=value_of(start))
+        with stoppable():
+            RecordStore().ensure(
+                [run.config for run in planned],
+                compute=compute.value,
+                progress=not quiet,
+                report=lambda line: typer.echo(line),
+            )
+        results = Results(
+            experiment, name, profile.value, range(seeds), "never", root=root, start=value_of(start)
+        )
+        page = comparison_report(results, folder)
+        _print_results(results)
+        typer.echo(f"report  {page}")
 
 
 def advise(
@@ -75,34 +77,40 @@ def advise(
     max_pixels: MaxPixels = MOST_PIXELS,
 ) -> None:
     """Say what kind of tail a data set has, and what the recorded runs say about methods for it."""
-    allow_pixels(max_pixels)
-    from rich.console import Console
-    from rich.table import Table
+    with allow_pixels(max_pixels):
+        from rich.console import Console
+        from rich.table import Table
 
-    from aucseg.cli.data import known_of, locate
-    from aucseg.experiments.advice import advise as advice_for
+        from aucseg.cli.data import known_of, locate
+        from aucseg.experiments.advice import advise as advice_for
 
-    located = locate(dataset, images=images, masks=masks, kind=kind, train_split=split)
-    advice = advice_for(known_of(located, split).tally, batch_size)
-    if advice.classes.empty:
-        typer.echo(f"No class is tail by {located.partition.source}: cross entropy is what to begin with.")
-        return
-    typer.echo(f"Tail by {located.partition.source}.")
-    table = Table(
-        name_column("tail class"), "of the pixels", "in images", f"missed by a batch of {batch_size}", "kind"
-    )
-    for row in advice.classes.itertuples():
-        shares = (f"{100 * x:.2f}%" for x in (row.pixel_share, row.image_share, row.missed))
-        table.add_row(name_cell(row[1]), *shares, row.kind)
-    Console().print(table)
-    for finding in advice.findings:
-        typer.echo(f"\n{finding.about} ({finding.chapter})")
-        for line in finding.measured:
-            typer.echo(f"  {line}")
-    typer.echo(
-        "\nThese are runs on other data. Whether it holds on yours:\n"
-        f"  aucseg compare {dataset} --methods {','.join(advice.methods)}"
-    )
+        located = locate(dataset, images=images, masks=masks, kind=kind, train_split=split)
+        advice = advice_for(known_of(located, split).tally, batch_size)
+        if advice.classes.empty:
+            typer.echo(
+                f"No class is tail by {located.partition.source}: cross entropy is what to begin with."
+            )
+            return
+        typer.echo(f"Tail by {located.partition.source}.")
+        table = Table(
+            name_column("tail class"),
+            "of the pixels",
+            "in images",
+            f"missed by a batch of {batch_size}",
+            "kind",
+        )
+        for row in advice.classes.itertuples():
+            shares = (f"{100 * x:.2f}%" for x in (row.pixel_share, row.image_share, row.missed))
+            table.add_row(name_cell(row[1]), *shares, row.kind)
+        Console().print(table)
+        for finding in advice.findings:
+            typer.echo(f"\n{finding.about} ({finding.chapter})")
+            for line in finding.measured:
+                typer.echo(f"  {line}")
+        typer.echo(
+            "\nThese are runs on other data. Whether it holds on yours:\n"
+            f"  aucseg compare {dataset} --methods {','.join(advice.methods)}"
+        )
 
 
 def _print_results(results: object) -> None:

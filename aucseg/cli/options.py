@@ -6,10 +6,9 @@ from typing import Annotated
 
 import typer
 
-from aucseg.data.reading import MAX_PIXELS
+from aucseg.data.reading import LARGEST, MAX_PIXELS
 
-# Pillow's own limit, which it has against files of a few bytes that would fill the memory.
-MOST_PIXELS = 178_956_970
+MOST_PIXELS = LARGEST
 
 TARGET = "A folder, or the name of a known data set."
 Target = Annotated[str, typer.Argument(metavar="DATA", help=TARGET)]

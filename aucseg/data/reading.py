@@ -66,6 +66,9 @@ PICTURE_SUFFIXES = (
 )
 #: Environment variable with the most pixels of a picture; see `pixel_limit`.
 MAX_PIXELS = "AUCSEG_MAX_PIXELS"
+LARGEST = 1_000_000_000
+"""Pixels of the largest picture that is read unless more are allowed: 3 GB as RGB."""
+_PILLOWS = 89_478_485  # what Pillow begins with
 
 # What Pillow raises for damaged files, over its formats.
 _BROKEN = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error)
@@ -434,24 +437,23 @@ def _scale(values: np.ndarray, value_range: Range, file: Path | None) -> np.ndar
     return np.rint(255 * part.clip(0, 1)).astype(np.uint8)
 
 
-def pixel_limit() -> int | None:
+def pixel_limit() -> int:
     """The most pixels that a picture may have; a file of a few bytes can promise to fill the memory.
 
-    That is the environment variable ``AUCSEG_MAX_PIXELS`` (see `allow_pixels`), which switches Pillow's own
-    limit off, or else that one: twice ``PIL.Image.MAX_IMAGE_PIXELS``, 178,956,970 if nobody has changed it,
-    and none where that is None.
+    That is the environment variable ``AUCSEG_MAX_PIXELS`` (see `allow_pixels`), or else `LARGEST`; twice
+    ``PIL.Image.MAX_IMAGE_PIXELS`` where somebody has set that. Pillow's own limit of 179 megapixels is below
+    what satellites and microscopes give, and is one for the whole process: it is switched off here.
 
     Raises:
         OptionError: if the variable is no positive number.
     """
-    told = os.environ.get(MAX_PIXELS)
-    if not told:
-        return None if Image.MAX_IMAGE_PIXELS is None else 2 * Image.MAX_IMAGE_PIXELS
-    if not told.isdecimal() or int(told) < 1:
+    told, pillow = os.environ.get(MAX_PIXELS), Image.MAX_IMAGE_PIXELS
+    if not told and pillow not in (None, _PILLOWS):
+        return 2 * pillow
+    if told and (not told.isdecimal() or int(told) < 1):
         raise OptionError(f"{MAX_PIXELS} is a number of pixels, got {told!r}")
-    # Pillow's limit is one for the whole process: it would refuse what is allowed here, or warn of it.
     Image.MAX_IMAGE_PIXELS = None
-    return int(told)
+    return int(told) if told else LARGEST
 
 
 @contextmanager

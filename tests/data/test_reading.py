@@ -508,7 +508,7 @@ def test_a_limit_to_the_size_and_a_way_round_it(tmp_path: Path, monkeypatch: pyt
     assert Image.MAX_IMAGE_PIXELS == 10
     assert MAX_PIXELS not in os.environ
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", None)
-    assert reading.pixel_limit() is None
+    assert reading.pixel_limit() == reading.LARGEST
     assert decode_gray_png(path) is not None or reading.opencv() is None
     monkeypatch.setenv(MAX_PIXELS, "many")
     with pytest.raises(OptionError, match="AUCSEG_MAX_PIXELS is a number of pixels, got 'many'"):
