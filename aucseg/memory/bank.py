@@ -55,9 +55,9 @@ class TailMemoryBank(nn.Module):
        place. A later paste may cover an earlier one, or tail pixels of the image itself.
 
     What step 3 writes is bounded by a budget, which the paper does not have: at R_S = R_R = 1, its setting
-    for Cityscapes, pastes repaint half of a small image. Where the objects drawn for an image, of
-    :math:`e_1, \dots, e_n` pixels at the ratio R_R, would exceed the budget of :math:`b` pixels, each one
-    larger than the level :math:`\ell` is scaled further down, to :math:`\ell` pixels:
+    for Cityscapes, pastes of forty tail classes repaint most of an image. Where the objects drawn for an
+    image, of :math:`e_1, \dots, e_n` pixels at the ratio R_R, would exceed the budget of :math:`b` pixels,
+    each one larger than the level :math:`\ell` is scaled further down, to :math:`\ell` pixels:
 
     .. math:: \ell = \max \{ \ell : \textstyle\sum_i \min(e_i, \ell) \le b \}
 
