@@ -217,7 +217,7 @@ def open_dataset(
 
 
 def init_folder(folder: str | os.PathLike[str], **options: Any) -> InitReport:
-    """Make a data set of a folder of images and masks: :func:`aucseg.data.init.init`.
+    """Make a data set of a folder of images and masks: ``aucseg.data.init.init``.
 
     Args:
         folder: the folder.

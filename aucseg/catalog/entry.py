@@ -318,7 +318,7 @@ class Located(ABC):
     def check_labels(self, split: str, tally: Callable[[], Tally]) -> None:
         """Refuse to train on labels that cannot mean what they are taken for.
 
-        That is :func:`aucseg.data.verify.check_labels` for label sets of one's own. A published one is not
+        That is ``aucseg.data.verify.check_labels`` for label sets of one's own. A published one is not
         checked: the images at hand may lack some of its classes.
 
         Args:

@@ -64,8 +64,9 @@ class DataConfig(Section):
             and ``"covering"``: the plain and the improved stratified sampling of AUCSeg E.1, see
             :class:`aucseg.data.StratifiedBatchSampler` and :class:`aucseg.data.CoveringBatchSampler`; the
             latter promises every class that the training split holds. ``"repeat_factor"``,
-            ``"rarest_class"`` and ``"rare_class"`` show images of rare classes more often: see
-            :mod:`aucseg.data.rebalancing`. All but the first read all training masks first.
+            ``"rarest_class"`` and ``"rare_class"`` show images of rare classes more often, see
+            :class:`aucseg.data.RepeatingBatchSampler` and :class:`aucseg.data.RareClassBatchSampler`. All but
+            the first read all training masks first.
         repeat_threshold: for ``"repeat_factor"``, the share of images from which on a class is not repeated.
         rare_temperature: for ``"rare_class"``, the temperature T.
         rare_min_share: for ``"rare_class"``, the share of an image's pixels from which on it counts for a
