@@ -225,11 +225,12 @@ def _number(value: float | None) -> str:
     return "" if value is None else f"{value:,.0f}"
 
 
-def print_metrics(metrics: dict[str, Any]) -> None:
+def print_metrics(metrics: dict[str, Any], against: dict[str, Any] | None = None) -> None:
     """Print what an evaluation came to: means over the groups of classes, and each class.
 
     Args:
         metrics: as in a record.
+        against: those of another network on the same images, to print what is gained and lost.
     """
     from aucseg.plots import GROUP_SUFFIXES  # takes the figures along
 
@@ -246,6 +247,11 @@ def print_metrics(metrics: dict[str, Any]) -> None:
             ("auc_sigmoid", "AUC of\nsigmoid", [""] * len(classes)),
         )
     ]
+    if against is not None:
+        pairs = [(metrics.get(f"mIoU{suffix}"), against.get(f"mIoU{suffix}")) for suffix, _ in groups]
+        pairs += [(value, against["iou"].get(name)) for name, value in classes.items()]
+        changes = ["–" if a is None or b is None else f"{100 * (a - b):+.2f}" for a, b in pairs]
+        columns.insert(1, ("mIoU, less\nthe other", changes))
     names = [*(label for _, label in groups), *classes]
     print_wide(Console(), "", ("percent", names), columns, sections=(len(groups),))
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -17,7 +17,7 @@ import aucseg
 from aucseg.cli.options import MOST_PIXELS, MaxPixels, ValueRange
 from aucseg.cli.printing import print_metrics
 from aucseg.data.reading import allow_pixels
-from aucseg.errors import OptionError, did_you_mean
+from aucseg.errors import OptionError, did_you_mean, file_errors
 
 if TYPE_CHECKING:
     from aucseg.training import RunConfig
@@ -152,18 +152,46 @@ def evaluate(
     checkpoint: Annotated[Path, typer.Argument(help="Written by `aucseg train`.")],
     split: Annotated[str | None, typer.Option(help="Another split than the configured one.")] = None,
     root: RootOption = None,
+    against: Annotated[
+        Path | None, typer.Option(help="Another checkpoint: what each class gains or loses against it.")
+    ] = None,
+    confusion: Annotated[
+        Path | None, typer.Option(help="A PNG, PDF or SVG that shows what each class is taken for.")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a picture that is there.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Per-class IoU and head, middle and tail means of a trained network."""
+    if confusion is not None:
+        if confusion.suffix.lower() not in (".png", ".pdf", ".svg"):
+            raise OptionError(f"--confusion is a .png, .pdf or .svg, got {confusion}")
+        if confusion.exists() and not overwrite:
+            raise OptionError("is there already", file=confusion, remedy="name another, or give --overwrite")
+    from aucseg.training import SegmentationModule
     from aucseg.training import evaluate as evaluate_checkpoint
 
+    def draw(module: SegmentationModule) -> None:
+        from aucseg.plots import confusion_heatmap, use_style
+
+        if confusion is not None:
+            use_style()
+            figure = confusion_heatmap(module.iou.confusion.cpu().numpy(), module.spec.names)
+            with file_errors(confusion, "cannot be written"):
+                confusion.parent.mkdir(parents=True, exist_ok=True)
+                figure.savefig(confusion)
+
     report = partial(typer.echo, err=True)
+    options: dict[str, Any] = {"split": split, "root": root, "progress": not as_json, "report": report}
     with stoppable():
-        metrics = evaluate_checkpoint(checkpoint, split=split, root=root, progress=not as_json, report=report)
+        other = None if against is None else evaluate_checkpoint(against, **options)
+        metrics = evaluate_checkpoint(checkpoint, observe=draw, **options)
+    if other is not None and list(other["iou"]) != list(metrics["iou"]):
+        raise OptionError("has other classes", file=against, remedy="compare networks of one label set")
     if as_json:
-        typer.echo(json.dumps(metrics, indent=1))
+        content = metrics if other is None else {"metrics": metrics, "against": other}
+        typer.echo(json.dumps(content, indent=1))
     else:
-        print_metrics(metrics)
+        print_metrics(metrics, other)
 
 
 def predict(

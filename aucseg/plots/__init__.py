@@ -13,7 +13,12 @@ with extra("train"):
     )
     from aucseg.plots.bank import bank_overview, cutout, filmstrip, outlined, presence_grid, shelf
     from aucseg.plots.benchmarks import bank_memory_bars, batch_memory_curve, cost_curves, ratio_plot
-    from aucseg.plots.class_change import change_bars, frequency_accuracy_plot, published_change_plot
+    from aucseg.plots.class_change import (
+        change_bars,
+        confusion_heatmap,
+        frequency_accuracy_plot,
+        published_change_plot,
+    )
     from aucseg.plots.longtail import (
         batch_size_curves,
         co_occurrence_heatmap,
@@ -67,6 +72,7 @@ __all__ = [
     "colorize",
     "comparison_report",
     "comparison_table",
+    "confusion_heatmap",
     "cost_curves",
     "cutout",
     "effect_plot",

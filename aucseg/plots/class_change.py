@@ -7,12 +7,13 @@ from collections.abc import Mapping, Sequence
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+import seaborn as sns
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
 
 from aucseg.longtail import pearson
 from aucseg.plots.longtail import name_classes
-from aucseg.plots.style import ARM_COLORS, GROUP_COLORS
+from aucseg.plots.style import ARM_COLORS, GROUP_COLORS, as_label
 
 _FREQUENCIES = {"pixels": "pixels", "images": "images (regions)"}
 _CHANGES = {"iou_change": "IoU", "accuracy_change": "accuracy"}
@@ -119,4 +120,37 @@ def published_change_plot(table: pd.DataFrame) -> Figure:
     for ax in (top, bottom):
         ax.grid(visible=False, axis="x")
     name_classes(bottom, classes["class"])
+    return figure
+
+
+def confusion_heatmap(confusion: np.ndarray, names: Sequence[str], *, title: str = "") -> Figure:
+    """What the pixels of each class are taken for, in percent of that class.
+
+    Args:
+        confusion: (K,K) pixels, labels in rows and predictions in columns. A class without a labelled pixel
+            has an empty row.
+        names: class names.
+        title: heading.
+    """
+    counts = np.asarray(confusion, float)
+    total = counts.sum(1, keepdims=True)
+    shares = np.divide(100 * counts, total, out=np.full_like(counts, np.nan), where=total > 0)
+    labels = [as_label(name) for name in names]
+    count = len(labels)
+    side = max(4.5, min(11.0, 0.38 * count + 1.5))
+    figure, ax = plt.subplots(figsize=(side + 1.2, side))
+    sns.heatmap(
+        pd.DataFrame(shares, index=labels, columns=labels),
+        ax=ax,
+        vmin=0,
+        vmax=100,
+        cmap="viridis",
+        square=True,
+        cbar_kws={"label": "% of the labelled pixels of the class", "shrink": 0.75},
+        annot=count <= 20,
+        fmt=".0f",
+        annot_kws={"fontsize": 7},
+    )
+    ax.set(title=as_label(title), xlabel="predicted", ylabel="labelled")
+    ax.tick_params(length=0)
     return figure

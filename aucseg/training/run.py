@@ -204,6 +204,7 @@ def evaluate(
     root: str | Path | None = None,
     progress: bool = True,
     report: Callable[[str], None] = _log.warning,
+    observe: Callable[[SegmentationModule], object] = lambda module: None,
 ) -> dict[str, Any]:
     """Metrics of a trained network on a split, as in :attr:`Record.metrics`.
 
@@ -215,6 +216,8 @@ def evaluate(
         root: folder of the data set, if it lies elsewhere than configured, or has changed.
         progress: show a progress bar, or lines where no bar can move.
         report: called with a line where there is something to say.
+        observe: called with the network when all is counted; ``module.iou.confusion`` holds its confusions,
+            (K,K) with labels in rows.
 
     Raises:
         CheckpointError: if the file cannot be used, the data have other classes or the same in another order,
@@ -240,7 +243,9 @@ def evaluate(
         raise CheckpointError(f"was trained on other data: {told}", file=checkpoint, remedy=remedy)
     trainer = _trainer(config, progress, [], 1, report=report)
     with Stop(None, AtomicCheckpointIO(), report), _without_advice(), _memory_told():
-        return _evaluate(trainer, module, data, report if progress else None)
+        metrics = _evaluate(trainer, module, data, report if progress else None)
+    observe(module)
+    return metrics
 
 
 def _trained_on(content: Mapping[str, Any]) -> dict[str, Any]:

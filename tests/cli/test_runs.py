@@ -52,6 +52,23 @@ def test_config_train_evaluate_predict(run, home):
 
     code, out, _ = run("evaluate", checkpoint_path(config), "--json")
     assert json.loads(out) == record.metrics
+    picture = home / "confusion.png"
+    twice = (
+        "evaluate",
+        checkpoint_path(config),
+        "--against",
+        checkpoint_path(config),
+        "--confusion",
+        picture,
+    )
+    code, out, err = run(*twice)
+    assert code == 0, err
+    assert "+0.00" in out  # a network gains nothing against itself
+    assert picture.stat().st_size > 1000
+    code, _, err = run(*twice)
+    assert code == 1
+    assert "confusion.png" in err
+    assert "--overwrite" in err
     code, out, _ = run("evaluate", checkpoint_path(config), "--split", "train")
     assert "motorcycle" in out
 

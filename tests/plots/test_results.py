@@ -138,3 +138,10 @@ def test_tradeoff_has_a_point_for_each_arm_with_both_effects():
     (point,) = [line for line in ax.get_lines() if line.get_marker() == "o"]
     assert (point.get_xdata()[0], point.get_ydata()[0]) == (-1.0, 2.0)
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["first"]
+
+
+def test_confusions_are_shares_of_the_labelled_class():
+    figure = plots.confusion_heatmap(np.array([[3, 1, 0], [0, 2, 2], [0, 0, 0]]), ["a", "b", "$c"])
+    ax = figure.axes[0]
+    assert [text.get_text() for text in ax.texts] == ["75", "25", "0", "0", "50", "50"]
+    assert ax.get_ylabel() == "labelled"
