@@ -10,10 +10,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import settings
 from PIL import Image
 
 from aucseg.data.spec import load_spec
 from tests.command import aucseg
+
+# A busy machine is slow, which says nothing about the code.
+settings.register_profile("aucseg", deadline=None)
+settings.load_profile("aucseg")
 
 Maker = Callable[..., Path]
 Command = Callable[..., tuple[int | str, str, str]]
