@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from aucseg import paths
 from aucseg.cli.options import MOST_PIXELS, As, Images, Masks, MaxPixels
 from aucseg.cli.printing import name_cell, name_column
 from aucseg.cli.runs import ComputeMode, Profile, SetOption, StartOption, say_guess, stoppable, value_of
@@ -107,9 +109,14 @@ def advise(
             typer.echo(f"\n{finding.about} ({finding.chapter})")
             for line in finding.measured:
                 typer.echo(f"  {line}")
+        if not paths.records().is_dir():
+            typer.echo(
+                f"\nNo recorded runs in {paths.records()}: they come with the repository; run this inside a "
+                "clone, or set AUCSEG_HOME to one."
+            )
         typer.echo(
             "\nThese are runs on other data. Whether it holds on yours:\n"
-            f"  aucseg compare {dataset} --methods {','.join(advice.methods)}"
+            f"  aucseg compare {shlex.quote(dataset)} --methods {','.join(advice.methods)}"
         )
 
 

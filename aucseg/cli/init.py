@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -129,7 +130,7 @@ def print_init(report: InitReport, folder: Path) -> None:
         return
     for path in report.written:
         console.print(f"wrote {path}", **_PLAIN)  # type: ignore[arg-type]
-    console.print(f"next: aucseg data verify {folder}", **_PLAIN)  # type: ignore[arg-type]
+    console.print(f"next: aucseg data verify {shlex.quote(str(folder))}", **_PLAIN)  # type: ignore[arg-type]
 
 
 def _table(report: InitReport) -> Table:

@@ -99,3 +99,11 @@ def test_advice_names_kinds_evidence_and_the_next_command(run, tiny_camvid):
     assert "few pixels" in stdout
     assert "± " in stdout
     assert "aucseg compare" in stdout
+
+
+def test_advice_without_records_says_where_they_are(run, tiny_camvid, tmp_path, monkeypatch):
+    monkeypatch.setenv("AUCSEG_HOME", str(tmp_path))
+    code, stdout, stderr = run("advise", tiny_camvid)
+    assert code == 0, stderr
+    assert "not measured" in stdout
+    assert "set AUCSEG_HOME to one" in stdout
