@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -49,6 +50,14 @@ def smoke(**changes) -> RunConfig:
     return make_config("streets", "smoke", bank=BANK).with_(
         **{"optim__steps": 5, "checkpoint_every": 2, "device": "cpu"} | changes
     )
+
+
+@pytest.fixture(autouse=True)
+def _heard() -> Iterator[None]:
+    """A job in the background ignores Ctrl-C, and so do its children: the tests shall not depend on it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="module")
