@@ -6,6 +6,8 @@ and step alone.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from aucseg.data.sampling import StepBatchSampler, check_presence, mix_seed
@@ -79,11 +81,7 @@ class RepeatingBatchSampler(StepBatchSampler):
         factors: how often each image shall come in an epoch, (N,), finite and not negative; see
             :func:`repeat_factors` and :func:`rarest_class_factors`.
         batch_size: images in a step on one rank.
-        seed: of the order and of all augmentation.
-        steps: steps of the whole training.
-        start_step: first step to yield; may be set later, before iterating.
-        rank: this process, 0 to ``world_size - 1``.
-        world_size: number of processes.
+        options: ``seed``, ``steps`` and the others of :class:`aucseg.data.StepBatchSampler`.
 
     Raises:
         ValueError: for factors that are none, or a count out of its range.
@@ -93,12 +91,7 @@ class RepeatingBatchSampler(StepBatchSampler):
         self,
         factors: np.ndarray,
         batch_size: int,
-        *,
-        seed: int,
-        steps: int,
-        start_step: int = 0,
-        rank: int = 0,
-        world_size: int = 1,
+        **options: Any,
     ) -> None:
         factors = np.asarray(factors, np.float64)
         if factors.ndim != 1 or not np.isfinite(factors).all() or (factors < 0).any() or factors.sum() < 0.5:
@@ -106,15 +99,7 @@ class RepeatingBatchSampler(StepBatchSampler):
                 f"factors are numbers of at least 0, one for each image, that add up to at least one image; "
                 f"got shape {factors.shape}, sum {factors.sum()}"
             )
-        super().__init__(
-            len(factors),
-            batch_size,
-            seed=seed,
-            steps=steps,
-            start_step=start_step,
-            rank=rank,
-            world_size=world_size,
-        )
+        super().__init__(len(factors), batch_size, **options)
         self.epoch_length = max(1, round(factors.sum()))
         self.factors = factors * (self.epoch_length / factors.sum())
 
@@ -143,11 +128,7 @@ class RareClassBatchSampler(StepBatchSampler):
         min_pixels: an image counts for a class from this many of its pixels on; one number, or one for each
             image, (N,). DAFormer has 3,000 for images of 1280 x 720; scale it by the area. A class of which
             no image has as many takes those it has.
-        seed: of the order and of all augmentation.
-        steps: steps of the whole training.
-        start_step: first step to yield; may be set later, before iterating.
-        rank: this process, 0 to ``world_size - 1``.
-        world_size: number of processes.
+        options: ``seed``, ``steps`` and the others of :class:`aucseg.data.StepBatchSampler`.
 
     Attributes:
         probabilities: P, (K,); 0 for a class without a pixel.
@@ -163,11 +144,7 @@ class RareClassBatchSampler(StepBatchSampler):
         *,
         temperature: float = 0.01,
         min_pixels: int | np.ndarray = 1,
-        seed: int,
-        steps: int,
-        start_step: int = 0,
-        rank: int = 0,
-        world_size: int = 1,
+        **options: Any,
     ) -> None:
         pixels = np.asarray(pixels)
         if pixels.ndim != 2 or not np.issubdtype(pixels.dtype, np.integer) or (pixels < 0).any():
@@ -180,15 +157,7 @@ class RareClassBatchSampler(StepBatchSampler):
             raise OptionError(f"temperature must be positive, got {temperature!r}")
         if np.min(min_pixels) < 1:
             raise OptionError(f"min_pixels is at least 1, got {min_pixels!r}")
-        super().__init__(
-            len(pixels),
-            batch_size,
-            seed=seed,
-            steps=steps,
-            start_step=start_step,
-            rank=rank,
-            world_size=world_size,
-        )
+        super().__init__(len(pixels), batch_size, **options)
         total = pixels.sum(0)
         exponent = np.where(total > 0, (1 - total / total.sum()) / temperature, -np.inf)
         weights = np.exp(exponent - exponent.max())

@@ -35,7 +35,7 @@ _DATASETS = ("streets", "camvid")
 
 
 @dataclass(frozen=True)
-class Finding:
+class Evidence:
     """What recorded runs say about one method.
 
     Attributes:
@@ -64,7 +64,7 @@ class Advice:
 
     classes: pd.DataFrame
     kinds: tuple[str, ...]
-    findings: tuple[Finding, ...]
+    findings: tuple[Evidence, ...]
     methods: tuple[str, ...]
     batch_size: int
 
@@ -113,7 +113,7 @@ def advise(tally: Tally, batch_size: int = 8) -> Advice:
     return Advice(classes, kinds, findings, methods, batch_size)
 
 
-def _finding(experiment: str, arm: str, than: str, about: str) -> Finding:
+def _finding(experiment: str, arm: str, than: str, about: str) -> Evidence:
     lines = []
     for dataset in _DATASETS:
         results = Results(experiment, dataset, "laptop", compute="never")
@@ -122,4 +122,4 @@ def _finding(experiment: str, arm: str, than: str, about: str) -> Finding:
             lines.append(
                 f"{dataset} ({results.scale}): tail {in_words(tail)}; all classes {in_words(overall)}"
             )
-    return Finding(about, tuple(lines) or ("not measured",), _CHAPTERS[experiment])
+    return Evidence(about, tuple(lines) or ("not measured",), _CHAPTERS[experiment])

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from aucseg.errors import OptionError
 from aucseg.functional.checks import WideBuffers, check_labels, check_option, class_index
-from aucseg.functional.distributed import GRADIENTS, all_reduce, joined_ranks, scale_gradient
+from aucseg.functional.distributed import GRADIENTS, joined_ranks, scale_gradient
 from aucseg.functional.logits import class_counts, log_prior
 from aucseg.functional.regions import (
     RegionMeans,
@@ -21,6 +21,7 @@ from aucseg.functional.regions import (
     shares_at,
     weighted_region_means,
 )
+from aucseg.losses.base import mean_over_ranks
 from aucseg.losses.cross_entropy import cross_entropy
 
 REGIONS = ("image", "batch", "connected")
@@ -202,12 +203,9 @@ class RegionBranch(WideBuffers):
                 reduction="none",
                 label_smoothing=self.label_smoothing * k / (k - 1) if self.label_smoothing else 0.0,
             )
-            total, number = losses.masked_fill(~there, 0).sum(), there.sum()
             group, factor = joined_ranks(self.process_group if self.training else None, self.gradients)
-            if group is not None:
-                total, number = all_reduce(torch.stack((total.double(), number.double())), group).unbind()
-                total = scale_gradient(total, factor)
-            return (total / number.clamp(min=1)).to(losses.dtype)
+            value = mean_over_ranks(losses.masked_fill(~there, 0).sum(), there.sum(), group)
+            return scale_gradient(value, factor).to(losses.dtype)
 
     def find(self, features: Tensor, rows: Tensor) -> RegionMeans:
         """The regions of a batch and the means of their features.

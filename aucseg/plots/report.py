@@ -24,7 +24,13 @@ from aucseg.plots.masks import colorize, image_grid, to_rgb
 from aucseg.plots.results import class_bars, effect_plot, learning_curves
 from aucseg.plots.style import use_style
 from aucseg.plots.tables import measured_table
-from aucseg.training import SegmentationDataModule, SegmentationModule, checkpoint_path, load_module
+from aucseg.training import (
+    SegmentationDataModule,
+    SegmentationModule,
+    checkpoint_path,
+    load_module,
+    predict_image,
+)
 from aucseg.training.bank import make_bank
 
 _MARK = '<meta name="generator" content="aucseg compare">'
@@ -225,19 +231,11 @@ def _predictions(results: Results, number: int) -> Iterator[str]:
         image, mask = (torch.as_tensor(np.asarray(part)) for part in items[int(index)])
         row = [to_rgb(image), colorize(mask.numpy(), spec)]
         for module in networks.values():
-            row.append(colorize(_predict(module, image), spec))
+            row.append(colorize(predict_image(module, to_rgb(image)), spec))
         rows.append(row)
     figure = image_grid(rows, titles=("image", "labels", *networks), width=11 / len(rows[0]))
     yield _note("The images with the most pixels of tail classes, networks of the first seed.")
     yield _figure(figure, "Images, labels and what each network predicts")
-
-
-def _predict(module: SegmentationModule, image: torch.Tensor) -> np.ndarray:
-    from aucseg.data import normalize
-
-    with torch.inference_mode():
-        images = normalize(image[None].to(module.device), *module.config.model.figures)
-        return module.predict_scores(images)[0][0].cpu().numpy()
 
 
 def _pastes(results: Results, number: int) -> Iterator[str]:
