@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,6 +14,9 @@ from aucseg.cli.printing import name_cell, name_column
 from aucseg.cli.runs import ComputeMode, Profile, SetOption, StartOption, say_guess, stoppable, value_of
 from aucseg.data.reading import allow_pixels
 from aucseg.errors import OptionError
+
+if TYPE_CHECKING:
+    from aucseg.experiments import Results
 
 
 def compare(
@@ -120,14 +123,13 @@ def advise(
         )
 
 
-def _print_results(results: object) -> None:
+def _print_results(results: Results) -> None:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    from aucseg.experiments import Results, in_words
+    from aucseg.experiments import in_words
 
-    assert isinstance(results, Results)
     base = results.experiment.baseline
     summary = results.summary.set_index(["arm", "metric"])
     table = Table("percent", "mIoU", "tail", f"tail, less {results.labels[base]}")
