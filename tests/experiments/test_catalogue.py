@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
 from aucseg.experiments import (
     EXPERIMENTS,
@@ -13,7 +14,9 @@ from aucseg.experiments import (
     published_effects,
     published_table,
 )
+from aucseg.functional.logits import rarity
 from aucseg.training import ConfigError
+from tests.training.objectives.batches import four_classes
 
 BANK = (
     "memory_kind",
@@ -81,6 +84,31 @@ def test_steps_are_parts_of_the_profiles():
     assert half.optim.steps * half.data.batch_size == whole.optim.steps * whole.data.batch_size
     smoke = {run.arm.name: run.config for run in get_experiment("batch_size").runs("streets", "smoke", [0])}
     assert smoke["double_half"].optim.steps > smoke["double_half"].optim.warmup_steps
+
+
+@pytest.mark.parametrize(("profile", "peak", "last"), [("laptop", 600, 800), ("gpu", 7_500, 10_000)])
+def test_a_schedule_is_as_long_as_the_run(profile, peak, last):
+    """BLV's supplement turns at 30,000 of 40,000 steps."""
+    runs = {run.arm.name: run.config for run in get_experiment("blv_schedule").runs("streets", profile, [0])}
+    for name in ("blv_linear", "blv_cosine"):
+        assert (runs[name].loss.peak_step, runs[name].loss.last_step) == (peak, last)
+    assert runs["blv"].loss.schedule == "constant"
+
+
+def test_variations_of_one_mean_add_as_much():
+    """Noise of each arm, drawn: its mean is the rarity of the class, and its spread is its own."""
+    classes = four_classes(pixels=(9_000, 900, 90, 10))
+    logits, rows = torch.zeros(1, 4, 100_000), torch.zeros(1, 100_000, dtype=torch.long)
+    spread = {}
+    for run in get_experiment("blv_common_mean").runs("streets", "laptop", [0]):
+        if run.config.loss.name == "blv":
+            noise = run.config.loss.make(classes).noise(logits, rows)[0]
+            torch.testing.assert_close(
+                noise.mean(1), rarity(torch.tensor([9e3, 900, 90, 10])), atol=0.01, rtol=0
+            )
+            spread[run.arm.name] = float(noise[3].std())
+    assert len(spread) == 5
+    assert spread["constant"] == 0 < spread["gaussian"] < 0.3 < spread["uniform"] < spread["beta"]
 
 
 def test_an_unknown_experiment_suggests_the_nearest():

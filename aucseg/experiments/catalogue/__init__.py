@@ -7,13 +7,14 @@
 ``bank.py``        the memory bank (Tables 14 and 18 to 22, Appendices E.1 and G.8)
 ``evidence.py``    the parts on real images and from ImageNet weights, beside other losses
 ``region.py``      Region Rebalance (its Tables 1 and 5)
-``longtail.py``    other losses for a long tail (Table 1), BLV's ablations (its Tables 6 to 8)
+``longtail.py``    other losses for a long tail (Table 1), as published and at other strengths
+``blv.py``         BLV (its Tables 1 and 5 to 8), its readings, its variations at one mean
 ``networks.py``    thirteen networks, AUCSeg on four and on four sizes of one (Tables 1, 2 and 12)
 =================  ==================================================================================
 """
 
 from aucseg.errors import did_you_mean
-from aucseg.experiments.catalogue import bank, components, evidence, longtail, losses, networks, region
+from aucseg.experiments.catalogue import bank, blv, components, evidence, longtail, losses, networks, region
 from aucseg.experiments.catalogue.evidence import EVIDENCE_DATASETS
 from aucseg.experiments.catalogue.experiment import Arm, Experiment, Run
 from aucseg.training import ConfigError
@@ -40,9 +41,14 @@ EXPERIMENTS = {
         networks.SEGNEXT_SIZES,
         longtail.LONG_TAIL_LOSSES,
         longtail.LONG_TAIL_TUNING,
-        longtail.BLV_VARIATIONS,
-        longtail.BLV_SIGMA,
-        longtail.BLV_PARTS,
+        blv.BLV_NETWORKS,
+        blv.BLV_RIVALS,
+        blv.BLV_VARIATIONS,
+        blv.BLV_COMMON_MEAN,
+        blv.BLV_SIGMA,
+        blv.BLV_PARTS,
+        blv.BLV_SCHEDULE,
+        blv.BLV_READINGS,
         region.REGION_REBALANCE,
         region.REGION_WEIGHT,
         components.SENSITIVITY,

@@ -31,6 +31,7 @@ class Arm:
         network: ``name`` or ``name/encoder`` of another network than the profile's own.
         steps: optimiser steps, in parts of the profile's.
         batch: images in a step, in parts of the profile's.
+        moments: keys that are steps, nested ones by a double underscore, in parts of the run.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Arm:
     network: str | None = None
     steps: float = 1.0
     batch: float = 1.0
+    moments: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -158,7 +160,8 @@ class Experiment:
         config = make_config(dataset, profile, seed=seed, name=name, root=root, start=start, **changes)
         steps = max(config.optim.warmup_steps + 1, round(wanted.steps * config.optim.steps))
         batch_size = round(wanted.batch * config.data.batch_size)
-        config = config.with_(optim__steps=steps, data__batch_size=batch_size)
+        moments = {key: round(part * steps) for key, part in wanted.moments.items()}
+        config = config.with_(optim__steps=steps, data__batch_size=batch_size, **moments)
         if encoder_weights is not None:
             config = config.with_(model__encoder_weights=encoder_weights)
         return config.with_settings(self.settings)
