@@ -4,8 +4,9 @@ From logits to an AUC loss: ``auc`` chooses the way and makes a loss of what ``e
 of every class (on CUDA by ``cuda``) or, where there are no sums, ``hinge`` finds by sorting. ``surrogates``
 says what a pair costs and in which form (``chebyshev`` for smooth ones), ``sums`` is the data in between, and
 ``distributed`` joins processes and micro-batches; ``plain`` is for second derivatives. Offsets, scales, noise
-on logits and the cross entropy of what comes out: ``logits``. Sums of probabilities, for losses of overlap:
-``overlap``. From scores to a metric: ``ranking`` and ``score_histogram``. ``checks`` is for all.
+on logits and the cross entropy of what comes out: ``logits``; one sigmoid for each class: ``binary``. Sums of
+probabilities, for losses of overlap: ``overlap``. From scores to a metric: ``ranking`` and
+``score_histogram``. ``checks`` is for all.
 """
 
 from aucseg.functional.auc import (
@@ -16,6 +17,7 @@ from aucseg.functional.auc import (
     separable_weights,
     tail_versus_rest,
 )
+from aucseg.functional.binary import sigmoid_focal
 from aucseg.functional.chebyshev import ChebyshevExpansion, chebyshev_expansion
 from aucseg.functional.engine import class_sums
 from aucseg.functional.hinge import sorted_hinge
@@ -57,6 +59,7 @@ __all__ = [
     "reduce_pairs",
     "separable_risk",
     "separable_weights",
+    "sigmoid_focal",
     "sorted_hinge",
     "surrogate_form",
     "tail_versus_rest",

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
+from aucseg.functional.binary import sigmoid_focal
 from aucseg.functional.checks import check_number, check_option
 from aucseg.functional.logits import adjusted_cross_entropy
 from aucseg.losses.base import PixelwiseLoss
@@ -76,7 +76,7 @@ class FocalLoss(PixelwiseLoss):
     def pixel_losses(self, logits: Tensor, rows: Tensor) -> Tensor:
         """Focal loss of every pixel; see :meth:`PixelwiseLoss.pixel_losses`."""
         if self.variant == "sigmoid":
-            return self._binary(logits, rows)
+            return sigmoid_focal(logits, rows, gamma=self.gamma, alpha=self.alpha)
         ce = adjusted_cross_entropy(logits, rows)
         if self.gamma == 0:
             return ce
@@ -86,18 +86,6 @@ class FocalLoss(PixelwiseLoss):
             return wrong ** int(self.gamma) * ce
         # the derivative of a broken power is infinite at 0, where its product with the loss is 0
         return wrong.clamp(min=torch.finfo(ce.dtype).tiny) ** self.gamma * ce
-
-    def _binary(self, logits: Tensor, rows: Tensor) -> Tensor:
-        k = logits.shape[1]
-        wide = logits.to(torch.promote_types(logits.dtype, torch.float32))
-        void = rows >= k
-        own = torch.zeros_like(wide).scatter_(1, rows.masked_fill(void, 0)[:, None], 1.0)
-        toward = torch.where(own.bool(), wide, -wide)
-        # of each binary problem the logit of the right answer: p there is sigmoid(toward)
-        losses = -F.logsigmoid(toward) * torch.sigmoid(-toward) ** self.gamma
-        if self.alpha is not None:
-            losses = losses * torch.where(own.bool(), self.alpha, 1 - self.alpha)
-        return losses.sum(1).masked_fill(void, 0)
 
     def _shown(self) -> tuple[str, ...]:
         return ("gamma", "variant", *(() if self.alpha is None else ("alpha",)))

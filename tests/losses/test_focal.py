@@ -77,6 +77,16 @@ def test_gamma_0_is_cross_entropy(batch):
     torch.testing.assert_close(*(torch.autograd.grad(value, logits)[0] for value in values))
 
 
+@pytest.mark.parametrize("value", [-900.0, 900.0])
+def test_sigmoid_far_from_zero_costs_what_the_logit_says(value):
+    """Wholly wrong costs the size of the logit, with slope 1; wholly right costs nothing, with slope 0."""
+    logits = torch.tensor([value, -900.0]).view(1, 2, 1, 1).requires_grad_()
+    loss = FocalLoss(2, variant="sigmoid")(logits, torch.zeros(1, 1, 1, dtype=torch.long))
+    loss.backward()
+    assert loss.item() == max(0.0, -value)
+    assert logits.grad.flatten().tolist() == [-1.0 if value < 0 else 0.0, 0.0]
+
+
 def test_smps_is_the_sigmoid_form(batch):
     """smp's multiclass focal loss is not the softmax one: it is K binary problems, as is our variant."""
     logits, target = batch
