@@ -7,6 +7,7 @@ with extra("train"):
     from aucseg.experiments.catalogue import (
         EVIDENCE_DATASETS,
         EXPERIMENTS,
+        TUNING_DATASETS,
         Arm,
         Experiment,
         Run,
@@ -52,6 +53,7 @@ with extra("train"):
         summarise,
     )
     from aucseg.experiments.store import RecordStore, RunsFailed
+    from aucseg.experiments.tuning import Setting, best_setting
 
 __all__ = [
     "CHOSEN",
@@ -60,6 +62,7 @@ __all__ = [
     "FINDINGS",
     "PROFILES",
     "STARTS",
+    "TUNING_DATASETS",
     "Arm",
     "BenchmarkError",
     "Experiment",
@@ -71,9 +74,11 @@ __all__ = [
     "Results",
     "Run",
     "RunsFailed",
+    "Setting",
     "across",
     "base_config",
     "benchmark_table",
+    "best_setting",
     "class_change",
     "class_results",
     "comparison",

@@ -5,7 +5,7 @@
 ``components.py``  AUCSeg's parts (Table 3) and the choices made on validation images
 ``losses.py``      surrogates, one-vs-all, the weight, the queue (Tables 15, 16 and 23)
 ``bank.py``        the memory bank (Tables 14 and 18 to 22, Appendices E.1 and G.8)
-``evidence.py``    the parts on real images and from ImageNet weights, beside other losses
+``evidence.py``    the parts on real images and from ImageNet weights, beside other losses; its rates
 ``region.py``      Region Rebalance (its Tables 1 and 5)
 ``longtail.py``    other losses for a long tail (Table 1), as published and at other strengths
 ``blv.py``         BLV (its Tables 1 and 5 to 8), its readings, its variations at one mean
@@ -15,7 +15,7 @@
 
 from aucseg.errors import did_you_mean
 from aucseg.experiments.catalogue import bank, blv, components, evidence, longtail, losses, networks, region
-from aucseg.experiments.catalogue.evidence import EVIDENCE_DATASETS
+from aucseg.experiments.catalogue.evidence import EVIDENCE_DATASETS, TUNING_DATASETS
 from aucseg.experiments.catalogue.experiment import Arm, Experiment, Run
 from aucseg.training import ConfigError
 
@@ -53,10 +53,19 @@ EXPERIMENTS = {
         region.REGION_WEIGHT,
         components.SENSITIVITY,
         evidence.EVIDENCE,
+        evidence.EVIDENCE_TUNING,
     )
 }
 
-__all__ = ["EVIDENCE_DATASETS", "EXPERIMENTS", "Arm", "Experiment", "Run", "get_experiment"]
+__all__ = [
+    "EVIDENCE_DATASETS",
+    "EXPERIMENTS",
+    "TUNING_DATASETS",
+    "Arm",
+    "Experiment",
+    "Run",
+    "get_experiment",
+]
 
 
 def get_experiment(name: str) -> Experiment:

@@ -7,7 +7,7 @@ under one another. A loss joins by one line, once it has its place in ``OBJECTIV
 from __future__ import annotations
 
 from aucseg.experiments.catalogue.components import ABLATION_COMPONENTS
-from aucseg.experiments.catalogue.experiment import Arm, Experiment
+from aucseg.experiments.catalogue.experiment import AUC, CE, VAL, Arm, Experiment
 
 EVIDENCE_DATASETS = ("camvid", "ccp", "ecssd", "carla", "streets")
 """Photographs of streets, of clothes and of single objects; streets of a simulator, and drawn ones."""
@@ -40,3 +40,31 @@ EVIDENCE = Experiment(
     table="table_03",
     metrics=("mIoU", "mIoU_head", "mIoU_middle", "mIoU_tail", "auc_softmax"),
 )
+
+# Rate and steps of the profile, the same budget for each data set, each start, and both losses.
+# Steps are absolute, so that the runs stay the same when the profile takes up what they say. ECSSD has no
+# validation images and follows CamVid.
+EVIDENCE_TUNING = Experiment(
+    name="evidence_tuning",
+    title="Which rate, and how many steps? (on validation images, at each start)",
+    arms=tuple(
+        Arm(
+            f"{name}_lr_{lr:g}_steps_{steps}",
+            f"{label}, rate {lr:g}, {steps} steps",
+            {
+                "loss": loss,
+                "bank": None,
+                "data": VAL,
+                "optim": {"lr": lr, "steps": steps, "warmup_steps": 50},
+            },
+            versus=f"{name}_lr_0.005_steps_800",
+        )
+        for name, label, loss in (("baseline", "cross entropy", CE), ("auc", "+ AUC", AUC))
+        for steps in (400, 800)
+        for lr in (2e-3, 5e-3, 1e-2)
+    ),
+    baseline="baseline_lr_0.005_steps_800",
+)
+
+TUNING_DATASETS = ("camvid", "ccp", "carla", "streets")
+"""Those of the evidence that have validation images."""
