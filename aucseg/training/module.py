@@ -54,9 +54,9 @@ class SegmentationModule(LightningModule):
     """Trains one network as a :class:`~aucseg.training.RunConfig` says.
 
     What a step is, the method says: in supervised training, batch on the device -> bank stores the tail
-    classes it sees and pastes those it misses -> network -> objective; then AdamW. Every random number of a
-    step comes from the run's seed and the step's number or from the bank's own generator, which the
-    checkpoint holds; a resumed run therefore repeats the numbers of one that was never stopped.
+    classes it sees and pastes those it misses -> network -> objective; then the optimiser. Every random
+    number of a step comes from the run's seed and the step's number or from the bank's own generator, which
+    the checkpoint holds; a resumed run therefore repeats the numbers of one that was never stopped.
 
     Args:
         config: the run.
@@ -231,7 +231,7 @@ class SegmentationModule(LightningModule):
         self.auc_softmax.update(softmax, target)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        """AdamW and the schedule of AUCSeg F.2."""
+        """The optimiser and its schedule."""
         optimizer, schedule = make_optimizer(self.config.optim, self.model, self.objective)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 

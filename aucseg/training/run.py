@@ -36,6 +36,7 @@ from aucseg.training.claim import claim
 from aucseg.training.config import RunConfig
 from aucseg.training.curves import Curves
 from aucseg.training.datamodule import SegmentationDataModule
+from aucseg.training.devices import cluster_environment
 from aucseg.training.module import SegmentationModule
 from aucseg.training.progress import progress_bar
 from aucseg.training.record import Record, environment
@@ -51,6 +52,7 @@ _ADVICE = (
     ".*does not have many workers.*",
     ".*Checkpoint directory .* exists and is not empty.*",
     ".*GPU available but not used.*",
+    ".*`srun` command is available on your system but is not used.*",
     ".*`isinstance.treespec, LeafSpec.` is deprecated.*",
     ".*You're resuming from a checkpoint that ended before the epoch ended.*",
     ".*callbacks used to create the checkpoint need to be provided.*",  # another checkpoint_every
@@ -288,8 +290,9 @@ def _trainer(
             precision=precision,
             max_steps=steps,
             max_epochs=-1,
+            gradient_clip_val=config.optim.clip_norm,
             callbacks=callbacks,
-            plugins=[files or AtomicCheckpointIO()],
+            plugins=[files or AtomicCheckpointIO(), cluster_environment()],
             logger=False,
             enable_checkpointing=any(isinstance(c, ModelCheckpoint) for c in callbacks),
             enable_progress_bar=any(isinstance(c, ProgressBar) for c in callbacks),

@@ -2,11 +2,20 @@ from __future__ import annotations
 
 import pytest
 import torch
+from lightning.pytorch.callbacks import Callback
 from torch import nn
 
 from aucseg.experiments import make_config
-from aucseg.training import OptimConfig, SegmentationDataModule, SegmentationModule, learning_rate
-from aucseg.training.optim import make_optimizer, parameter_groups
+from aucseg.models import create_model
+from aucseg.training import (
+    ConfigError,
+    OptimConfig,
+    SegmentationDataModule,
+    SegmentationModule,
+    learning_rate,
+    train,
+)
+from aucseg.training.optim import encoder_layers, make_optimizer, parameter_groups
 
 
 @pytest.mark.parametrize(
@@ -191,3 +200,133 @@ def test_a_network_of_the_package_has_all_its_norms_exempt(network, encoder):
     norms = (nn.modules.batchnorm._BatchNorm, nn.GroupNorm, nn.LayerNorm)
     expected = {id(p) for m in module.model.modules() if isinstance(m, norms) for p in m.parameters()}
     assert {id(p) for p in exempt["params"]} == expected
+
+
+def test_polynomial_decay_ends_at_the_floor():
+    """The schedule of the release of BLV: power 0.9, floor 1e-4, by hand at three steps."""
+    optim = OptimConfig(name="sgd", lr=0.01, steps=100, warmup_steps=0, power=0.9, floor=1e-4)
+    for step, expected in ((0, 0.01), (50, 1e-4 + 0.0099 * 0.5**0.9), (100, 1e-4)):
+        assert learning_rate(step, optim) == pytest.approx(expected, rel=1e-12)
+
+
+def test_milestones_agree_with_torch():
+    optim = OptimConfig(lr=0.1, steps=20, warmup_steps=0, schedule="step", milestones=(5, 12), gamma=0.3)
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=0.1)
+    oracle = torch.optim.lr_scheduler.MultiStepLR(optimizer, [5, 12], gamma=0.3)
+    for step in range(20):
+        assert learning_rate(step, optim) == pytest.approx(oracle.get_last_lr()[0], rel=1e-9)
+        optimizer.step()
+        oracle.step()
+
+
+def test_a_warm_up_by_ratio_follows_the_schedule():
+    """K-Net in BLV: 1,000 steps from a thousandth of the rate."""
+    options = {"lr": 6e-5, "steps": 80_000, "warmup_steps": 1_000, "warmup_ratio": 1e-3}
+    steps = OptimConfig(**options, schedule="step", milestones=(60_000, 72_000))
+    expected = {0: 6e-8, 500: 6e-5 * 0.5005, 1_000: 6e-5, 60_000: 6e-6, 79_999: 6e-7}
+    for step, rate in expected.items():
+        assert learning_rate(step, steps) == pytest.approx(rate, rel=1e-9)
+    poly = OptimConfig(**options)
+    assert learning_rate(500, poly) == pytest.approx(6e-5 * (1 - 500 / 80_000) * 0.5005, rel=1e-9)
+
+
+@pytest.mark.parametrize("nesterov", [False, True])
+def test_sgd_is_the_textbook_s(nesterov):
+    """v <- m v + g + d w, and w <- w - rate v, with Nesterov's look ahead w - rate (g + d w + m v)."""
+    optim = OptimConfig(
+        name="sgd", lr=0.1, momentum=0.8, nesterov=nesterov, weight_decay=0.01, steps=10, warmup_steps=0
+    )
+    model = nn.Linear(1, 1, bias=False).double()
+    optimizer, schedule = make_optimizer(optim, model, nn.Identity())
+    weight = velocity = model.weight.item()
+    velocity = 0.0
+    for step, gradient in enumerate((0.5, -0.2, 0.7)):
+        model.weight.grad = torch.full_like(model.weight, gradient)
+        optimizer.step()
+        schedule.step()
+        whole = gradient + 0.01 * weight
+        velocity = 0.8 * velocity + whole
+        weight -= learning_rate(step, optim) * (whole + 0.8 * velocity if nesterov else velocity)
+        assert model.weight.item() == pytest.approx(weight, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"momentum": 0.5}, "momentum has no part in name 'adamw'; leave it out, got 0.5"),
+        ({"name": "sgd", "momentum": 0, "nesterov": True}, "nesterov is a kind of momentum"),
+        ({"milestones": (5,)}, "milestones has no part in schedule 'poly'"),
+        ({"schedule": "step"}, r"milestones of schedule 'step' rise between 0 and steps \(20\)"),
+        ({"schedule": "step", "milestones": (9, 5)}, r"got \[9, 5\]"),
+        ({"schedule": "step", "milestones": (20,)}, r"got \[20\]"),
+        ({"schedule": "step", "milestones": (5,), "floor": 1e-6}, "floor has no part in schedule 'step'"),
+        ({"floor": 1.0}, "floor"),
+        ({"warmup_ratio": 0.1, "warmup_lr": 1e-5}, "both say where the warm-up begins"),
+    ],
+)
+def test_what_does_not_go_together_is_said(options, told):
+    with pytest.raises(ValueError, match=told):
+        OptimConfig(steps=20, warmup_steps=2, **options)
+
+
+@pytest.mark.parametrize(
+    ("network", "encoder", "blocks"),
+    [
+        ("unet", "resnet18", 8),
+        ("unet", "mit_b0", 8),  # lists the norms and embeddings of all stages beside the blocks
+        ("segnext", "mscan_t", 13),
+        ("unet", "tu-tf_efficientnet_lite0", 16),
+    ],
+)
+def test_the_blocks_of_an_encoder_in_their_order(network, encoder, blocks):
+    model = create_model(network, encoder, num_classes=3)
+    layers = encoder_layers(model)
+    assert len(layers) == 1 + blocks
+    found = [id(p) for layer in layers for p in layer]
+    assert sorted(found) == sorted(map(id, model.encoder.parameters()))
+    if encoder == "mit_b0":
+        name = {id(p): n.split(".")[0] for n, p in model.encoder.named_parameters()}
+        stages = [{int(name[id(p)][-1]) for p in layer} for layer in layers]
+        assert stages == [{1}, {1}, {1, 2}, {2}, {2, 3}, {3}, {3, 4}, {4}, {4}]
+
+
+def test_rates_fall_with_the_depth():
+    optim = OptimConfig(layer_decay=0.5, decoder_factor=4.0, norm_factor=0.25, warmup_steps=0)
+    model = create_model("unet", "resnet18", num_classes=3)
+    groups = parameter_groups(optim, model, nn.Identity())
+    rate = {id(p): group["lr"] for group in groups for p in group["params"]}
+    assert len(rate) == sum(1 for _ in model.parameters())
+    expected = {
+        "encoder.conv1.weight": 0.5**9,
+        "encoder.bn1.weight": 0.5**9 / 4,
+        "encoder.layer1.0.conv1.weight": 0.5**8,
+        "encoder.layer4.1.conv2.weight": 0.5,
+        "encoder.layer4.1.bn2.bias": 0.5 / 4,
+        "segmentation_head.0.weight": 4.0,
+        "decoder.blocks.0.conv1.1.weight": 1.0,  # a norm
+    }
+    assert {name: rate[id(model.get_parameter(name))] for name in expected} == expected
+    with pytest.raises(ConfigError, match=r"optim\.layer_decay is for the blocks of an encoder"):
+        parameter_groups(optim, nn.Conv2d(1, 1, 1), nn.Identity())
+
+
+class _Gradients(Callback):
+    """The length of the gradient that each step moves the weights by."""
+
+    def __init__(self) -> None:
+        self.lengths: list[float] = []
+
+    def on_before_zero_grad(self, trainer, module, optimizer) -> None:
+        parts = [p.grad.norm() for p in module.parameters() if p.grad is not None]
+        if parts:
+            self.lengths.append(torch.stack(parts).norm().item())
+
+
+def test_a_run_with_sgd_cuts_its_gradients(tmp_path):
+    optim = {"name": "sgd", "lr": 0.05, "steps": 3, "warmup_steps": 0, "clip_norm": 0.01}
+    config = make_config("streets", "smoke", optim=optim)
+    seen = _Gradients()
+    record = train(config, tmp_path, progress=False, callbacks=(seen,))
+    assert seen.lengths == pytest.approx([0.01] * len(seen.lengths), rel=1e-3)
+    assert len(seen.lengths) >= 2
+    assert record.history["learning_rate"] == pytest.approx([0.05, 0.05 * 2 / 3, 0.05 / 3])
