@@ -6,6 +6,7 @@ import ast
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -271,7 +272,9 @@ def sweep(
     from aucseg.experiments import RecordStore, get_experiment
 
     say_guess(dataset, root)
-    runs = get_experiment(experiment).runs(
+    wanted = get_experiment(experiment)
+    wanted = replace(wanted, settings=(*wanted.settings, *(settings or ())))
+    runs = wanted.runs(
         dataset,
         profile.value,
         seeds or [0],
@@ -279,7 +282,8 @@ def sweep(
         start=value_of(start),
         encoder_weights=encoder_weights,
     )
-    configs = _set(settings, [run.config for run in runs])
+    configs = [run.config.pinned() for run in runs]
+    _check_different(settings, configs)
     store = RecordStore()
     if evaluate_again:
         for config in configs:
@@ -315,20 +319,16 @@ def _check_experiment(name: str) -> None:
         raise OptionError(f"unknown experiment {name!r}", remedy=did_you_mean(name, known))
 
 
-def _set(settings: list[str] | None, configs: list[RunConfig]) -> list[RunConfig]:
-    """The runs of a table with some keys changed in all of them."""
-    if not settings:
-        return configs
-    changed = [config.with_settings(settings).pinned() for config in configs]
+def _check_different(settings: list[str] | None, configs: list[RunConfig]) -> None:
+    """Refuse settings that make two arms of a table one run."""
     arms: dict[str, str] = {}
-    for config in changed:
+    for config in configs if settings else ():
         other = arms.setdefault(config.identity, config.name)
         if other != config.name:
             raise OptionError(
-                f"--set {' --set '.join(settings)} makes one run of {other} and {config.name}",
+                f"--set {' --set '.join(settings or ())} makes one run of {other} and {config.name}",
                 remedy="leave out the key in which they differ",
             )
-    return changed
 
 
 @contextmanager

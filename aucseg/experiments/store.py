@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Literal, get_args
 
 from aucseg import paths
@@ -19,6 +20,7 @@ from aucseg.training import (
     claim,
     evaluate,
     load_module,
+    read_checkpoint,
     run_folder,
     train,
 )
@@ -88,11 +90,13 @@ class RecordStore:
         resume: bool = True,
         progress: bool = True,
         report: Callable[[str], None] = _log.warning,
+        known: Mapping[str, RunConfig] = MappingProxyType({}),
     ) -> Record:
         """Train one configuration and keep its record.
 
         That the record can be written, and that one which lies there was made from the same data, is seen
-        before the training.
+        before the training. A run that starts from another one has that trained first, where it has no
+        checkpoint.
 
         Args:
             config: the run.
@@ -100,6 +104,8 @@ class RecordStore:
             resume: take up a checkpoint that lies there; ``False`` starts anew, whatever data the record has.
             progress: show a progress bar, or lines where no bar can move.
             report: called with a line where there is something to say.
+            known: runs by their identity, among which the one that it starts from is looked for; those with
+                a record need not be there.
 
         Raises:
             RecordError: if a file lies in the place of the record and is none.
@@ -107,6 +113,8 @@ class RecordStore:
         """
         config = config.pinned()
         path, checkpoint = self.path(config), checkpoint_path(config, folder)
+        if not (resume and checkpoint.exists()):
+            self._first_stage(config, known, progress, report)
         with claim(checkpoint.parent, report=report):
             clear_parts(path)
             probe_folder(path.parent)
@@ -122,6 +130,37 @@ class RecordStore:
             self.put(record)
             clear(checkpoint, last=False)  # the last one is enough now
         return record
+
+    def _first_stage(
+        self,
+        config: RunConfig,
+        known: Mapping[str, RunConfig],
+        progress: bool,
+        report: Callable[[str], None],
+    ) -> None:
+        """Train the run that another one starts from, where it is known and its checkpoint is not there.
+
+        Records stay when checkpoints are deleted: such a run is trained again, and its record left as it is.
+        """
+        if config.init_from is None or config.init_from.run is None:
+            return
+        identity = config.init_from.run
+        records = [self._read(path) for path in sorted(self.root.glob(f"*/{identity}.json"))]
+        first = known.get(identity) or next((record.run_config for record in records), None)
+        if first is None:
+            return  # the training says what is missing
+        label = f"{first.name} seed {first.seed} ({identity})"
+        with claim(run_folder(first), report=report):
+            path = checkpoint_path(first)
+            if path.exists() and read_checkpoint(path)["global_step"] == first.optim.steps:
+                return
+            if not records:
+                report(f"{label} is trained first: {config.name} starts from it")
+                self.train(first, progress=progress, report=report, known=known)
+            else:
+                report(f"{label} has a record and no checkpoint: it is trained again for {config.name}")
+                self._first_stage(first, known, progress, report)
+                train(first, progress=progress, recorded=records[0].dataset, report=report)
 
     def __iter__(self) -> Iterator[Record]:
         """All records, in the order of their names.
@@ -155,7 +194,7 @@ class RecordStore:
 
         Each finished run is written at once: whatever happens later, it is not lost. One that fails does not
         keep the next ones from being trained. Where another process trains a run at the moment, this one
-        waits and takes its record.
+        waits and takes its record. A run that starts from another of them has that trained first.
 
         Args:
             configs: the runs wanted; one that occurs twice is trained once.
@@ -179,7 +218,7 @@ class RecordStore:
         for number, (identity, config) in enumerate(wanted.items(), 1):
             label = f"[{number}/{len(wanted)}] {config.name} seed {config.seed} ({identity})"
             try:
-                found[identity] = self._ensure(config, label, compute, progress, report)
+                found[identity] = self._ensure(config, label, compute, progress, report, wanted)
             except UserError as error:
                 failed[label] = error
                 report(f"{label}: failed: {error}")
@@ -196,6 +235,7 @@ class RecordStore:
         compute: Compute,
         progress: bool,
         report: Callable[[str], None],
+        known: Mapping[str, RunConfig],
     ) -> Record | None:
         record = None if compute == "always" else self.get(config)
         if record is not None or compute == "never":
@@ -206,7 +246,8 @@ class RecordStore:
             record = None if compute == "always" else self.get(config)  # who had it may have left one
             if record is None:
                 # A run that is wanted anew does not take up its old checkpoint.
-                record = self.train(config, resume=compute == "missing", progress=progress, report=report)
+                resume = compute == "missing"
+                record = self.train(config, resume=resume, progress=progress, report=report, known=known)
         mean = record.metrics["mIoU"]
         report(f"{label}: {'no labelled pixel' if mean is None else f'mIoU {100 * mean:.2f}'}")
         return record
@@ -266,6 +307,8 @@ class RecordStore:
         if compute == "always" or before is None:
             record = self.train(config, resume=compute != "always", progress=progress)
         else:
+            if not path.exists():
+                self._first_stage(config, {}, progress, _log.warning)
             record = train(config, progress=progress, recorded=before.dataset)
         return load_module(path), record
 

@@ -21,7 +21,7 @@ from aucseg.functional.checks import (
 from aucseg.functional.logits import adjusted_cross_entropy, class_counts, class_vector
 from aucseg.losses.base import PixelwiseLoss
 
-RULES = ("inverse", "sqrt_inverse", "effective_number")
+RULES = ("inverse", "sqrt_inverse", "effective_number", "power")
 
 
 def cross_entropy(
@@ -106,7 +106,9 @@ class WeightedCrossEntropyLoss(PixelwiseLoss):
         return adjusted_cross_entropy(logits, rows)
 
 
-def class_weights(pixels: Any, *, rule: str = "inverse", beta: float = 1 - 1e-6) -> Tensor:
+def class_weights(
+    pixels: Any, *, rule: str = "inverse", beta: float = 1 - 1e-6, power: float = 0.2
+) -> Tensor:
     r"""A weight for each class that falls with its number of pixels n.
 
     ====================  =========================================  =======================================
@@ -115,6 +117,7 @@ def class_weights(pixels: Any, *, rule: str = "inverse", beta: float = 1 - 1e-6)
     ``inverse``           :math:`1 / n`                              each class pulls equally
     ``sqrt_inverse``      :math:`1 / \sqrt n`                        half-way (on a log scale) to no weights
     ``effective_number``  :math:`(1 - \beta) / (1 - \beta^n)`        Cui et al., 2019, Eq. 2
+    ``power``             :math:`n^{-\rho}`                          DisAlign, second stage
     ====================  =========================================  =======================================
 
     The effective number of n samples is :math:`(1 - \beta^n) / (1 - \beta)`: it grows like n while n is well
@@ -126,15 +129,18 @@ def class_weights(pixels: Any, *, rule: str = "inverse", beta: float = 1 - 1e-6)
         pixels: (K,), pixels of each class in the training set, not negative, one at least positive; or
             statistics that have them. For the numbers of images give
             ``class_counts(statistics, unit="images")``.
-        rule: ``"inverse"``, ``"sqrt_inverse"`` or ``"effective_number"``.
+        rule: ``"inverse"``, ``"sqrt_inverse"``, ``"effective_number"`` or ``"power"``.
         beta: in [0, 1), for ``"effective_number"`` alone; by default the number stops at a million pixels.
+        power: rho in [0, 1], for ``"power"`` alone. DisAlign's configuration for ADE20K has 0.2, its class
+            0.3.
 
     Returns:
         (K,) float64, of mean 1 over the classes that have a pixel. A class without one has weight 0: how rare
         it is the counts do not tell, and infinitely rare it is not.
 
     Raises:
-        ValueError: for an unknown rule, counts of another shape or range, or a ``beta`` outside [0, 1).
+        ValueError: for an unknown rule, counts of another shape or range, a ``beta`` outside [0, 1) or a
+            ``power`` outside [0, 1].
 
     Example:
         >>> class_weights([1, 4, 0], rule="sqrt_inverse").tolist()
@@ -144,6 +150,8 @@ def class_weights(pixels: Any, *, rule: str = "inverse", beta: float = 1 - 1e-6)
     check_option("rule", rule, RULES)
     if not 0 <= beta < 1:
         raise ValueError(f"beta must be in [0, 1), got {beta!r}")
+    if not 0 <= power <= 1:
+        raise ValueError(f"power must be in [0, 1], got {power!r}")
     count = class_counts(pixels, name="pixels")
     present = count > 0
     n = count[present]
@@ -151,7 +159,7 @@ def class_weights(pixels: Any, *, rule: str = "inverse", beta: float = 1 - 1e-6)
         # 1 - beta^n without the digits that a beta near 1 would lose
         size = torch.ones_like(n) if beta == 0 else -torch.expm1(n * math.log(beta))
     else:
-        size = n if rule == "inverse" else n.sqrt()
+        size = {"inverse": n, "sqrt_inverse": n.sqrt(), "power": n.pow(power)}[rule]
     weights = torch.zeros_like(count)
     weights[present] = size.reciprocal() / size.reciprocal().mean()
     return weights

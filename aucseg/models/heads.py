@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 from aucseg.errors import OptionError, did_you_mean
 from aucseg.models.networks.base import TrainingOutput
 
-HEADS = ("linear", "cosine")
+HEADS = ("linear", "cosine", "aligned", "aligned_relu")
 
 
 def classifier(model: nn.Module) -> nn.Conv2d:
@@ -27,13 +28,22 @@ def classifier(model: nn.Module) -> nn.Conv2d:
         TypeError: if the network has no such head, or the head no convolution.
     """
     head = getattr(model, "segmentation_head", None)
-    convolutions = [m for m in head.modules() if isinstance(m, nn.Conv2d)] if head is not None else []
+    convolutions = list(_convolutions(head)) if head is not None else []
     if not convolutions:
         raise TypeError(
             f"{type(model).__name__} has no convolution in a segmentation_head; name the module that ends in "
             "its classifier so, as networks of segmentation-models-pytorch do"
         )
     return convolutions[-1]
+
+
+def _convolutions(module: nn.Module) -> Iterator[nn.Conv2d]:
+    """Convolutions in their order; what one of them holds inside is its own."""
+    if isinstance(module, nn.Conv2d):
+        yield module
+        return
+    for child in module.children():
+        yield from _convolutions(child)
 
 
 def forward_with_features(model: nn.Module, images: Tensor) -> tuple[Tensor | TrainingOutput, Tensor]:
@@ -91,6 +101,62 @@ class CosineConv2d(nn.Conv2d):
             return (product.to(length.dtype) / length).to(product.dtype)
 
 
+class AlignedConv2d(nn.Conv2d):
+    r"""A classifier with scores aligned class by class, as far as a gate lets them (DisAlign, CVPR 2021).
+
+    .. math::
+
+        z' = c \, (s \odot z + b) + (1 - c) \, z, \qquad
+        c = \operatorname{sigmoid}(\operatorname{BN}(\langle v, x \rangle))
+
+    with the scores z of the convolution itself, a scale s and a shift b for each class, and a confidence c
+    for each pixel, of its features x. It begins at s = 1 and b = 0, so that z' = z. The paper has no ReLU;
+    the released code puts one before the sigmoid, which keeps c at 0.5 or above.
+
+    Args:
+        arguments: those of ``nn.Conv2d``, of a convolution whose output has the size of its input.
+        relu: put a ReLU before the sigmoid, as the released code does.
+        options: those of ``nn.Conv2d``.
+
+    Attributes:
+        scale, shift: s and b, (K,).
+        confidence: (B, D, H, W) to what the sigmoid gets, (B, 1, H, W).
+
+    Raises:
+        ValueError: for a convolution that changes the size.
+
+    Shape:
+        (B, D, H, W) to (B, K, H, W).
+    """
+
+    def __init__(self, *arguments: Any, relu: bool = False, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        reach = [d * (k - 1) for d, k in zip(self.dilation, self.kernel_size, strict=True)]
+        same = self.padding == "same" or [2 * int(p) for p in self.padding] == reach
+        if self.stride != (1, 1) or not same:
+            raise OptionError(
+                f"an aligned head has a confidence for each pixel that it classifies; got a convolution that "
+                f"changes the size: kernel {self.kernel_size}, stride {self.stride}, padding {self.padding}"
+            )
+        place: Any = {"device": self.weight.device, "dtype": self.weight.dtype}
+        self.scale = nn.Parameter(torch.ones(self.out_channels, **place))
+        self.shift = nn.Parameter(torch.zeros(self.out_channels, **place))
+        gate = [nn.Conv2d(self.in_channels, 1, 1, bias=False, **place), nn.BatchNorm2d(1, **place)]
+        self.confidence = nn.Sequential(*gate, *([nn.ReLU()] if relu else []))
+
+    def alignment(self) -> dict[str, nn.Parameter]:
+        """What is beside the classifier's own weights: scale, shift and confidence, by name."""
+        own = ("weight", "bias")
+        return {name: value for name, value in self.named_parameters() if name not in own}
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Aligned scores (B, K, H, W) of features (B, D, H, W)."""
+        scores = super().forward(input)
+        gate = self.confidence(input).sigmoid()
+        change = (self.scale - 1)[:, None, None] * scores + self.shift[:, None, None]
+        return scores + gate * change
+
+
 def use_head(model: nn.Module, head: str) -> nn.Module:
     """Give a network another classifier, in place.
 
@@ -99,7 +165,9 @@ def use_head(model: nn.Module, head: str) -> nn.Module:
         head: ``"linear"``, what networks have; or ``"cosine"``: logits are the cosines between features and
             the weights of each class, in [-1, 1], as LDAM's margins and Gaussian clouds presume. The kernels
             begin as those of the linear head; its bias is dropped. To be trained with a loss that has a
-            scale, as these two have: a softmax of cosines alone is nearly flat.
+            scale, as these two have: a softmax of cosines alone is nearly flat. ``"aligned"``, and
+            ``"aligned_relu"`` as in the released code: :class:`AlignedConv2d`, which begins as the linear
+            head and keeps the names of its weights, for the second stage of DisAlign.
 
     Returns:
         The network.
@@ -114,15 +182,23 @@ def use_head(model: nn.Module, head: str) -> nn.Module:
         return model
     if hasattr(model, "point_head"):
         raise OptionError(
-            f"{type(model).__name__} corrects single points by logits of a second classifier, which cosines "
-            f"do not go with; use another network or head 'linear'"
+            f"{type(model).__name__} corrects single points by logits of a second classifier, which head "
+            f"{head!r} does not reach; use another network or head 'linear'"
         )
     old = classifier(model)
     geometry: Any = (old.kernel_size, old.stride, old.padding, old.dilation)
-    options: Any = {"bias": False, "device": old.weight.device, "dtype": old.weight.dtype}
-    new = CosineConv2d(old.in_channels, old.out_channels, *geometry, **options)
+    options: Any = {"device": old.weight.device, "dtype": old.weight.dtype}
+    new: nn.Conv2d
+    if head == "cosine":
+        options |= {"bias": False}
+        new = CosineConv2d(old.in_channels, old.out_channels, *geometry, **options)
+    else:
+        options |= {"bias": old.bias is not None, "relu": head == "aligned_relu"}
+        new = AlignedConv2d(old.in_channels, old.out_channels, *geometry, **options)
     with torch.no_grad():
         new.weight.copy_(old.weight)
+        if new.bias is not None and old.bias is not None:
+            new.bias.copy_(old.bias)
     for parent in model.modules():
         for name, child in parent.named_children():
             if child is old:

@@ -18,7 +18,7 @@ from aucseg.data.files import write_file
 from aucseg.errors import UserError, file_errors
 from aucseg.training.classes import ClassInfo
 from aucseg.training.config import RunConfig
-from aucseg.training.module import SegmentationModule
+from aucseg.training.module import FirstStage, SegmentationModule
 
 FRESH = "start anew with `aucseg train CONFIG.yaml --fresh` (resume=False in Python)"
 _OURS = "give a checkpoint of `aucseg train`"
@@ -336,6 +336,58 @@ def load_weights(module: nn.Module, content: Mapping[str, Any], path: Path) -> N
             file=path,
             remedy=f"use the version of aucseg that wrote it, or {FRESH}",
         ) from error
+
+
+def first_stage(config: RunConfig, classes: ClassInfo) -> FirstStage | None:
+    """The network that a run starts from, where it starts from another run's.
+
+    It is the one that was trained, whichever network the predictions of that run's method are of.
+
+    Args:
+        config: the run that starts.
+        classes: of that run.
+
+    Raises:
+        CheckpointError: if there is no such checkpoint, or it cannot be used: it is of another run, not of
+            its last step, another file than the configuration says, of other classes, or of a network that
+            sees images otherwise normalised.
+    """
+    first = config.init_from
+    if first is None:
+        return None
+    path = first.file
+    if first.run is not None and not path.exists():
+        raise CheckpointError(
+            f"init_from: run {first.run} has no checkpoint here",
+            file=path,
+            remedy="train it first, or give the path of its checkpoint",
+        )
+    content = read_checkpoint(path)
+    state = content["aucseg"]
+    source = RunConfig.from_dict(state["config"], source=f"configuration in {path}", recorded=True)
+    wrong = None
+    if first.run is not None and state["identity"] != first.run:
+        wrong, remedy = (
+            f"is of run {state['identity']}, not of {first.run}",
+            "move it away, and train that one",
+        )
+    elif first.run is not None and content["global_step"] < source.optim.steps:
+        done = f"{content['global_step']} of {source.optim.steps}"
+        wrong, remedy = f"is of step {done}", "train that run to its end, or give the path of this file"
+    elif first.fingerprint not in (None, found := first.content()):
+        wrong = f"is not the file of the configuration: it had {str(first.fingerprint)[:16]}, this {found}"
+        remedy = "without init_from.fingerprint it is a new run, from what is there now"
+    elif told := class_changes(state["spec"]["names"], classes.spec.names):
+        wrong = f"was trained on other classes: {told}"
+        remedy = "model.encoder_weights starts from an encoder alone"
+    elif source.model.figures != config.model.figures:
+        wrong = f"has a network whose images are normalised by {[*map(list, source.model.figures)]}"
+        remedy = "set model.normalization to these, or model.encoder_weights to that run's"
+    if wrong is not None:
+        raise CheckpointError(f"init_from: {wrong}", file=path, remedy=remedy)
+    network = "model."
+    weights = content["state_dict"].items()
+    return FirstStage(path, {k.removeprefix(network): v for k, v in weights if k.startswith(network)})
 
 
 def load_module(path: str | Path) -> SegmentationModule:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from types import MappingProxyType
@@ -15,6 +16,7 @@ from pydantic import Field, SerializeAsAny, ValidationError, ValidationInfo, fie
 from aucseg import paths
 from aucseg.catalog import DATASETS
 from aucseg.data.files import path_part, write_text
+from aucseg.data.fingerprint import hash_files
 from aucseg.errors import file_errors
 from aucseg.models.normalization import IMAGENET, Normalization, encoder_normalization
 from aucseg.training.bank import BankConfig
@@ -28,6 +30,9 @@ from aucseg.training.splits import DataConfig, check_fingerprint, fingerprint
 from aucseg.training.yaml import read_yaml
 
 Option = bool | int | float | str | tuple[int, ...]
+
+CHECKPOINT = "last.ckpt"
+"""Name of the checkpoint in the folder of a run."""
 
 # Bump only if the meaning of an existing key changes: every recorded run then becomes another run.
 IDENTITY_VERSION = 1
@@ -44,7 +49,7 @@ class ModelConfig(Section):
             figures than those published for the encoder, which are the default; see
             :func:`aucseg.models.encoder_normalization`.
         head: the classifier at its end, ``"linear"``, or ``"cosine"`` for losses that presume it; see
-            :func:`aucseg.models.use_head`.
+            :func:`aucseg.models.use_head`. ``"aligned"`` and ``"aligned_relu"`` are for method ``disalign``.
         options: further arguments of the architecture.
     """
 
@@ -52,7 +57,7 @@ class ModelConfig(Section):
     encoder: str | None = "resnet18"
     encoder_weights: str | None = None
     normalization: Normalization | None = None
-    head: Literal["linear", "cosine"] = "linear"
+    head: Literal["linear", "cosine", "aligned", "aligned_relu"] = "linear"
     options: dict[str, Option] = Field(default_factory=dict)
 
     @field_validator("encoder_weights")
@@ -97,6 +102,65 @@ class ModelConfig(Section):
         return short if short.figures == self.figures else self
 
 
+class FirstStageConfig(Section):
+    """The run whose network another run starts from; as text its identity, or the path of its checkpoint.
+
+    An identity names a run, and a file counts by its content: where it lies is no part of an identity.
+
+    Attributes:
+        run: identity of a run whose checkpoint lies in the runs folder.
+        path: a checkpoint of ``aucseg train``.
+        fingerprint: of that file, sha256. Whoever writes a configuration leaves it out; where it stands,
+            another file is refused.
+    """
+
+    run: str | None = Field(None, pattern="^[0-9a-f]{16}$")
+    path: Path | None = None
+    fingerprint: str | None = None
+
+    not_identity = ("path",)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _named(cls, content: Any) -> Any:
+        if isinstance(content, int | float):
+            raise ValueError("an identity of digits alone is a text: put it in quotes")
+        if isinstance(content, str | Path):
+            text = str(content)
+            return {"run": text} if re.fullmatch("[0-9a-f]{16}", text) else {"path": text}
+        return content
+
+    @field_validator("path")
+    @classmethod
+    def _expanded(cls, value: Path | None) -> Path | None:
+        return None if value is None else paths.expand(value)
+
+    @model_validator(mode="after")
+    def _check(self) -> FirstStageConfig:
+        if (self.run is None) == (self.path is None):
+            raise ValueError("give the identity of a run, or the path of a checkpoint")
+        if self.run is not None and self.fingerprint is not None:
+            raise ValueError("fingerprint is that of a file; leave it out beside an identity")
+        return self
+
+    @property
+    def file(self) -> Path:
+        """The checkpoint."""
+        return self.path or paths.runs() / str(self.run) / CHECKPOINT
+
+    def content(self) -> str | None:
+        """The fingerprint of the file; ``None`` for a run, which names itself.
+
+        Raises:
+            DataError: if the file is missing or cannot be read.
+        """
+        return None if self.path is None else hash_files([self.path])[0]
+
+    def shareable(self) -> FirstStageConfig:
+        """The same without the folders of the machine that it is on: records are published."""
+        return self if self.path is None else self.model_copy(update={"path": Path(self.path.name)})
+
+
 class EvaluationConfig(Section):
     """How the network looks at the images of the evaluation split; whole and once by default.
 
@@ -139,6 +203,9 @@ class RunConfig(Section):
         loss: what is minimised: the section of one of ``OBJECTIVES``, by its ``name``; without a name, the
             AUC loss.
         method: how: the section of one of ``METHODS``, by its ``name``; supervised by default.
+        init_from: another run whose network this one starts from, by its identity or the path of its
+            checkpoint; in the place of ``model.encoder_weights``, and of the decoder's first weights too.
+            The network must be the same, but for what an aligned head adds.
         bank: the memory bank; ``None``, ``"none"`` or ``{"kind": "none"}`` for none.
         optim: optimiser and schedule.
         evaluation: how the network looks at the evaluation images.
@@ -155,6 +222,7 @@ class RunConfig(Section):
     model: ModelConfig = ModelConfig()
     loss: SerializeAsAny[ObjectiveConfig] = AUCConfig()
     method: SerializeAsAny[MethodConfig] = SupervisedConfig()
+    init_from: FirstStageConfig | None = None
     bank: BankConfig | None = BankConfig()
     optim: OptimConfig = OptimConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
@@ -181,6 +249,15 @@ class RunConfig(Section):
     def _by_name(cls, value: Any, info: ValidationInfo) -> Any:
         return cls.choices[str(info.field_name)].pick(value, info)
 
+    @model_validator(mode="after")
+    def _check(self) -> RunConfig:
+        if self.method.needs_first_stage and self.init_from is None:
+            raise ValueError(
+                f"method {self.method.name!r} goes on from another run: give init_from, its identity or the "
+                "path of its checkpoint"
+            )
+        return self
+
     @property
     def identity(self) -> str:
         """Sixteen hex digits that name the run: a hash of every key that can change its numbers.
@@ -196,7 +273,8 @@ class RunConfig(Section):
         its content, :meth:`aucseg.catalog.Located.fingerprint` of the splits that the run reads: its classes,
         groups, lists, images and masks. Two folders share weights and records if they hold the same, wherever
         they lie, and a folder that has changed is another run. ``data.fingerprint`` keeps it, in every record
-        and checkpoint, so that a run can be named where its data are not.
+        and checkpoint, so that a run can be named where its data are not. A checkpoint that the run starts
+        from counts likewise, a file by its content, and a run by its own identity.
 
         Raises:
             DataError: if the folder that is to be looked at is not there, or a file in it cannot be read.
@@ -226,13 +304,15 @@ class RunConfig(Section):
         return map_sections(self, lambda s: s.resolved() if isinstance(s, ModelConfig) else s)
 
     def pinned(self) -> RunConfig:
-        """The same run with the fingerprint of its data, where they count by their content.
+        """The same run with the fingerprint of its data and of a file that it starts from.
 
         Raises:
             DataError: as :attr:`identity`.
         """
 
         def pin(section: Section) -> Section:
+            if isinstance(section, FirstStageConfig) and section.fingerprint is None:
+                return section.model_copy(update={"fingerprint": section.content()})
             if not isinstance(section, DataConfig) or section.fingerprint is not None:
                 return section
             return section.model_copy(update={"fingerprint": fingerprint(section, self._splits(section))})

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from lightning import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from aucseg.data.sampling import mix_seed
 from aucseg.data.spec import ClassSpec
-from aucseg.errors import UserError
+from aucseg.errors import DataError, UserError
 from aucseg.longtail import groups_by_images
 from aucseg.memory import TailMemoryBank
 from aucseg.metrics import PixelAUC, SegmentationIoU
@@ -29,7 +30,9 @@ from aucseg.models import (
     use_head,
     view_logits,
 )
+from aucseg.models.heads import AlignedConv2d
 from aucseg.models.inference import needed_multiple, pad_to_multiple
+from aucseg.models.weights import load_exactly
 from aucseg.training.bank import make_bank
 from aucseg.training.classes import ClassInfo
 from aucseg.training.config import RunConfig
@@ -38,6 +41,42 @@ from aucseg.training.section import ConfigError
 
 # counts of the streaming AUC: 32 MiB, at 19 classes 4096 bins of the scores
 _AUC_COUNTS = 2**22
+
+
+class FirstStage(NamedTuple):
+    """The network of a finished run, from which another starts.
+
+    Attributes:
+        path: its checkpoint.
+        weights: of the network, by the names that it gives them.
+    """
+
+    path: Path
+    weights: Mapping[str, Any]
+
+    def load(self, model: nn.Module) -> None:
+        """Load all or nothing; what an aligned head has beside its classifier may be missing.
+
+        Args:
+            model: the new run's network.
+
+        Raises:
+            ConfigError: listing every weight that is missing, too much or of another shape.
+        """
+        weights = dict(self.weights)
+        for place, part in model.named_modules():
+            if isinstance(part, AlignedConv2d):
+                added = {f"{place}.{name}": value for name, value in part.state_dict().items()}
+                own = {f"{place}.weight", f"{place}.bias"}
+                weights = {name: value for name, value in added.items() if name not in own} | weights
+        try:
+            load_exactly(model, weights, source=self.path)
+        except DataError as error:
+            raise ConfigError(
+                f"init_from: {error}",
+                remedy="give this run the name, encoder and options of that run's model; its head may be an "
+                "aligned one",
+            ) from error
 
 
 def _pixel_auc(spec: ClassSpec) -> PixelAUC:
@@ -61,15 +100,18 @@ class SegmentationModule(LightningModule):
     Args:
         config: the run.
         classes: classes of the data set; see :attr:`SegmentationDataModule.classes`.
+        first: the weights that the network starts from, where they are another run's; see
+            :func:`aucseg.training.checkpoint.first_stage`.
 
     Attributes:
         trained_on: what a record says of the data, :attr:`Record.dataset`; ``None`` if it is not known.
 
     Raises:
-        ConfigError: if there is no such network, encoder, option or file of weights.
+        ConfigError: if there is no such network, encoder, option or file of weights, or the network of the
+            first stage is another one.
     """
 
-    def __init__(self, config: RunConfig, classes: ClassInfo) -> None:
+    def __init__(self, config: RunConfig, classes: ClassInfo, first: FirstStage | None = None) -> None:
         super().__init__()
         self.config = config
         self.classes = classes
@@ -88,6 +130,8 @@ class SegmentationModule(LightningModule):
                 model = use_head(model, config.model.head)
             except UserError as error:
                 raise ConfigError(f"model: {error}") from error
+            if first is not None:
+                first.load(model)
             # Convolutions run faster this way on CUDA and no slower on a CPU.
             self.model = model.to(memory_format=torch.channels_last)
             self.objective = config.loss.build(classes)

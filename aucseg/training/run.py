@@ -26,6 +26,7 @@ from aucseg.training.checkpoint import (
     clear,
     clear_parts,
     data_changes,
+    first_stage,
     items_changed,
     latest_checkpoint,
     load_module,
@@ -33,7 +34,7 @@ from aucseg.training.checkpoint import (
     tell_pairs,
 )
 from aucseg.training.claim import claim
-from aucseg.training.config import RunConfig
+from aucseg.training.config import CHECKPOINT, FirstStageConfig, RunConfig
 from aucseg.training.curves import Curves
 from aucseg.training.datamodule import SegmentationDataModule
 from aucseg.training.devices import cluster_environment
@@ -45,7 +46,6 @@ from aucseg.training.splits import DataConfig
 from aucseg.training.stop import Stop
 
 _log = logging.getLogger("aucseg")
-_CHECKPOINT = "last.ckpt"
 
 # Lightning's advice that does not apply here: workers are the user's choice, the loop logs by itself.
 _ADVICE = (
@@ -71,7 +71,7 @@ def checkpoint_path(config: RunConfig, folder: str | Path | None = None) -> Path
         config: the run.
         folder: its folder, ``runs/<identity>`` by default.
     """
-    return (paths.expand(folder) if folder else run_folder(config)) / _CHECKPOINT
+    return (paths.expand(folder) if folder else run_folder(config)) / CHECKPOINT
 
 
 # what a record keeps of PixelAUC.compute
@@ -112,7 +112,7 @@ def train(
         ConfigError: if data or model cannot be built as configured, or not on this machine.
         DataError: if files of the data set are missing or wrong, or the folder cannot be written to.
         CheckpointError: if the folder holds a checkpoint of another run or of other data, or only a damaged
-            one.
+            one; or if the run starts from another one's and that cannot be used.
         TrainingDiverged: if the loss becomes infinite or NaN.
         TrainingStopped: after a signal.
     """
@@ -142,7 +142,10 @@ def _train(
     for source, before in (("the record of this run", recorded), (str(path), left and _trained_on(left[1]))):
         if before and (told := data_changes(before, described)) is not None:
             raise CheckpointError(f"{source} was made from other data: {told}", remedy=FRESH)
-    module, curves, files = SegmentationModule(config, data.classes), Curves(), AtomicCheckpointIO()
+    first = first_stage(config, data.classes) if left is None else None
+    if first is not None:
+        report(f"starts from the network of {first.path}")
+    module, curves, files = SegmentationModule(config, data.classes, first), Curves(), AtomicCheckpointIO()
     module.trained_on = described
     if config.bank is not None:
         told = foretell_cover(config.bank, data.classes, config.data.batch_size)
@@ -335,7 +338,7 @@ def _evaluate(
 
 
 def _shareable(section: Section) -> Section:
-    return section.shareable() if isinstance(section, DataConfig) else section
+    return section.shareable() if isinstance(section, DataConfig | FirstStageConfig) else section
 
 
 def _bank_summary(module: SegmentationModule) -> dict[str, Any] | None:

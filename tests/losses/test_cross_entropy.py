@@ -229,6 +229,7 @@ def test_unknown_normalize():
     [
         ("inverse", lambda n: 1 / n),
         ("sqrt_inverse", lambda n: 1 / math.sqrt(n)),
+        ("power", lambda n: math.exp(-0.2 * math.log(n))),
         # the sum of a geometric series, term by term: what Cui et al. derive their formula from
         ("effective_number", lambda n: 1 / sum(0.9**i for i in range(n))),
     ],
@@ -242,7 +243,7 @@ def test_class_weights_follow_the_rule(rule, raw):
     assert found.tolist() == pytest.approx([w / mean for w in expected], rel=1e-12)
 
 
-@pytest.mark.parametrize("rule", ["inverse", "sqrt_inverse", "effective_number"])
+@pytest.mark.parametrize("rule", ["inverse", "sqrt_inverse", "effective_number", "power"])
 def test_class_weights_have_mean_one_over_the_classes_present(rule):
     weights = class_weights([10**9, 0, 12, 10**6, 0, 1], rule=rule)
     assert weights.isfinite().all()
@@ -253,6 +254,13 @@ def test_class_weights_have_mean_one_over_the_classes_present(rule):
 
 def test_class_weights_by_hand():
     assert class_weights([1, 3]).tolist() == pytest.approx([1.5, 0.5])
+    for power, rule in ((0.5, "sqrt_inverse"), (1, "inverse")):
+        assert torch.equal(
+            class_weights([7, 2, 0], rule="power", power=power), class_weights([7, 2, 0], rule=rule)
+        )
+    assert class_weights([7, 2, 0], rule="power", power=0).tolist() == [1, 1, 0]
+    with pytest.raises(ValueError, match=r"power must be in \[0, 1\], got 1.5"):
+        class_weights([1, 3], rule="power", power=1.5)
     # effective numbers of 1, 1.5 and, as good as all that there are, 2
     found = class_weights([1, 2, 400], rule="effective_number", beta=0.5)
     assert (found / found[0]).tolist() == pytest.approx([1, 1 / 1.5, 1 / 2])

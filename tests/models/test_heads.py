@@ -15,7 +15,7 @@ from aucseg.models import (
     small_options,
     use_head,
 )
-from aucseg.models.heads import CosineConv2d
+from aucseg.models.heads import AlignedConv2d, CosineConv2d
 from aucseg.models.registry import NETWORKS
 
 CLASSES = 4
@@ -156,6 +156,90 @@ def test_a_cosine_head_is_the_classifier_and_starts_as_the_linear_one(name):
     assert features.shape[1] == last.in_channels
 
 
+@pytest.mark.parametrize("head", ["aligned", "aligned_relu"])
+@pytest.mark.parametrize("kernel", [1, 3])
+def test_an_aligned_head_is_its_formula_pixel_by_pixel(head, kernel):
+    """In evaluation mode, with a loop over the pixels in float64."""
+    network = nn.Module()
+    network.segmentation_head = nn.Conv2d(5, 3, kernel, padding=kernel // 2)
+    torch.manual_seed(0)
+    layer = use_head(network, head).segmentation_head.double().eval()
+    assert isinstance(layer, AlignedConv2d)
+    features = torch.randn(2, 5, 4, 6, dtype=torch.float64)
+    scores = F.conv2d(features, layer.weight, layer.bias, padding=kernel // 2)
+    assert torch.equal(layer(features), scores)  # as it begins: a scale of 1 and a shift of 0
+    norm = layer.confidence[1]
+    with torch.no_grad():
+        for tensor in (layer.scale, layer.shift, norm.weight, norm.bias, norm.running_mean):
+            tensor.copy_(torch.randn(tensor.shape, dtype=torch.float64))
+        norm.running_var.fill_(0.7)
+    found, (gate, _) = layer(features), layer.confidence[:2]
+    for b, y, x in ((0, 0, 0), (1, 3, 5), (0, 2, 4)):
+        raw = torch.dot(gate.weight[0, :, 0, 0], features[b, :, y, x]) - norm.running_mean[0]
+        raw = norm.weight[0] * raw / (0.7 + norm.eps) ** 0.5 + norm.bias[0]
+        c = 1 / (1 + torch.exp(-(raw.clamp(min=0) if head == "aligned_relu" else raw)))
+        z = scores[b, :, y, x]
+        torch.testing.assert_close(found[b, :, y, x], c * (layer.scale * z + layer.shift) + (1 - c) * z)
+    confidence = layer.confidence(features).sigmoid()
+    assert (confidence.min() >= 0.5) == (head == "aligned_relu")
+
+
+def test_an_aligned_head_has_the_right_gradients():
+    torch.manual_seed(0)
+    layer = AlignedConv2d(3, 2, 1, dtype=torch.float64)
+    features = torch.randn(2, 3, 3, 2, dtype=torch.float64, requires_grad=True)
+    parameters = tuple(layer.parameters())
+    assert torch.autograd.gradcheck(lambda x, *_: layer(x), (features, *parameters))
+
+
+@pytest.mark.parametrize("name", ["unet", "segnext", "hrnet"])
+def test_an_aligned_head_begins_as_the_linear_one_and_keeps_its_names(name):
+    network = _built(name).eval()
+    images = _images()
+    before, state = network(images), {k: v.clone() for k, v in network.state_dict().items()}
+    last = classifier(use_head(network, "aligned"))
+    assert isinstance(last, AlignedConv2d)  # and not the convolution of its confidence
+    torch.testing.assert_close(network.eval()(images), before)
+    now = network.state_dict()
+    assert all(torch.equal(now[key], value) for key, value in state.items())
+    added = {key.rpartition("segmentation_head.")[2] for key in now.keys() - state.keys()}
+    assert all(".confidence." in f".{key}" or key.endswith(("scale", "shift")) for key in added)
+    assert set(last.alignment()) == {
+        "scale",
+        "shift",
+        "confidence.0.weight",
+        "confidence.1.weight",
+        "confidence.1.bias",
+    }
+
+
+def test_an_exported_network_has_its_aligned_head():
+    class Small(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.encoder, self.segmentation_head = nn.Conv2d(3, 8, 3), nn.Conv2d(8, CLASSES, 1)
+
+        def forward(self, x):
+            return self.segmentation_head(self.encoder(x).relu())
+
+    torch.manual_seed(0)
+    network = use_head(Small(), "aligned").eval()
+    last = classifier(network)
+    with torch.no_grad():
+        last.scale.mul_(3)
+        last.shift.add_(1)
+    exported = torch.export.export(network, (_images(),))
+    torch.testing.assert_close(exported.module()(_images()), network(_images()))
+    assert any(name.endswith("shift") for name in exported.state_dict)
+
+
+def test_a_head_that_changes_the_size_cannot_be_aligned():
+    network = nn.Module()
+    network.segmentation_head = nn.Conv2d(3, 2, 3, stride=2)
+    with pytest.raises(ValueError, match=r"kernel \(3, 3\), stride \(2, 2\), padding \(0, 0\)"):
+        use_head(network, "aligned")
+
+
 def test_a_linear_head_is_what_networks_have():
     network = _built("unet")
     last = classifier(network)
@@ -169,7 +253,8 @@ def test_a_head_alone_is_replaced_too():
 
 
 def test_a_network_that_classifies_twice_is_refused():
-    with pytest.raises(ValueError, match="PointRend corrects single points by logits of a second classifier"):
-        use_head(_built("pointrend"), "cosine")
+    for head in ("cosine", "aligned"):
+        with pytest.raises(ValueError, match="PointRend corrects single points by logits of a second"):
+            use_head(_built("pointrend"), head)
     with pytest.raises(ValueError, match="unknown head 'cosin'; did you mean 'cosine'"):
         use_head(_built("unet"), "cosin")

@@ -32,6 +32,7 @@ class Arm:
         steps: optimiser steps, in parts of the profile's.
         batch: images in a step, in parts of the profile's.
         moments: keys that are steps, nested ones by a double underscore, in parts of the run.
+        init_from: the arm of the experiment whose trained network this one starts from, at the same seed.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Arm:
     steps: float = 1.0
     batch: float = 1.0
     moments: Mapping[str, float] = field(default_factory=dict)
+    init_from: str | None = None
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,8 @@ class Experiment:
         metrics: what a reader of the table wants to see.
         smaller: for some data sets and profiles the keys of ``data`` and ``optim`` that make every run of the
             table smaller than the profile's.
-        settings: keys that are changed in all runs, as for :meth:`RunConfig.with_settings`.
+        settings: keys that are changed in all runs, as for :meth:`RunConfig.with_settings`; arms take their
+            parts of steps and batch from what is set here.
     """
 
     name: str
@@ -156,12 +159,16 @@ class Experiment:
         changes |= wanted.changes
         for key, keys in self.smaller.get((dataset, profile), {}).items():
             changes[key] = keys | changes.get(key, {})
+        if wanted.init_from is not None:
+            place: dict[str, Any] = {"seed": seed, "root": root, "start": start}
+            first = self.config(wanted.init_from, dataset, profile, encoder_weights=encoder_weights, **place)
+            changes["init_from"] = first.identity
         name = f"{self.name}/{arm}"
         config = make_config(dataset, profile, seed=seed, name=name, root=root, start=start, **changes)
+        if encoder_weights is not None:
+            config = config.with_(model__encoder_weights=encoder_weights)
+        config = config.with_settings(self.settings)
         steps = max(config.optim.warmup_steps + 1, round(wanted.steps * config.optim.steps))
         batch_size = round(wanted.batch * config.data.batch_size)
         moments = {key: round(part * steps) for key, part in wanted.moments.items()}
-        config = config.with_(optim__steps=steps, data__batch_size=batch_size, **moments)
-        if encoder_weights is not None:
-            config = config.with_(model__encoder_weights=encoder_weights)
-        return config.with_settings(self.settings)
+        return config.with_(optim__steps=steps, data__batch_size=batch_size, **moments)

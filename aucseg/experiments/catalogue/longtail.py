@@ -19,6 +19,15 @@ def alone(loss: dict[str, Any], **changes: Any) -> dict[str, Any]:
     return {"loss": loss, "bank": None} | changes
 
 
+# The second stage on frozen features: 2.5% of the first one's steps, without a warm-up, as released.
+_DISALIGN: dict[str, Any] = {
+    "method": {"name": "disalign"},
+    "model": {"head": "aligned"},
+    "optim": {"warmup_steps": 0},
+}
+_DISALIGN_LOSS = {"name": "weighted_cross_entropy", "weights": "power", "normalize": "pixels"}
+_SECOND: dict[str, Any] = {"init_from": "baseline", "steps": 0.025}
+
 # Published names are rows of AUCSeg's Table 1. Options are those of the methods' own papers; what others do
 # is asked in `long_tail_tuning`, on validation images.
 LONG_TAIL_LOSSES = Experiment(
@@ -30,6 +39,7 @@ LONG_TAIL_LOSSES = Experiment(
         Arm("la", "logit adjustment", alone(LA), "LA"),
         Arm("ldam", "LDAM, cosine head", alone(LDAM, model=COSINE), "LDAM"),
         Arm("focal", "focal", alone(FOCAL), "Focal Loss"),
+        Arm("disalign", "DisAlign", alone(_DISALIGN_LOSS, **_DISALIGN), "DisAlign", **_SECOND),
         Arm("blv", "BLV", alone(BLV), "BLV"),
         Arm("auc", "+ AUC", alone(AUC)),
     ),
@@ -67,6 +77,15 @@ LONG_TAIL_TUNING = Experiment(
         *(
             Arm(f"focal_{gamma:g}", f"focal, γ = {gamma:g}", alone(FOCAL | {"gamma": gamma}, data=VAL))
             for gamma in (0.5, 1.0, 2.0)
+        ),
+        *(
+            Arm(
+                f"disalign_{power:g}",
+                f"DisAlign, ρ = {power:g}",
+                alone(_DISALIGN_LOSS | {"power": power}, data=VAL, **_DISALIGN),
+                **_SECOND,
+            )
+            for power in (0.2, 0.3, 0.5)
         ),
         *(
             Arm(f"blv_sigma_{sigma:g}", f"BLV, σ = {sigma:g}", alone(BLV | {"sigma": sigma}, data=VAL))

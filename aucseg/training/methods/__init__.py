@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from aucseg.training.methods.base import LoaderFactory, Method, MethodConfig, MethodContext
+from aucseg.training.methods.disalign import DisAlignConfig
 from aucseg.training.methods.supervised import SupervisedConfig
 
 METHODS: dict[str, type[MethodConfig]] = {
     "supervised": SupervisedConfig,
+    "disalign": DisAlignConfig,
 }
 """Sections of the key ``method`` by their ``name``."""
 

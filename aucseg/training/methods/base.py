@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
@@ -80,9 +80,12 @@ class MethodConfig(Section):
 
     Attributes:
         name: its name in ``METHODS``; a subclass gives it a ``Literal`` type and that default.
+        needs_first_stage: whether a run must start from another one's network, by ``init_from``.
     """
 
     name: str
+
+    needs_first_stage: ClassVar[bool] = False
 
     def loaders(self, data: LoaderFactory) -> Any:
         """The training batches: a loader, or a dictionary of loaders that are walked through together.

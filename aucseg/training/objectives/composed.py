@@ -15,7 +15,7 @@ from aucseg.training.section import ConfigError, Section
 
 Unit = Literal["pixels", "images"]
 
-_BETA = 1 - 1e-6
+_BETA, _POWER = 1 - 1e-6, 0.2
 
 
 class AddedAUCConfig(AUCOptions):
@@ -33,19 +33,21 @@ class WeightsConfig(Section):
     """A weight for each class, and when it begins to count.
 
     Attributes:
-        weights: how they follow from counts of the training split, ``"inverse"``, ``"sqrt_inverse"`` or
-            ``"effective_number"``, see :func:`aucseg.losses.class_weights`; or the weights themselves, one
-            for each train id, for which nothing is counted.
+        weights: how they follow from counts of the training split, ``"inverse"``, ``"sqrt_inverse"``,
+            ``"effective_number"`` or ``"power"``, see :func:`aucseg.losses.class_weights`; or the weights
+            themselves, one for each train id, for which nothing is counted.
         counts: of what, ``"pixels"`` or ``"images"`` that hold the class. Class-balanced weights as published
             are ``weights: effective_number, beta: 0.9999, counts: images``.
         beta: for ``"effective_number"``.
+        power: for ``"power"``; 0.2 is DisAlign's.
         normalize: whether a batch's loss is divided by the weights of its pixels or by their number.
         weights_from: the step of the training at which the weights begin to count; deferred re-weighting.
     """
 
-    weights: Literal["inverse", "sqrt_inverse", "effective_number"] | tuple[float, ...] = "inverse"
+    weights: Literal["inverse", "sqrt_inverse", "effective_number", "power"] | tuple[float, ...] = "inverse"
     counts: Unit = "pixels"
     beta: float = Field(_BETA, ge=0, lt=1)
+    power: float = Field(_POWER, ge=0, le=1)
     normalize: Literal["weights", "pixels"] = "weights"
     weights_from: int = Field(0, ge=0)
 
@@ -55,6 +57,8 @@ class WeightsConfig(Section):
             raise ValueError(
                 f"beta has a part in weights 'effective_number' only; leave it out, got {self.beta}"
             )
+        if self.power != _POWER and self.weights != "power":
+            raise ValueError(f"power has a part in weights 'power' only; leave it out, got {self.power}")
         if self.counts != "pixels" and not isinstance(self.weights, str):
             raise ValueError(
                 f"counts has no part in weights that are given; leave it out, got {self.counts!r}"
@@ -71,7 +75,8 @@ class WeightsConfig(Section):
             ConfigError: if there are not as many as classes.
         """
         if isinstance(self.weights, str):
-            weights = class_weights(classes.counts(self.counts), rule=self.weights, beta=self.beta).tolist()
+            counts, options = classes.counts(self.counts), {"beta": self.beta, "power": self.power}
+            weights = class_weights(counts, rule=self.weights, **options).tolist()
         elif len(self.weights) == classes.num_classes:
             weights = list(self.weights)
         else:

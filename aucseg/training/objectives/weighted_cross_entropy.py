@@ -15,11 +15,12 @@ class WeightedCrossEntropyConfig(LossConfig, WeightsConfig):
     Attributes:
         name: ``"weighted_cross_entropy"``.
         auc: an AUC loss that is added; ``None`` for none.
-        weights: how they follow from counts of the training split, ``"inverse"``, ``"sqrt_inverse"`` or
-            ``"effective_number"``, see :func:`aucseg.losses.class_weights`; or the weights themselves, one
-            for each train id, for which nothing is counted.
+        weights: how they follow from counts of the training split, ``"inverse"``, ``"sqrt_inverse"``,
+            ``"effective_number"`` or ``"power"``, see :func:`aucseg.losses.class_weights`; or the weights
+            themselves, one for each train id, for which nothing is counted.
         counts: of what, ``"pixels"`` or ``"images"`` that hold the class.
         beta: for ``"effective_number"``.
+        power: for ``"power"``; 0.2 is DisAlign's.
         normalize: whether a batch's loss is divided by the weights of its pixels or by their number.
         weights_from: the step of the training at which the weights begin to count.
     """
