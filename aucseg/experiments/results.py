@@ -286,7 +286,17 @@ def effects(
         baseline: name of the arm that the others are compared with, or that of each arm
             (:attr:`Experiment.comparisons`).
         level: probability that an interval covers its mean, in (0, 1).
+
+    Raises:
+        ConfigError: if a metric of an arm and a seed is given twice.
     """
+    again = measured.duplicated(["arm", "metric", "seed"])
+    if again.any():
+        row = measured[again].iloc[0]
+        raise ConfigError(
+            f"{row['metric']} of arm {row['arm']!r} with seed {row['seed']} is given twice; pairs are of one "
+            f"run each, so keep one of them"
+        )
     wide = measured.pivot_table(index=["metric", "seed"], columns="arm", values="value", sort=False)
     if isinstance(baseline, str):
         baseline = {arm: baseline for arm in wide.columns if arm != baseline}
@@ -305,9 +315,13 @@ def side_by_side(
     """Published and measured effects in one table, one row for each arm and metric.
 
     Columns: ``arm``, ``metric``, ``published`` and ``published_effect`` (NaN where the paper prints none),
-    ``mean``, ``half``, ``n``, ``effect``, ``effect_half``, and ``sign``: ``"agrees"`` or ``"disagrees"``
-    where the interval of the measured effect leaves zero out, ``"open"`` where it holds zero, ``""`` where
-    there is nothing to compare.
+    ``mean``, ``half``, ``n``, ``effect``, ``effect_half``, and ``sign``:
+
+    - ``"open"`` where the interval of the measured effect holds zero;
+    - ``"below noise"`` where it leaves zero out, and the published effect is smaller than the standard
+      deviation of the difference between two runs of one seed here. The papers print single runs: one such
+      run could have shown the other sign, so there is nothing to agree with;
+    - ``"agrees"`` or ``"disagrees"`` elsewhere, ``""`` where there is nothing to compare.
 
     Args:
         experiment: the table.
@@ -317,9 +331,7 @@ def side_by_side(
     """
     table = summarise(measured, level=level)
     change = effects(measured, experiment.comparisons, level=level)
-    change = change.rename(columns={"mean": "effect", "half": "effect_half"})[
-        ["arm", "metric", "effect", "effect_half"]
-    ]
+    change = change.rename(columns={"mean": "effect", "half": "effect_half", "n": "pairs"})
     print_ = published_effects(experiment, dataset).rename(
         columns={"value": "published", "effect": "published_effect"}
     )
@@ -331,8 +343,9 @@ def side_by_side(
     table = table.sort_values(
         by=["metric", "arm"], key=lambda s: s.map(order if s.name == "arm" else columns), kind="stable"
     )
-    table["sign"] = [_sign(*row) for row in table[["published_effect", "effect", "effect_half"]].to_numpy()]
-    return table.reset_index(drop=True)
+    compared = table[["published_effect", "effect", "effect_half", "pairs"]]
+    table["sign"] = [_sign(*row, level=level) for row in compared.itertuples(index=False)]
+    return table.drop(columns="pairs").reset_index(drop=True)
 
 
 def across(results: Iterable[Results], published: str | None = None, *, level: float = 0.95) -> pd.DataFrame:
@@ -363,11 +376,14 @@ def across(results: Iterable[Results], published: str | None = None, *, level: f
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
 
 
-def _sign(published: float, effect: float, half: float) -> str:
+def _sign(published: float, effect: float, half: float, n: float, *, level: float) -> str:
     if not published or any(math.isnan(x) for x in (published, effect, half)):
         return ""
     if abs(effect) <= half:
         return "open"
+    spread = half * math.sqrt(n) / float(stats.t.ppf((1 + level) / 2, n - 1))
+    if abs(published) < spread:
+        return "below noise"
     return "agrees" if (effect > 0) == (published > 0) else "disagrees"
 
 

@@ -84,7 +84,13 @@ def styled(frame: pd.DataFrame, caption: str = "", *, prose: bool = False) -> St
         axis.set_names([name if name is None else escape(str(name)) for name in axis.names])
         for axis in (frame.index, frame.columns)
     )
+    names = [name for name in shown.index.names if name]
+    if shown.index.nlevels == shown.columns.nlevels == 1 and names and not shown.columns.name:
+        shown.columns = shown.columns.set_names(names)  # in the row of the columns' titles, not below it
+        names = []
     style = _Table(shown, escape="html").set_table_attributes(f'class="{kind}"')
+    if not names:
+        style = style.hide(names=True)
     style = style.format_index(axis=0).format_index(axis=1)
     return style.set_caption(caption) if caption else style
 
@@ -198,7 +204,8 @@ def effects_by_dataset(
 
     A published cell is the value with its difference to the baseline in brackets, a dash where the paper
     prints nothing. The last column says for how many of the data sets the sign of the measured effect
-    agrees; it is *open* where the interval of the measured effect holds zero.
+    agrees, and how many print one that is smaller than the spread of a single run; it is *open* where the
+    interval of the measured effect holds zero.
 
     Args:
         tables: what :func:`aucseg.experiments.side_by_side` returns, by published data set.
@@ -257,7 +264,9 @@ def _signs(rows: Sequence[pd.Series]) -> str:
     signs = [row["sign"] for row in rows if row["sign"]]
     if not signs or "open" in signs:
         return "open" if signs else ""
-    agree = signs.count("agrees")
-    if agree in (0, len(signs)):
-        return "agrees" if agree else "disagrees"
-    return f"agrees with {agree} of {len(signs)}"
+    agree, below = signs.count("agrees"), signs.count("below noise")
+    told = len(signs) - below
+    if not told:
+        return "below noise"
+    words = f"agrees with {agree} of {told}" if 0 < agree < told else "agrees" if agree else "disagrees"
+    return f"{words} ({below} below noise)" if below else words

@@ -77,6 +77,13 @@ def test_the_book_has_no_colours_and_no_formulas_of_its_own() -> None:
             assert not re.search(foreign, code), f"{path.name}: {foreign}"
 
 
+def test_the_style_hides_no_part_of_a_table() -> None:
+    style = (ROOT / "book" / "_static" / "custom.css").read_text()
+    rules = re.findall(r"([^{}]+)\{([^{}]*)\}", style)
+    hidden = [selector.strip() for selector, body in rules if "display: none" in body]
+    assert not [selector for selector in hidden if re.search(r"\b(t[hdr]|thead|tbody|caption)\b", selector)]
+
+
 def test_the_page_names_every_chapter_that_trains_networks() -> None:
     """`reproduce` says which notebooks train a network beside the records that they read."""
     trains = {

@@ -86,6 +86,25 @@ def test_sign_of_the_effect(auc, sign):
     assert row["sign"] == sign
 
 
+def test_what_a_single_run_could_not_have_shown_is_below_noise():
+    """The paper's AUC adds 1.42 to the tail in one run: where runs differ by more, it says nothing."""
+    base, printed = [10.0, 10.0, 10.0, 10.0], 1.42
+    experiment = get_experiment("ablation_components")
+    for spread, sign in ((1.2, "agrees"), (1.25, "below noise")):
+        gains = [5 - spread, 5 + spread, 5 - spread, 5 + spread]  # their standard deviation is 1.155 of it
+        table = side_by_side(experiment, frame({"baseline": base, "auc": [10 + g for g in gains]}))
+        row = table[(table["arm"] == "auc") & (table["metric"] == "mIoU_tail")].iloc[0]
+        assert row["published_effect"] == pytest.approx(printed)
+        assert row["sign"] == sign
+        assert (spread * math.sqrt(4 / 3) > printed) == (sign == "below noise")
+
+
+def test_a_seed_that_is_given_twice_is_refused():
+    measured = frame({"baseline": [10, 11], "auc": [12, 13]})
+    with pytest.raises(ConfigError, match="mIoU_tail of arm 'auc' with seed 1 is given twice"):
+        effects(pd.concat([measured, measured.tail(1)]), "baseline")
+
+
 def test_nothing_measured_still_shows_what_is_published():
     table = side_by_side(get_experiment("ablation_components"), frame({}))
     assert len(table) == 8

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 import pandas as pd
 import pytest
@@ -95,6 +96,40 @@ def test_sign_where_the_data_sets_disagree():
     found[name] = found[name].assign(sign=found[name]["sign"].mask(rows, "disagrees"))
     frame = plots.effects_by_dataset(found, SURROGATE_LABELS, baseline="none", metrics=["mIoU"]).data
     assert frame.loc[("overall", SURROGATE_LABELS["hinge"]), "sign"] == "agrees with 2 of 3"
+
+
+@pytest.mark.parametrize(
+    ("signs", "words"),
+    [
+        (["agrees", "below noise", "below noise"], "agrees (2 below noise)"),
+        (["below noise"] * 3, "below noise"),
+        (["agrees", "disagrees", "below noise"], "agrees with 1 of 2 (1 below noise)"),
+        (["disagrees", "disagrees", "disagrees"], "disagrees"),
+    ],
+)
+def test_signs_of_several_data_sets_in_one_word(signs, words):
+    found = tables(hinge=2.0)
+    for (name, table), sign in zip(found.items(), signs, strict=True):
+        found[name] = table.assign(sign=table["sign"].mask(table["arm"].eq("hinge"), sign))
+    frame = plots.effects_by_dataset(found, SURROGATE_LABELS, baseline="none", metrics=["mIoU"]).data
+    assert frame.loc[("overall", SURROGATE_LABELS["hinge"]), "sign"] == words
+
+
+def header_rows(html: str) -> list[list[str]]:
+    head = html.split("<thead>")[1].split("</thead>")[0]
+    rows = [re.findall(r"<th[^>]*>(.*?)</th>", row) for row in head.split("</tr>")]
+    return [[cell.replace("&nbsp;", "") for cell in row] for row in rows if row]
+
+
+def test_titles_of_the_labels_stand_in_the_header():
+    """In a row of their own only where the columns' titles leave them no place; none without a name."""
+    frame = pd.DataFrame({"a": [1], "b": [2]}, index=pd.Index(["x"], name="σ"))
+    assert header_rows(plots.styled(frame).to_html()) == [["σ", "a", "b"]]
+    assert header_rows(plots.styled(frame.rename_axis(None)).to_html()) == [["", "a", "b"]]
+    named = frame.rename_axis(None).rename_axis(columns="images")
+    assert header_rows(plots.styled(named).to_html()) == [["images", "a", "b"]]
+    both = frame.rename_axis(columns="images")
+    assert header_rows(plots.styled(both).to_html()) == [["images", "a", "b"], ["σ", "", ""]]
 
 
 def test_styled_frames_have_one_class_and_keep_their_cells():
