@@ -18,9 +18,10 @@ with extra("train"):
         class_results,
         frequency_correlation,
         frequency_results,
+        mean_class_change,
         published_change,
     )
-    from aucseg.experiments.comparison import comparison, list_methods
+    from aucseg.experiments.comparison import comparison, list_methods, together
     from aucseg.experiments.findings import FINDINGS, Finding, Remark2, remark_2
     from aucseg.experiments.folders import FolderProfile, folder_profile
     from aucseg.experiments.profiles import (
@@ -94,6 +95,7 @@ __all__ = [
     "interval",
     "list_methods",
     "make_config",
+    "mean_class_change",
     "measured_on",
     "network_changes",
     "paired_difference",
@@ -106,4 +108,5 @@ __all__ = [
     "side_by_side",
     "stated",
     "summarise",
+    "together",
 ]

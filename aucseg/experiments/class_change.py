@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import pandas as pd
 
+from aucseg.errors import OptionError
 from aucseg.experiments.published import PublishedError, published_table
+from aucseg.experiments.results import interval
 from aucseg.longtail import Tally, load_statistics, pearson
 from aucseg.training import Record
 
@@ -112,6 +116,32 @@ def class_change(statistics: Tally, before: Record, after: Record) -> pd.DataFra
     table = first[["class", "group", "pixels", "images"]].copy()
     for metric in ("iou", "accuracy"):
         table[f"{metric}_change"] = second[metric] - first[metric]
+    return table
+
+
+def mean_class_change(statistics: Tally, pairs: Iterable[tuple[Record, Record]]) -> pd.DataFrame:
+    """Mean change of IoU and accuracy of each class over seeds, most pixels first.
+
+    Args:
+        statistics: pixels and images of each class of the training set.
+        pairs: for each seed the baseline, and the run that is compared with it.
+
+    Returns:
+        The columns of :func:`class_change`, and ``iou_change_half`` and ``accuracy_change_half``, the half
+        widths of Student's 95% intervals; nan for a single seed.
+
+    Raises:
+        ValueError: if there is no pair, or a record has other classes.
+    """
+    tables = [class_change(statistics, *pair) for pair in pairs]
+    if not tables:
+        raise OptionError("a mean change needs at least one pair of records, got none")
+    table = tables[0].copy()
+    for column in ("iou_change", "accuracy_change"):
+        values = pd.concat([each.set_index("class")[column] for each in tables], axis=1)
+        found = [interval(row.dropna()) for _, row in values.loc[table["class"]].iterrows()]
+        table[column] = [mean for mean, _, _ in found]
+        table[f"{column}_half"] = [half for _, half, _ in found]
     return table
 
 

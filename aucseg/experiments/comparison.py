@@ -1,13 +1,15 @@
-"""Methods beside each other on any data set: an experiment that is put together and not looked up."""
+"""Methods beside each other on any data set: experiments that are put together and not looked up."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from aucseg.errors import OptionError, did_you_mean
+from aucseg.experiments.catalogue import get_experiment
 from aucseg.experiments.catalogue.experiment import AUC, BANK, CE, Arm, Experiment
-from aucseg.training import OBJECTIVES
+from aucseg.training import OBJECTIVES, ConfigError
 
 METRICS = ("mIoU", "mIoU_head", "mIoU_middle", "mIoU_tail")
 
@@ -61,6 +63,43 @@ def comparison(
         baseline=methods[0],
         metrics=METRICS,
         settings=tuple(settings),
+    )
+
+
+def together(names: Sequence[str], than: str = "baseline") -> Experiment:
+    """The arms of several experiments in one, all compared with one arm.
+
+    An arm that makes the same runs as one before it, on a laptop's streets, is left out; one that has its
+    name and makes others has the experiment before its name, ``<experiment>_<arm>``.
+
+    Args:
+        names: experiments of the catalogue, in order.
+        than: arm of the first that all are compared with.
+
+    Returns:
+        The experiment, for :class:`aucseg.experiments.Results`.
+
+    Raises:
+        ConfigError: for an unknown experiment, or an arm that the first one does not have.
+
+    Example:
+        >>> len(together(["long_tail_losses", "region_rebalance"]).arms)
+        15
+    """
+    arms: dict[str, Arm] = {}
+    known: set[str] = set()
+    for name in names:
+        experiment = get_experiment(name)
+        for arm in experiment.arms:
+            identity = experiment.config(arm.name, "streets", "laptop").identity
+            if identity not in known:
+                own = arm.name if arm.name not in arms else f"{name}_{arm.name}"
+                arms[own] = replace(arm, name=own, published=None, versus=None)
+                known.add(identity)
+    if than not in arms:
+        raise ConfigError(f"experiment {names[0]!r} has no arm {than!r}; {did_you_mean(than, arms)}")
+    return Experiment(
+        name="_".join(names), title="Methods of several tables", arms=tuple(arms.values()), baseline=than
     )
 
 

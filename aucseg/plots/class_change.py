@@ -61,7 +61,8 @@ def change_bars(
     Region Rebalance Figures 3 and 6; with published changes BLV Figure 3.
 
     Args:
-        table: as :func:`aucseg.experiments.class_change` returns it.
+        table: as :func:`aucseg.experiments.class_change` returns it, or, with whiskers,
+            :func:`aucseg.experiments.mean_class_change`.
         changes: label of each column that gets a panel.
         groups: the groups that are drawn.
     """
@@ -76,6 +77,9 @@ def change_bars(
     colors = [GROUP_COLORS[str(group)] for group in rows["group"]]
     for (column, label), ax in zip(changes.items(), axes[:, 0], strict=True):
         ax.bar(range(len(rows)), rows[column], color=colors, width=0.8, linewidth=0)
+        if f"{column}_half" in rows:
+            whiskers = rows[f"{column}_half"].fillna(0)
+            ax.errorbar(range(len(rows)), rows[column], whiskers, fmt="none", ecolor="0.25", elinewidth=1)
         ax.axhline(0, color="black", linewidth=0.8)
         for group in (g for g in GROUP_COLORS if (rows["group"] == g).any()):
             places = np.flatnonzero((rows["group"] == group).to_numpy())

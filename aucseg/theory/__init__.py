@@ -66,7 +66,7 @@ from aucseg.theory.graphs import (
 from aucseg.theory.imbalance import Imbalance, ImbalanceRange, imbalance, imbalance_range
 from aucseg.theory.rademacher import Estimate, linear_log_covering, linear_rademacher, linear_rademacher_bound
 from aucseg.theory.trust_region import BallMinimum, minimise_in_ball
-from aucseg.theory.two_classes import TwoClasses
+from aucseg.theory.two_classes import TwoClasses, learned_logit
 
 __all__ = [
     "MAX_CLASSES",
@@ -116,6 +116,7 @@ __all__ = [
     "iou_from_accuracy",
     "iou_slope",
     "janson_sum",
+    "learned_logit",
     "linear_log_covering",
     "linear_rademacher",
     "linear_rademacher_bound",

@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.optimize import minimize_scalar
-from scipy.special import ndtr
+from scipy.optimize import brentq, minimize_scalar
+from scipy.special import expit, ndtr
 
 from aucseg.errors import OptionError
 from aucseg.theory.checks import check_positive
@@ -49,6 +49,15 @@ class TwoClasses:
     def log_odds(self) -> float:
         """log(pi / (1 - pi)), negative for a rare class."""
         return float(np.log(self.share) - np.log1p(-self.share))
+
+    def logit(self, x: ArrayLike) -> Any:
+        """The best logit z(x) of the rare class against the frequent one.
+
+        Args:
+            x: the feature.
+        """
+        d = self.distance
+        return d * np.asarray(x, float) - d**2 / 2 + self.log_odds
 
     def boundary(self, offset: ArrayLike) -> Any:
         """The feature from which on a pixel is called rare, where an offset is added to the rare logit.
@@ -106,3 +115,37 @@ class TwoClasses:
         bound = abs(self.log_odds) + self.distance**2 + 5
         found = minimize_scalar(lambda x: -self.iou(x), bounds=(-bound, bound), method="bounded")
         return float(found.x)
+
+
+def learned_logit(logit: ArrayLike, noise: ArrayLike) -> Any:
+    r"""The logit that a network learns where noise is added to it in training and is gone afterwards.
+
+    Of all numbers z the expected cross entropy of :math:`z + n` against a label that is 1 with the
+    probability :math:`\sigma(z^*)` is least where
+
+    .. math:: \mathrm{E}_n \, \sigma(z + n) = \sigma(z^*)
+
+    A constant n is undone exactly, :math:`z = z^* - n`. What varies in n flattens the left side, and the
+    network makes up for that too: its logits lie further out.
+
+    Args:
+        logit: :math:`z^*`, the best logit without noise.
+        noise: equally likely values of n, any shape: a sample, or quantiles.
+
+    Returns:
+        z, in the shape of ``logit``.
+
+    Raises:
+        ValueError: if there is no noise value, or one is not finite.
+    """
+    values = np.asarray(noise, float).ravel()
+    if not values.size or not np.isfinite(values).all():
+        raise OptionError(f"noise needs values, all of them finite, got {noise!r}")
+    least, most = values.min(), values.max()
+
+    def solve(best: float) -> float:
+        if least == most:
+            return best - float(least)
+        return float(brentq(lambda z: expit(z + values).mean() - expit(best), best - most, best - least))
+
+    return np.vectorize(solve, otypes=[float])(np.asarray(logit, float))

@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from aucseg.experiments import class_change, class_results, frequency_correlation, frequency_results
+from aucseg.experiments import (
+    class_change,
+    class_results,
+    frequency_correlation,
+    frequency_results,
+    mean_class_change,
+)
 from aucseg.training import Record
 from tests.longtail.tallies import sums
 from tests.repository import ROOT
@@ -56,3 +62,17 @@ def test_other_order_and_other_classes() -> None:
     assert found.to_dict() == dict(zip(NAMES, STATISTICS.pixels.tolist(), strict=True))
     with pytest.raises(ValueError, match=r"differ in classes such as 'bus'"):
         class_change(sums(("road", "car", "van", "bike"), GROUPS, [1] * 4, [1] * 4, 10), BEFORE, AFTER)
+
+
+def test_mean_change_over_two_seeds_by_hand() -> None:
+    """Car: -25 and 25 points, two values whose Student interval is 12.7062 times their standard error."""
+    table = mean_class_change(STATISTICS, [(BEFORE, AFTER), (AFTER, BEFORE)]).set_index("class")
+    assert table.loc["car", "iou_change"] == 0
+    assert table.loc["car", "iou_change_half"] == pytest.approx(12.7062 * 25, rel=1e-5)
+    assert table.loc["road", ["iou_change", "iou_change_half"]].tolist() == [0, 0]
+    assert np.isnan(table.loc["bike", "accuracy_change"])
+    single = mean_class_change(STATISTICS, [(BEFORE, AFTER)])
+    assert single["iou_change"].tolist() == pytest.approx([-25, 0, 25, np.nan], nan_ok=True)
+    assert single["iou_change_half"].isna().all()
+    with pytest.raises(ValueError, match="at least one pair"):
+        mean_class_change(STATISTICS, [])

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from aucseg.experiments import comparison, list_methods
-from aucseg.training import OBJECTIVES
+from aucseg.experiments import comparison, get_experiment, list_methods, together
+from aucseg.training import OBJECTIVES, ConfigError
 
 
 def test_arms_are_the_methods_and_the_first_is_the_baseline():
@@ -28,8 +28,6 @@ def test_every_objective_is_a_method():
 
 
 def test_a_run_of_a_table_is_the_same_run_here():
-    from aucseg.experiments import get_experiment
-
     table = get_experiment("ablation_components").config("both", "streets", "laptop", seed=1)
     assert (
         comparison(["auc", "aucseg"]).config("aucseg", "streets", "laptop", seed=1).identity == table.identity
@@ -54,3 +52,27 @@ def test_keys_for_all_runs():
 def test_wrong_methods(methods, words):
     with pytest.raises(ValueError, match=words):
         comparison(methods)
+
+
+def test_arms_of_several_tables_are_each_run_once():
+    """σ = 6 is BLV's default and λ = 0 cross entropy: they stand in the first table already."""
+    names = ["long_tail_losses", "blv_sigma", "region_weight"]
+    made = together(names)
+    runs = {run.arm.name: run.config.identity for run in made.runs("streets", "laptop", [2])}
+    assert len(set(runs.values())) == len(runs)
+    wanted = {
+        run.config.identity for name in names for run in get_experiment(name).runs("streets", "laptop", [2])
+    }
+    assert set(runs.values()) == wanted
+    assert {"sigma_6", "weight_0"}.isdisjoint(runs)
+    assert set(made.comparisons.values()) == {"baseline"}
+
+
+def test_arms_of_one_name_are_told_apart():
+    made = together(["region_rebalance", "long_tail_losses"], than="rr")
+    assert made.baseline == "rr"
+    assert {arm.name for arm in made.arms} >= {"vs", "ceco"}
+    with pytest.raises(ConfigError, match="'region_rebalance' has no arm 'bank'"):
+        together(["region_rebalance"], than="bank")
+    arms = {arm.name: arm for arm in together(["blv_variations", "blv_common_mean"]).arms}
+    assert arms["gaussian"].changes != arms["blv_common_mean_gaussian"].changes

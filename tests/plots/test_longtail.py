@@ -105,6 +105,9 @@ def test_change_of_each_class_and_mean_of_each_group(results: pd.DataFrame) -> N
     means = [path.vertices[0, 1] for lines in accuracy.collections for path in lines.get_paths()]
     assert means == [1, 3, 6]
     assert iou.get_ylabel() == "IoU (points)"
+    whiskers = change_bars(results.assign(iou_change_half=[0.5, np.nan, 0.5, 0.5])).axes[0].collections[0]
+    heights = [np.ptp(segment[:, 1]) for segment in whiskers.get_segments() if len(segment)]
+    assert heights == [1, 0, 1]  # the last class has no change
     tail = change_bars(results, {"iou_change": "IoU"}, groups=("tail",)).axes
     assert len(tail[0].patches) == 2
 

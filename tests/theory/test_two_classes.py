@@ -6,9 +6,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.optimize import minimize
+from scipy.special import log_expit
+from scipy.stats import norm
 from sklearn.metrics import jaccard_score, recall_score
 
-from aucseg.theory import TwoClasses
+from aucseg.theory import TwoClasses, learned_logit
 
 
 @pytest.mark.parametrize("offset", [-1.5, 0.0, 2.0, 4.6])
@@ -55,3 +58,33 @@ def test_what_balances_accuracy_costs_iou():
 def test_out_of_range(share, distance):
     with pytest.raises(ValueError, match=r"share|distance"):
         TwoClasses(share, distance)
+
+
+def test_the_logit_is_the_ratio_of_the_densities():
+    two, x = TwoClasses(0.02, 1.8), np.linspace(-3, 5, 9)
+    rare, frequent = two.share * norm.pdf(x, two.distance), (1 - two.share) * norm.pdf(x)
+    np.testing.assert_allclose(two.logit(x), np.log(rare / frequent), atol=1e-12)
+    assert two.logit(two.boundary(0.7)) == pytest.approx(-0.7)
+
+
+def test_a_constant_is_undone_exactly():
+    np.testing.assert_allclose(learned_logit([-2.0, 0.0, 3.0], 0.9), [-2.9, -0.9, 2.1], atol=1e-12)
+
+
+@pytest.mark.parametrize("best", [-3.0, 0.0, 2.0])
+def test_the_learned_logit_has_the_least_expected_cross_entropy(best):
+    """Minimised without its gradient, on noise that is drawn."""
+    noise = np.random.default_rng(0).normal(0.5, 2, 500)
+    probability = 1 / (1 + np.exp(-best))
+
+    def loss(z):
+        return -(probability * log_expit(z + noise) + (1 - probability) * log_expit(-z - noise)).mean()
+
+    found = minimize(loss, [best], method="Nelder-Mead", options={"xatol": 1e-7, "fatol": 1e-14})
+    assert learned_logit(best, noise) == pytest.approx(found.x[0], abs=1e-4)
+
+
+@pytest.mark.parametrize("noise", [[], [0.0, float("nan")]])
+def test_noise_must_be_there(noise):
+    with pytest.raises(ValueError, match="noise needs values"):
+        learned_logit(0.0, noise)

@@ -7,7 +7,7 @@
 ``bank.py``        the memory bank (Tables 14 and 18 to 22, Appendices E.1 and G.8)
 ``evidence.py``    the parts on real images and from ImageNet weights, beside other losses; its rates
 ``region.py``      Region Rebalance (its Tables 1 and 5)
-``longtail.py``    other losses for a long tail (Table 1), as published and at other strengths
+``longtail.py``    other losses for a long tail (Table 1), as published and tuned
 ``blv.py``         BLV (its Tables 1 and 5 to 8), its readings, its variations at one mean
 ``networks.py``    thirteen networks, AUCSeg on four and on four sizes of one (Tables 1, 2 and 12)
 =================  ==================================================================================
@@ -41,6 +41,7 @@ EXPERIMENTS = {
         networks.SEGNEXT_SIZES,
         longtail.LONG_TAIL_LOSSES,
         longtail.LONG_TAIL_TUNING,
+        longtail.LONG_TAIL_TUNED,
         blv.BLV_NETWORKS,
         blv.BLV_RIVALS,
         blv.BLV_VARIATIONS,

@@ -1,7 +1,8 @@
-"""Losses for a long tail (AUCSeg Table 1, its lower half), as published and at other strengths."""
+"""Losses for a long tail (AUCSeg Table 1, its lower half), as published and at the best of three options."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from aucseg.experiments.catalogue.experiment import AUC, CE, VAL, Arm, Experiment
@@ -91,6 +92,35 @@ LONG_TAIL_TUNING = Experiment(
             Arm(f"blv_sigma_{sigma:g}", f"BLV, σ = {sigma:g}", alone(BLV | {"sigma": sigma}, data=VAL))
             for sigma in (0.5, 2.0, 6.0)
         ),
+    ),
+    baseline="baseline",
+)
+
+# Of the three settings of each method the one with the highest mIoU on the validation images of the street.
+# A test holds it against the records: what a run is must not depend on what was recorded.
+TUNED = {
+    "vs": "vs_0.1_0",
+    "la": "la_tau_0.5",
+    "ldam": "ldam_scale_10",
+    "focal": "focal_2",
+    "blv": "blv_sigma_0.5",
+}
+
+
+def _tuned() -> Iterator[Arm]:
+    tried = {arm.name: arm for arm in LONG_TAIL_TUNING.arms}
+    for method, choice in TUNED.items():
+        changes = {key: value for key, value in tried[choice].changes.items() if key != "data"}
+        yield Arm(method, tried[choice].label, changes)
+
+
+LONG_TAIL_TUNED = Experiment(
+    name="long_tail_tuned",
+    title="What do they cost and give at the strength that validation images chose?",
+    arms=(
+        Arm("baseline", "cross entropy", alone(CE)),
+        *_tuned(),
+        Arm("auc", "+ AUC", alone(AUC)),
     ),
     baseline="baseline",
 )
