@@ -39,6 +39,12 @@ class Curves(Callback):
         self.step_seconds: list[float] = []
         self._sums: dict[str, Tensor] = {}
         self._since, self._clock = 0, time.perf_counter()
+        self._before, self._begun = 0.0, self._clock
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of training so far, with those before the run was resumed."""
+        return self._before + time.perf_counter() - self._begun
 
     @property
     def seconds_per_step(self) -> float:
@@ -47,7 +53,7 @@ class Curves(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: SegmentationModule) -> None:
         """Start the clock."""
-        self._clock = time.perf_counter()
+        self._clock = self._begun = time.perf_counter()
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: SegmentationModule, outputs: dict[str, Tensor], *_: Any
@@ -87,7 +93,11 @@ class Curves(Callback):
     ) -> None:
         """Add the curves to what the module writes."""
         checkpoint.setdefault("aucseg", {}).update(
-            history=self.history, step_seconds=self.step_seconds, sums=self._sums, since=self._since
+            history=self.history,
+            step_seconds=self.step_seconds,
+            sums=self._sums,
+            since=self._since,
+            seconds=self.seconds,
         )
 
     def on_load_checkpoint(
@@ -97,3 +107,4 @@ class Curves(Callback):
         state = checkpoint["aucseg"]
         self.history, self.step_seconds = state["history"], state["step_seconds"]
         self._sums, self._since = dict(state["sums"]), state["since"]
+        self._before = state.get("seconds", 0.0)  # the first checkpoints did not tell

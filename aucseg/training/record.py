@@ -44,7 +44,8 @@ class Record(BaseModel):
         history: ``step`` and, for the same steps, each logged quantity; ``None`` where it had no value.
         bank: what the memory bank did, by class name, and in ``"covered"`` mean and maximum over the training
             images of the share of labelled pixels that pastes covered; ``None`` without a bank.
-        timing: ``seconds_total`` (training only) and ``seconds_per_step`` (median).
+        timing: ``seconds_total`` (training only, those before a resume included) and ``seconds_per_step``
+            (median).
         peak_memory_bytes: what CUDA's allocator held at most; on a CPU the largest resident set.
         hardware: device, names of CPU and GPU, threads.
         versions: of Python and the packages that matter.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import sys
-import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -178,11 +177,10 @@ def _train(
         clear(path, last=True)  # not before: wrong data must not cost a finished run its weights
     if on_gpu:
         torch.cuda.reset_peak_memory_stats()
-    started = time.perf_counter()
     with stop, _without_advice(), _memory_told():
         trainer.fit(module, datamodule=data, ckpt_path=left and left[0], weights_only=True)
         stop.check()
-        seconds = time.perf_counter() - started
+        seconds = curves.seconds
         if files.step != steps or not path.exists():
             trainer.save_checkpoint(path)
         metrics = _evaluate(trainer, module, data, report if progress else None)

@@ -101,7 +101,9 @@ def test_an_interrupted_run_resumes_to_the_same_record(finished, tmp_path, step)
         train(config, tmp_path, progress=False, callbacks=(StopAt(step),))
     left = torch.load(checkpoint_path(config, tmp_path), weights_only=True)
     assert left["global_step"] == step // 2 * 2  # what was saved last, not the end
-    assert train(config, tmp_path, progress=False).same_result(record)
+    resumed = train(config, tmp_path, progress=False)
+    assert resumed.same_result(record)
+    assert resumed.timing["seconds_total"] > left["aucseg"]["seconds"] > 0  # no time is lost at a resume
 
 
 def test_workers_do_not_change_the_record(finished, tmp_path):
