@@ -8,6 +8,7 @@ from .listing import Listing as Listing
 from .prepare import PrepareReport as PrepareReport
 from .rebalancing import RareClassBatchSampler as RareClassBatchSampler
 from .rebalancing import RepeatingBatchSampler as RepeatingBatchSampler
+from .rebalancing import rare_class_probabilities as rare_class_probabilities
 from .rebalancing import rarest_class_factors as rarest_class_factors
 from .rebalancing import repeat_factors as repeat_factors
 from .sampling import CoveringBatchSampler as CoveringBatchSampler
@@ -23,6 +24,7 @@ from .spec import groups_by_pixel_share as groups_by_pixel_share
 from .spec import list_specs as list_specs
 from .spec import load_spec as load_spec
 from .transforms import CappedRandomCrop as CappedRandomCrop
+from .transforms import ClassCrop as ClassCrop
 from .transforms import HorizontalFlip as HorizontalFlip
 from .transforms import PhotometricDistortion as PhotometricDistortion
 from .transforms import RandomResize as RandomResize

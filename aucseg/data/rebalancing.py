@@ -6,11 +6,12 @@ and step alone.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
-from aucseg.data.sampling import StepBatchSampler, check_presence, mix_seed
+from aucseg.data.sampling import Key, StepBatchSampler, check_presence, mix_seed
 from aucseg.errors import OptionError
 
 
@@ -70,6 +71,38 @@ def rarest_class_factors(presence: np.ndarray) -> np.ndarray:
     return factors / factors.mean()
 
 
+def rare_class_probabilities(pixels: np.ndarray, temperature: float) -> np.ndarray:
+    r"""How often a class is drawn in rare-class sampling (DAFormer, Eq. 7 and 8).
+
+    .. math:: P(k) = \frac{e^{(1 - f_k) / T}}{\sum_j e^{(1 - f_j) / T}}
+
+    with the share :math:`f_k` of class k of all labelled pixels.
+
+    Args:
+        pixels: labelled pixels of each class, (K,), none negative, one at least positive.
+        temperature: T, positive; 0.01 in DAFormer. The higher, the more equal the classes.
+
+    Returns:
+        (K,) float64, of sum 1; 0 for a class without a pixel.
+
+    Raises:
+        ValueError: for counts of another kind, or a temperature that is not positive.
+
+    Example:
+        >>> rare_class_probabilities(np.array([3, 1, 0]), 0.5).round(3)
+        array([0.269, 0.731, 0.   ])
+    """
+    total = np.asarray(pixels)
+    if total.ndim != 1 or (total < 0).any() or not np.isfinite(total).all() or not total.any():
+        raise OptionError(f"pixels are counts (K,), one at least positive, got {total!r}")
+    if not 0 < temperature < float("inf"):
+        raise OptionError(f"temperature must be positive, got {temperature!r}")
+    exponent = np.where(total > 0, (1 - total / total.sum()) / temperature, -np.inf)
+    weights = np.exp(exponent - exponent.max())
+    probabilities: np.ndarray = weights / weights.sum()
+    return probabilities
+
+
 class RepeatingBatchSampler(StepBatchSampler):
     r"""Batches in which each image comes as often as is wanted of it.
 
@@ -113,13 +146,10 @@ class RepeatingBatchSampler(StepBatchSampler):
 
 
 class RareClassBatchSampler(StepBatchSampler):
-    r"""Batches of images that are drawn for a class, rare classes more often (DAFormer, Eq. 7 and 8).
+    """Batches of images that are drawn for a class, rare classes more often (DAFormer, Eq. 7 and 8).
 
-    For every place of a batch a class is drawn, and then one of the images that hold enough of it:
-
-    .. math:: P(k) = \frac{e^{(1 - f_k) / T}}{\sum_j e^{(1 - f_j) / T}}
-
-    with the share :math:`f_k` of class k of all labelled pixels and a temperature T.
+    For every place of a batch a class is drawn, by :func:`rare_class_probabilities`, and then one of the
+    images that hold enough of it. The class comes with the image, for a :class:`aucseg.data.ClassCrop`.
 
     Args:
         pixels: pixels of each class in each image, (N, K), integers.
@@ -153,21 +183,22 @@ class RareClassBatchSampler(StepBatchSampler):
             )
         if not pixels.any():
             raise OptionError("no image holds any class: there is nothing to sample by")
-        if not 0 < temperature < float("inf"):
-            raise OptionError(f"temperature must be positive, got {temperature!r}")
+        self.probabilities = rare_class_probabilities(pixels.sum(0), temperature)
         if np.min(min_pixels) < 1:
             raise OptionError(f"min_pixels is at least 1, got {min_pixels!r}")
         super().__init__(len(pixels), batch_size, **options)
-        total = pixels.sum(0)
-        exponent = np.where(total > 0, (1 - total / total.sum()) / temperature, -np.inf)
-        weights = np.exp(exponent - exponent.max())
-        self.probabilities = weights / weights.sum()
         self._images = []
         for column in pixels.T:
             enough = np.flatnonzero(column >= min_pixels)
             self._images.append(enough if len(enough) else np.flatnonzero(column))
         self._edges = np.cumsum(self.probabilities)
         self._edges[np.flatnonzero(self.probabilities)[-1] :] = 1.0  # whatever rounding left
+
+    def __iter__(self) -> Iterator[list[Key]]:
+        first = self.rank * self.batch_size
+        for step, keys in enumerate(super().__iter__(), self.start_step):
+            labels = self.classes_of(step)[first : first + self.batch_size]
+            yield [(key[0], key[1], label) for key, label in zip(keys, labels, strict=True)]
 
     def classes_of(self, step: int) -> list[int]:
         """The classes for which the images of a step are drawn, on all ranks together.

@@ -22,7 +22,8 @@ from torchvision.transforms import v2
 from aucseg.data.items import typed
 from aucseg.errors import OptionError
 
-Key = tuple[int, int]
+# index, seed of the item and, from samplers that draw images for a class, its train id
+Key = tuple[int, int] | tuple[int, int, int]
 
 
 def mix_seed(*parts: int | str) -> int:
@@ -114,6 +115,9 @@ class StepBatchSampler(Sampler[list[Key]]):
 class SeededDataset(Dataset[Any]):
     """A data set whose transform draws from the seed that comes with the index.
 
+    Where the sampler says for which class it drew the image, a transform that has ``takes_label`` is called
+    with it.
+
     Args:
         dataset: gives ``(image, mask)`` for an index, as tv_tensors or plain tensors; see
             :func:`aucseg.data.items.typed`.
@@ -128,12 +132,12 @@ class SeededDataset(Dataset[Any]):
         return len(self.dataset)
 
     def __getitem__(self, key: Key) -> Any:
-        index, item_seed = key
+        index, item_seed, *label = key
         item = self.dataset[index]
         if isinstance(self.transform, v2.Transform) or all(isinstance(part, torch.Tensor) for part in item):
             item = typed(*item)  # another function may take what it likes
         with seeded(item_seed):
-            return self.transform(*item)
+            return self.transform(*item, *(label if getattr(self.transform, "takes_label", False) else ()))
 
 
 @contextmanager
@@ -164,37 +168,15 @@ class StratifiedBatchSampler(StepBatchSampler):
     Args:
         presence: which image holds which class, (N, K) bool.
         batch_size: images in a step on one rank.
-        seed: of the order and of all augmentation.
-        steps: steps of the whole training.
-        start_step: first step to yield; may be set later, before iterating.
-        rank: this process, 0 to ``world_size - 1``.
-        world_size: number of processes.
+        options: ``seed``, ``steps`` and the others of :class:`StepBatchSampler`.
 
     Raises:
         ValueError: if ``presence`` is not a matrix of bool, or a count is out of its range.
     """
 
-    def __init__(
-        self,
-        presence: np.ndarray,
-        batch_size: int,
-        *,
-        seed: int,
-        steps: int,
-        start_step: int = 0,
-        rank: int = 0,
-        world_size: int = 1,
-    ) -> None:
+    def __init__(self, presence: np.ndarray, batch_size: int, **options: Any) -> None:
         self.presence = check_presence(presence)
-        super().__init__(
-            len(self.presence),
-            batch_size,
-            seed=seed,
-            steps=steps,
-            start_step=start_step,
-            rank=rank,
-            world_size=world_size,
-        )
+        super().__init__(len(self.presence), batch_size, **options)
         by_rarity = np.argsort(self.presence.sum(0), kind="stable")
         self._stratum = np.append(self.presence[:, by_rarity], np.ones((self.num_images, 1), bool), 1).argmax(
             1
@@ -226,11 +208,7 @@ class CoveringBatchSampler(StepBatchSampler):
         presence: which image holds which class, (N, K) bool.
         batch_size: images in a step on one rank.
         classes: the promised classes; all classes if None.
-        seed: of the order and of all augmentation.
-        steps: steps of the whole training.
-        start_step: first step to yield; may be set later, before iterating.
-        rank: this process, 0 to ``world_size - 1``.
-        world_size: number of processes.
+        options: ``seed``, ``steps`` and the others of :class:`StepBatchSampler`.
 
     Raises:
         ValueError: if a promised class is in no image or outside the matrix, or the batch is too small: with
@@ -243,15 +221,10 @@ class CoveringBatchSampler(StepBatchSampler):
         batch_size: int,
         *,
         classes: Sequence[int] | None = None,
-        seed: int,
-        steps: int,
-        start_step: int = 0,
-        rank: int = 0,
-        world_size: int = 1,
+        **options: Any,
     ) -> None:
-        options = {"start_step": start_step, "rank": rank, "world_size": world_size}
         self.presence = check_presence(presence)
-        super().__init__(len(self.presence), batch_size, seed=seed, steps=steps, **options)
+        super().__init__(len(self.presence), batch_size, **options)
         number = self.presence.shape[1]
         self.classes = tuple(range(number)) if classes is None else tuple(int(c) for c in classes)
         if not self.classes or len(set(self.classes)) < len(self.classes):
@@ -260,9 +233,10 @@ class CoveringBatchSampler(StepBatchSampler):
             raise ValueError(f"classes are 0 to {number - 1}, got {self.classes}")
         self._needed = np.isin(np.arange(number), self.classes)
         cover = len(greedy_cover(self.presence, self._needed))
-        if cover > batch_size * world_size:
+        places = self.batch_size * self.world_size
+        if cover > places:
             raise OptionError(
-                f"a batch of {batch_size * world_size} cannot hold all {len(self.classes)} classes, the "
+                f"a batch of {places} cannot hold all {len(self.classes)} classes, the "
                 f"cover found takes {cover} images; use a larger batch, or promise fewer classes, as the tail"
             )
         self._rarest_first = sorted(self.classes, key=lambda c: (self.presence[:, c].sum(), c))
@@ -378,7 +352,7 @@ def count_repeats(sampler: StepBatchSampler, presence: np.ndarray) -> Repeats:
         raise ValueError(f"no step is left from start_step={sampler.start_step} to steps={sampler.steps}")
     times, missed = np.zeros(len(presence), np.int64), np.zeros(presence.shape[1])
     for batch in sampler:
-        indices = [index for index, _ in batch]
+        indices = [key[0] for key in batch]
         np.add.at(times, indices, 1)
         missed += ~presence[indices].any(0)
     held, mean = presence.sum(0), times.mean()

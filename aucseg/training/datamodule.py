@@ -13,17 +13,13 @@ from lightning import LightningDataModule
 from torch.utils.data import DataLoader, Dataset, Subset
 
 from aucseg.data import (
-    CoveringBatchSampler,
-    RareClassBatchSampler,
-    RepeatingBatchSampler,
+    ClassCrop,
     SeededDataset,
     StepBatchSampler,
-    StratifiedBatchSampler,
     count_repeats,
     mix_seed,
     normalize,
-    rarest_class_factors,
-    repeat_factors,
+    rare_class_probabilities,
     train_transform,
 )
 from aucseg.data.spec import ClassSpec, choose_flip_pairs
@@ -31,6 +27,7 @@ from aucseg.errors import OptionError
 from aucseg.longtail import choose_tail
 from aucseg.training.classes import ClassInfo, count_split
 from aucseg.training.config import RunConfig
+from aucseg.training.samplers import SAMPLERS, presence_of
 from aucseg.training.section import ConfigError
 from aucseg.training.splits import DataConfig, build_dataset, check_labels
 
@@ -90,9 +87,7 @@ class SegmentationDataModule(LightningDataModule):
     @property
     def presence(self) -> np.ndarray:
         """Which training image holds which class, (N, K) bool; reads every training mask."""
-        presence = self.classes.tally.presence
-        assert presence is not None  # it was counted image by image
-        return presence
+        return presence_of(self.classes)
 
     def describe(self) -> dict[str, Any]:
         """What a record says about the data."""
@@ -153,26 +148,7 @@ class SegmentationDataModule(LightningDataModule):
         common: dict[str, Any] = {"seed": config.seed, "steps": config.optim.steps, "start_step": start_step}
         common |= {"rank": rank, "world_size": world_size}
         try:
-            if data.sampling == "stratified":
-                return StratifiedBatchSampler(self.presence, data.batch_size, **common)
-            if data.sampling == "covering":
-                held = np.flatnonzero(self.presence.any(0)).tolist()
-                return CoveringBatchSampler(self.presence, data.batch_size, classes=held, **common)
-            if data.sampling == "repeat_factor":
-                factors = repeat_factors(self.presence, data.repeat_threshold)
-                return RepeatingBatchSampler(factors, data.batch_size, **common)
-            if data.sampling == "rarest_class":
-                factors = rarest_class_factors(self.presence)
-                return RepeatingBatchSampler(factors, data.batch_size, **common)
-            if data.sampling == "rare_class":
-                by_image = self.classes.tally.by_image
-                assert by_image is not None  # it was counted image by image
-                table = by_image.toarray()
-                enough = np.maximum(1, data.rare_min_share * table.sum(1))
-                return RareClassBatchSampler(
-                    table, data.batch_size, temperature=data.rare_temperature, min_pixels=enough, **common
-                )
-            return StepBatchSampler(len(self.train_set), data.batch_size, **common)
+            return SAMPLERS[data.sampling](data, len(self.train_set), self.classes, common)
         except OptionError as error:
             raise ConfigError(f"data.sampling {data.sampling!r}: {error}") from error
 
@@ -205,8 +181,9 @@ class SegmentationDataModule(LightningDataModule):
         if split not in (None, data.train_split, data.eval_split, *known):
             raise ValueError(f"split {split!r} is to be named by {type(method).__name__}.splits()")
         images = self.train_set if split is None else build_dataset(data, split, num_images)
+        size = data.crop_size or data.size
         transform = train_transform(
-            data.crop_size or data.size,
+            self._class_crop(size) if split is None and data.crop != "random" else size,
             scale=data.scale,
             hflip=data.hflip,
             photometric=data.photometric,
@@ -230,6 +207,17 @@ class SegmentationDataModule(LightningDataModule):
                 **place,
             )
         return self._loader(SeededDataset(images, transform), batch_sampler=sampler)
+
+    def _class_crop(self, size: tuple[int, int]) -> ClassCrop:
+        """The crop of training images that looks for a class; the masks of no other split are looked at."""
+        data = self.config.data
+        return ClassCrop(
+            size,
+            rare_class_probabilities(self.classes.pixels, data.rare_temperature).tolist(),
+            rule="pixel" if data.crop == "class_pixel" else "share",
+            min_share=data.crop_min_share,
+            max_class_share=data.max_class_share,
+        )
 
     def test_dataloader(self) -> DataLoader[Any]:
         """The evaluation split, in order."""

@@ -15,6 +15,7 @@ from aucseg.data import CachedDataset
 from aucseg.data.files import path_part
 from aucseg.errors import DataError, OptionError, did_you_mean
 from aucseg.training.classes import count_split
+from aucseg.training.samplers import SAMPLERS
 from aucseg.training.section import ConfigError, Section, Size
 
 TailChoice = str | tuple[int | str, ...]
@@ -68,9 +69,16 @@ class DataConfig(Section):
             :class:`aucseg.data.RepeatingBatchSampler` and :class:`aucseg.data.RareClassBatchSampler`. All but
             the first read all training masks first.
         repeat_threshold: for ``"repeat_factor"``, the share of images from which on a class is not repeated.
-        rare_temperature: for ``"rare_class"``, the temperature T.
+        rare_temperature: for ``"rare_class"``, and for a crop that looks for a class, the temperature T.
         rare_min_share: for ``"rare_class"``, the share of an image's pixels from which on it counts for a
             class. DAFormer has 3,000 of 1280 x 720.
+        crop: where training images are cropped: ``"random"``; ``"class_pixel"`` so that a pixel of a class is
+            in it that is drawn for the image, rare classes more often; or ``"class_share"``, where the crop
+            is drawn again until it has enough of the class, as DAFormer does. With ``"rare_class"`` it is
+            the class that the image was drawn for. See :class:`aucseg.data.ClassCrop`. Both read all
+            training masks first.
+        crop_min_share: for ``"class_share"``, what is enough, as a share of the crop's pixels. DAFormer has
+            1,500 of 512 x 512.
         tail_classes: which classes are head, middle and tail, for the bank, the loss and the metrics:
             ``"spec"`` (the groups of the label set), ``"auto"`` (by pixel shares), a published partition or
             the tail classes themselves, by train id or name; see :func:`aucseg.longtail.choose_tail`.
@@ -96,12 +104,12 @@ class DataConfig(Section):
     batch_size: int = Field(8, ge=1, le=_MOST)
     eval_batch_size: int = Field(8, ge=1, le=_MOST)
     num_workers: int = Field(0, ge=0, le=_MOST_WORKERS)
-    sampling: Literal["random", "stratified", "covering", "repeat_factor", "rarest_class", "rare_class"] = (
-        "random"
-    )
+    sampling: str = "random"
     repeat_threshold: float = Field(0.1, gt=0, le=1)
     rare_temperature: float = Field(0.01, gt=0)
     rare_min_share: float = Field(3_000 / (1280 * 720), ge=0, le=1)
+    crop: Literal["random", "class_pixel", "class_share"] = "random"
+    crop_min_share: float = Field(1_500 / 512**2, gt=0, le=1)
     tail_classes: TailChoice = "spec"
 
     not_identity = ("root", "num_workers", "eval_batch_size")
@@ -137,6 +145,13 @@ class DataConfig(Section):
     def _check(self) -> DataConfig:
         if self.name not in DATASETS:
             raise ValueError(f"unknown data set {self.name!r}; {did_you_mean(self.name, DATASETS)}")
+        if self.sampling not in SAMPLERS:
+            raise ValueError(f"unknown sampling {self.sampling!r}; {did_you_mean(self.sampling, SAMPLERS)}")
+        if self.crop != "random" and self.crop_size is None and (self.scale is None or self.scale[1] <= 1):
+            raise ValueError(
+                f"crop {self.crop!r} chooses a place, and a crop of the whole image has none: set crop_size, "
+                "or a scale above 1"
+            )
         entry = DATASETS[self.name]
         for key in ("size", "crop_size"):
             value = getattr(self, key)

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from aucseg.data import (
+    CappedRandomCrop,
     CoveringBatchSampler,
     RareClassBatchSampler,
     RepeatingBatchSampler,
@@ -53,6 +54,35 @@ def test_sampling_names_a_sampler_that_the_loader_uses(sampling, kind):
     assert type(sampler) is kind
     assert list(sampler) == list(data.sampler())
     assert list(data.sampler(start_step=2)) == list(data.sampler())[2:]  # a resumed run goes on
+
+
+def test_an_unknown_sampling_suggests_the_nearest():
+    with pytest.raises(ConfigError, match=r"data: unknown sampling 'rare_clas'; did you mean 'rare_class'"):
+        module(data__sampling="rare_clas")
+
+
+@pytest.mark.parametrize("sampling", ["random", "rare_class", "covering"])
+@pytest.mark.parametrize("crop", ["class_pixel", "class_share"])
+def test_a_crop_that_looks_for_a_class_goes_with_any_sampler(sampling, crop):
+    options = {"data__crop_size": (16, 24), "data__rare_temperature": 0.3, "data__crop_min_share": 0.05}
+    data = module(data__sampling=sampling, data__crop=crop, **options)
+    loader = data.train_dataloader()
+    chosen = loader.dataset.transform.transforms[0]
+    share = data.classes.pixels / data.classes.pixels.sum()
+    weights = np.where(share > 0, np.exp((1 - share) / 0.3), 0)
+    np.testing.assert_allclose(chosen.probabilities, weights / weights.sum())
+    assert (chosen.rule, chosen.min_share) == (crop.removeprefix("class_"), 0.05)
+    for keys, (_, targets) in zip(loader.batch_sampler, loader, strict=True):
+        assert targets.shape[-2:] == (16, 24)
+        if sampling == "rare_class" and crop == "class_pixel":
+            assert all((mask == key[2]).any() for key, mask in zip(keys, targets, strict=True))
+    other = data.training_loader("val", 2).dataset.transform.transforms[0]
+    assert type(other) is CappedRandomCrop  # masks of other splits are not looked at
+
+
+def test_a_crop_of_the_whole_image_has_no_place_to_choose():
+    with pytest.raises(ConfigError, match=r"crop 'class_pixel' chooses a place.*set crop_size"):
+        module(data__crop="class_pixel")
 
 
 def test_the_ranks_of_a_covering_sampler_share_its_batches():

@@ -5,6 +5,7 @@ the device where they lie: tv_tensors, or plain tensors in this order. All rando
 generator: a seed fixes what is drawn on any device and with any number of loader workers.
 """
 
+from aucseg.data.transforms.class_crop import ClassCrop
 from aucseg.data.transforms.color import IMAGENET_MEAN, IMAGENET_STD, PhotometricDistortion, normalize
 from aucseg.data.transforms.geometry import (
     NEUTRAL,
@@ -24,6 +25,7 @@ __all__ = [
     "NEUTRAL",
     "VOID",
     "CappedRandomCrop",
+    "ClassCrop",
     "HorizontalFlip",
     "ItemTransform",
     "PadToMultiple",

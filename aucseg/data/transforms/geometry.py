@@ -184,10 +184,18 @@ class CappedRandomCrop(ItemTransform, v2.RandomCrop):
         if not masks:
             raise ValueError("a crop with max_class_share below 1 looks at the labels: pass image and mask")
         for _ in range(self.redraws):
-            if largest_share(_window(masks[0].as_subclass(Tensor), params)) < self.max_class_share:
+            if self.fits(crop_window(masks[0].as_subclass(Tensor), params)):
                 break
             params = super().make_params(flat_inputs)
         return params
+
+    def fits(self, labels: Tensor) -> bool:
+        """Whether no class has as much of some labels as the cap, if there is one.
+
+        Args:
+            labels: what a crop shows of a mask.
+        """
+        return self.max_class_share == 1 or largest_share(labels) < self.max_class_share
 
 
 class PadToMultiple(ItemTransform):
@@ -280,8 +288,13 @@ def largest_share(labels: Tensor) -> float:
     return most / total if total else 1.0
 
 
-def _window(mask: Tensor, params: dict[str, Any]) -> Tensor:
-    """What a crop shows of a mask (..., H, W), without the padding around it, which is void."""
+def crop_window(mask: Tensor, params: dict[str, Any]) -> Tensor:
+    """What a crop shows of a mask (..., H, W), without the padding around it, which is void.
+
+    Args:
+        mask: labels.
+        params: the place, as ``RandomCrop.make_params`` draws it.
+    """
     left, top = params["padding"][:2]
     rows, columns = params["top"] - top, params["left"] - left
     return mask[

@@ -11,6 +11,7 @@ from torchvision import tv_tensors
 from torchvision.transforms import v2
 
 from aucseg.data.sampling import seeded
+from aucseg.data.transforms.class_crop import ClassCrop
 from aucseg.data.transforms.color import PhotometricDistortion
 from aucseg.data.transforms.geometry import (
     CappedRandomCrop,
@@ -25,9 +26,28 @@ from aucseg.data.transforms.geometry import (
 class Pipeline(ItemTransform, v2.Compose):
     """Transforms one after the other, on an image and its mask."""
 
+    @property
+    def takes_label(self) -> bool:
+        """Whether a :class:`ClassCrop` is among them, which wants the class that an image was drawn for."""
+        return any(isinstance(step, ClassCrop) for step in self.transforms)
+
+    def forward(self, *inputs: Any) -> Any:
+        """Transform both.
+
+        Args:
+            *inputs: image and mask, see :func:`aucseg.data.items.typed`, and, for a :class:`ClassCrop`, the
+                train id of the class that the image was drawn for.
+        """
+        if len(inputs) != 3:
+            return super().forward(*inputs)
+        *item, label = inputs
+        for step in self.transforms:
+            item = step(*item, label) if isinstance(step, ClassCrop) else step(*item)
+        return tuple(item)
+
 
 def train_transform(
-    crop_size: tuple[int, int],
+    crop_size: tuple[int, int] | CappedRandomCrop,
     *,
     scale: tuple[float, float] | None = (0.5, 2.0),
     hflip: float = 0.5,
@@ -57,7 +77,7 @@ def train_transform(
     ``scale=(0.5, 2.0)``, ``max_class_share=0.75`` and ``photometric="mmseg"``.
 
     Args:
-        crop_size: (height, width) of the result.
+        crop_size: (height, width) of the result; or the crop itself, as a :class:`ClassCrop`.
         scale: range of the random factor on height and width before the crop; None leaves the scale.
         hflip: probability of a horizontal flip.
         photometric: True changes brightness, contrast and saturation by up to 20% and hue by up to 7 degrees;
@@ -65,7 +85,7 @@ def train_transform(
         resize: (short, long) side of the box that images are brought to, before ``scale`` acts; or the short
             side alone. See :class:`RandomResize`. None takes images at their own size.
         max_class_share: where one class has as much of a crop, another is drawn, up to ten times; 1 for no
-            cap. See :class:`CappedRandomCrop`.
+            cap. See :class:`CappedRandomCrop`. A crop that is given has its own.
         flip_pairs: pairs of labels that a mirror swaps, left and right of a thing, as the
             :class:`aucseg.data.ClassSpec` of a data set has them. See :class:`HorizontalFlip`.
 
@@ -76,7 +96,9 @@ def train_transform(
         raise ValueError(f"hflip is a probability in [0, 1], got {hflip}")
     if photometric not in (False, True, "mmseg"):
         raise ValueError(f"photometric is False, True or 'mmseg', got {photometric!r}")
-    crop = CappedRandomCrop(crop_size, max_class_share=max_class_share)
+    crop = crop_size
+    if not isinstance(crop, CappedRandomCrop):
+        crop = CappedRandomCrop(crop, max_class_share=max_class_share)
     steps: list[v2.Transform] = []
     if resize is not None:
         steps.append(RandomResize(resize, scale or (1.0, 1.0)))

@@ -1,0 +1,89 @@
+"""The orders of training images by name: a new one is a function here and its line in ``SAMPLERS``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from aucseg.data import (
+    CoveringBatchSampler,
+    RareClassBatchSampler,
+    RepeatingBatchSampler,
+    StepBatchSampler,
+    StratifiedBatchSampler,
+    rarest_class_factors,
+    repeat_factors,
+)
+from aucseg.training.classes import ClassInfo
+
+if TYPE_CHECKING:
+    from aucseg.training.splits import DataConfig
+
+# of the section data, the number of training images, the classes, and the options of StepBatchSampler
+Sampling = Callable[["DataConfig", int, ClassInfo, dict[str, Any]], StepBatchSampler]
+
+
+def presence_of(classes: ClassInfo) -> np.ndarray:
+    """Which training image holds which class, (N, K) bool; reads every training mask.
+
+    Args:
+        classes: of the run.
+    """
+    presence = classes.tally.presence
+    assert presence is not None  # it was counted image by image
+    return presence
+
+
+def _random(data: DataConfig, images: int, classes: ClassInfo, options: dict[str, Any]) -> StepBatchSampler:
+    return StepBatchSampler(images, data.batch_size, **options)
+
+
+def _stratified(
+    data: DataConfig, images: int, classes: ClassInfo, options: dict[str, Any]
+) -> StepBatchSampler:
+    return StratifiedBatchSampler(presence_of(classes), data.batch_size, **options)
+
+
+def _covering(data: DataConfig, images: int, classes: ClassInfo, options: dict[str, Any]) -> StepBatchSampler:
+    presence = presence_of(classes)
+    held = np.flatnonzero(presence.any(0)).tolist()
+    return CoveringBatchSampler(presence, data.batch_size, classes=held, **options)
+
+
+def _repeat_factor(
+    data: DataConfig, images: int, classes: ClassInfo, options: dict[str, Any]
+) -> StepBatchSampler:
+    factors = repeat_factors(presence_of(classes), data.repeat_threshold)
+    return RepeatingBatchSampler(factors, data.batch_size, **options)
+
+
+def _rarest_class(
+    data: DataConfig, images: int, classes: ClassInfo, options: dict[str, Any]
+) -> StepBatchSampler:
+    return RepeatingBatchSampler(rarest_class_factors(presence_of(classes)), data.batch_size, **options)
+
+
+def _rare_class(
+    data: DataConfig, images: int, classes: ClassInfo, options: dict[str, Any]
+) -> StepBatchSampler:
+    by_image = classes.tally.by_image
+    assert by_image is not None  # it was counted image by image
+    table = by_image.toarray()
+    options = options | {
+        "temperature": data.rare_temperature,
+        "min_pixels": np.maximum(1, data.rare_min_share * table.sum(1)),
+    }
+    return RareClassBatchSampler(table, data.batch_size, **options)
+
+
+SAMPLERS: dict[str, Sampling] = {
+    "random": _random,
+    "stratified": _stratified,
+    "covering": _covering,
+    "repeat_factor": _repeat_factor,
+    "rarest_class": _rarest_class,
+    "rare_class": _rare_class,
+}
+"""What the key ``data.sampling`` names."""
