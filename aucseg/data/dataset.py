@@ -202,6 +202,42 @@ class CachedDataset(Dataset[Any]):
         return hashlib.sha256(f"{whole}:{self.num_images}".encode()).hexdigest()
 
 
+class ChosenDataset(Dataset[Any]):
+    """Some of the items of a data set, in an order of one's own.
+
+    Args:
+        dataset: any data set of this package.
+        indices: which of its items.
+
+    Raises:
+        ValueError: if there is none, or one is outside the data set.
+    """
+
+    def __init__(self, dataset: Any, indices: Sequence[int]) -> None:
+        self.dataset, self.indices = dataset, tuple(map(int, indices))
+        if not self.indices or not 0 <= min(self.indices) <= max(self.indices) < len(dataset):
+            raise ValueError(f"indices are 0 to {len(dataset) - 1}, at least one, got {self.indices[:5]}")
+        self.spec: ClassSpec = dataset.spec
+        self.names: tuple[str, ...] = tuple(dataset.names[index] for index in self.indices)
+        self.size: tuple[int, int] | None = dataset.size
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, index: int) -> Any:
+        """Item ``index`` of those that were chosen."""
+        return self.dataset[self.indices[index]]
+
+    def mask(self, index: int) -> tv_tensors.Mask:
+        """The mask of an item alone."""
+        mask: tv_tensors.Mask = self.dataset.mask(self.indices[index])
+        return mask
+
+    def fingerprint(self) -> str:
+        """Identity of the content: that of the data set, and which of its items are shown."""
+        return hashlib.sha256(f"{self.dataset.fingerprint()}:{self.indices}".encode()).hexdigest()
+
+
 def resize_item(
     image: torch.Tensor, mask: torch.Tensor, size: tuple[int, int]
 ) -> tuple[torch.Tensor, torch.Tensor]:

@@ -117,6 +117,11 @@ class Results:
         return tidy(self.runs, self.records)
 
     @cached_property
+    def validation(self) -> pd.DataFrame:
+        """One row for each finished run, validation and metric; see :func:`validation_curves`."""
+        return validation_curves(self.runs, self.records)
+
+    @cached_property
     def classes(self) -> pd.DataFrame:
         """One row for each finished run and class; see :func:`class_iou`."""
         return class_iou(self.runs, self.records)
@@ -213,6 +218,27 @@ def tidy(runs: Iterable[Run], records: Mapping[str, Record | None]) -> pd.DataFr
         if isinstance(value, float)
     ]
     return pd.DataFrame(rows, columns=["arm", "seed", "metric", "value"])
+
+
+def validation_curves(runs: Iterable[Run], records: Mapping[str, Record | None]) -> pd.DataFrame:
+    """What runs looked like during training: ``arm``, ``seed``, ``step``, ``metric``, ``value`` in percent.
+
+    Runs that were not validated have no row; see :class:`aucseg.training.EvaluationConfig`.
+
+    Args:
+        runs: the runs of an experiment.
+        records: their records by identity, ``None`` where there is none.
+    """
+    rows = [
+        {"arm": run.arm.name, "seed": run.config.seed, "step": step, "metric": metric, "value": 100 * value}
+        for run in runs
+        if (record := records.get(run.config.identity)) is not None
+        for metric, values in (record.validation or {}).items()
+        if metric != "step" and isinstance(values, list)
+        for step, value in zip((record.validation or {})["step"], values, strict=True)
+        if value is not None
+    ]
+    return pd.DataFrame(rows, columns=["arm", "seed", "step", "metric", "value"])
 
 
 def class_iou(runs: Iterable[Run], records: Mapping[str, Record | None]) -> pd.DataFrame:

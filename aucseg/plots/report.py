@@ -195,14 +195,16 @@ def _classes(results: Results) -> Iterator[str]:
 
 def _curves(results: Results) -> Iterator[str]:
     histories: dict[str, Any] = {}
+    validations: dict[str, Any] = {}
     for run in results.runs:
         record = results.records.get(run.config.identity)
         if record is not None and run.config.seed == results.seeds[0]:
             histories[run.arm.label] = record.history
-    keys = [key for key in ("loss", "mIoU", "mIoU_tail") if any(key in h for h in histories.values())]
-    for key in keys:
+            validations[run.arm.label] = record.validation or {}
+    curves = {"loss": histories, "mIoU": validations, "mIoU_tail": validations}
+    for key in (key for key, found in curves.items() if any(key in each for each in found.values())):
         figure, ax = plt.subplots(figsize=(7, 3.2))
-        learning_curves(histories, key, ax=ax)
+        learning_curves(curves[key], key, ax=ax)
         yield _figure(figure, f"{key} over steps, first seed")
 
 

@@ -245,8 +245,8 @@ def learning_curves(
     """One curve of a quantity over steps for each run.
 
     Args:
-        histories: :attr:`Record.history` by label.
-        key: the quantity, for example ``"loss"``; runs without it are left out.
+        histories: :attr:`Record.history` by label, or :attr:`Record.validation`.
+        key: the quantity, for example ``"loss"``, or ``"mIoU"`` of validations; runs without it are left out.
         ax: axes to draw on; new ones if not given.
     """
     if ax is None:

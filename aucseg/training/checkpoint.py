@@ -82,8 +82,10 @@ class AtomicCheckpointIO(CheckpointIO):
             if path.exists():
                 path.replace(previous_path(path))
 
-        write_file(path, write, durable=True, before=keep_previous)
-        self.step = checkpoint["global_step"]
+        best = path == best_path(path)  # the same training at an earlier step: nothing goes on from it
+        write_file(path, write, durable=True, before=(lambda: None) if best else keep_previous)
+        if not best:
+            self.step = checkpoint["global_step"]
 
     def load_checkpoint(
         self, path: str | Path, map_location: Any | None = None, weights_only: bool | None = None
@@ -117,16 +119,22 @@ def previous_path(path: Path) -> Path:
     return path.with_name("previous.ckpt")
 
 
+def best_path(path: Path) -> Path:
+    """Where the best checkpoint of a run lies, if it was validated: see :class:`EvaluationConfig`."""
+    return path.with_name("best.ckpt")
+
+
 def clear(path: Path, *, last: bool) -> None:
     """Take away what a run no longer needs.
 
     Args:
         path: its last checkpoint.
-        last: that one too.
+        last: that one too, and the best one.
     """
     previous_path(path).unlink(missing_ok=True)
     if last:
         path.unlink(missing_ok=True)
+        best_path(path).unlink(missing_ok=True)
 
 
 def clear_parts(path: Path) -> None:

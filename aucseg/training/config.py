@@ -164,17 +164,43 @@ class FirstStageConfig(Section):
 class EvaluationConfig(Section):
     """How the network looks at the images of the evaluation split; whole and once by default.
 
+    With ``every`` it is looked at during training too, by the same views, on a split for validation. What a
+    run reports is its last state all the same: choosing the best one on the images that are reported is worth
+    points that no other image will show. The record has both, see :attr:`Record.validation`.
+
     Attributes:
         window: (height, width) of sliding windows; see :func:`aucseg.models.sliding_window`.
         stride: their steps; two thirds of the window by default.
         ratios: scales of the image; see :func:`aucseg.models.view_logits`.
         flip: the mirrored image too.
+        every: steps from one validation to the next, the last step is one too; ``None`` for none.
+        split: which split is validated on, ``"val"`` if none is named. One that the data set does not have is
+            refused, so that nobody validates on test images unawares.
+        held_out: share of the training images that are not trained on but validated on, each class among
+            them where it can be, in the place of a split.
+        patience: validations without a better mIoU after which the training ends; ``None`` for never.
     """
 
     window: Size | None = None
     stride: Size | None = None
     ratios: tuple[float, ...] = (1.0,)
     flip: bool = False
+    every: int | None = Field(None, ge=1)
+    split: str | None = None
+    held_out: float | None = Field(None, gt=0, le=0.5)
+    patience: int | None = Field(None, ge=1)
+
+    @property
+    def validation_split(self) -> str | None:
+        """The split that is validated on, if there is one."""
+        if self.every is None or self.held_out is not None:
+            return None
+        return self.split or "val"
+
+    @field_validator("split")
+    @classmethod
+    def _a_name(cls, value: str | None) -> str | None:
+        return value if value is None else path_part(value, "split")
 
     @model_validator(mode="after")
     def _check(self) -> EvaluationConfig:
@@ -187,6 +213,11 @@ class EvaluationConfig(Section):
                 raise ValueError(f"stride is from 1 to the window's size, got {list(self.stride)}")
         if not self.ratios or not all(0 < ratio < float("inf") for ratio in self.ratios):
             raise ValueError(f"ratios are positive factors, at least one, got {list(self.ratios)}")
+        for name in ("split", "held_out", "patience"):
+            if self.every is None and getattr(self, name) is not None:
+                raise ValueError(f"{name} is of the validation during training: give every too")
+        if self.split is not None and self.held_out is not None:
+            raise ValueError("validation is on a split, or on held_out training images; leave one out")
         return self
 
 
@@ -334,9 +365,11 @@ class RunConfig(Section):
         map_sections(self, check)
 
     def _splits(self, data: DataConfig) -> tuple[str, ...]:
-        """What the method reads of a data set beyond the two splits of its section."""
-        own = (data.name, data.root) == (self.data.name, self.data.root)
-        return self.method.splits() if own else ()
+        """What is read of a data set beyond the two splits of its section."""
+        if (data.name, data.root) != (self.data.name, self.data.root):
+            return ()
+        validation = self.evaluation.validation_split
+        return (*self.method.splits(), *(() if validation is None else (validation,)))
 
     @classmethod
     def from_dict(

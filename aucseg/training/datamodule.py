@@ -22,8 +22,10 @@ from aucseg.data import (
     rare_class_probabilities,
     train_transform,
 )
+from aucseg.data.dataset import ChosenDataset
 from aucseg.data.spec import ClassSpec, choose_flip_pairs
-from aucseg.errors import OptionError
+from aucseg.data.stratify import split_sizes, stratified_split
+from aucseg.errors import DataError, OptionError
 from aucseg.longtail import choose_tail
 from aucseg.training.classes import ClassInfo, count_split
 from aucseg.training.config import RunConfig
@@ -59,9 +61,51 @@ class SegmentationDataModule(LightningDataModule):
 
     @cached_property
     def train_set(self) -> Any:
-        """The training split; built when first asked for, because an evaluation does not need it."""
+        """The training images; opened when first asked for, because an evaluation does not need them."""
+        return self._all_training if self._held_out is None else self._held_out[0]
+
+    @cached_property
+    def _all_training(self) -> Any:
         data = self.config.data
         return build_dataset(data, data.train_split, data.train_images)
+
+    @cached_property
+    def _held_out(self) -> tuple[ChosenDataset, ChosenDataset] | None:
+        """What is trained on and what is validated on, where that is a part of the training split."""
+        share = self.config.evaluation.held_out
+        if share is None:
+            return None
+        presence = count_split(self._all_training).presence
+        assert presence is not None  # it was counted image by image
+        sizes = split_sizes(len(presence), {"train": 1 - share, "val": share})
+        if not all(sizes.values()):
+            raise ConfigError(f"evaluation.held_out: {share:g} of {len(presence)} images leaves a part empty")
+        part = stratified_split(presence, list(sizes.values()))
+        kept, held = (ChosenDataset(self._all_training, np.flatnonzero(part == which)) for which in (0, 1))
+        return kept, held
+
+    @cached_property
+    def validation_set(self) -> Any:
+        """The images that are looked at during training.
+
+        Raises:
+            ConfigError: if the data set has no split of that name.
+        """
+        if self._held_out is not None:
+            return self._held_out[1]
+        data, split = self.config.data, self.config.evaluation.validation_split
+        if split is None:
+            raise ConfigError("this run looks at nothing during training", remedy="set evaluation.every")
+        if split == data.eval_split:
+            return self.eval_set
+        try:
+            return build_dataset(data, split, data.eval_images)
+        except (ConfigError, DataError) as error:
+            raise ConfigError(
+                f"evaluation.every looks at split {split!r}, which cannot be had ({error})",
+                remedy="name another with evaluation.split, or hold training images out for it with "
+                "evaluation.held_out",
+            ) from error
 
     @cached_property
     def eval_set(self) -> Any:
@@ -109,7 +153,18 @@ class SegmentationDataModule(LightningDataModule):
             }
             | self._describe_flips()
             | self._describe_sampling()
+            | self._describe_validation()
         )
+
+    def _describe_validation(self) -> dict[str, Any]:
+        """Which images are looked at during training."""
+        if self.config.evaluation.every is None:
+            return {}
+        return {
+            "validation_split": self.config.evaluation.validation_split or "held out",
+            "validation_images": len(self.validation_set),
+            "validation_fingerprint": self.validation_set.fingerprint(),
+        }
 
     def _describe_flips(self) -> dict[str, Any]:
         """Which classes a flip swaps, where one does."""
@@ -221,9 +276,16 @@ class SegmentationDataModule(LightningDataModule):
 
     def test_dataloader(self) -> DataLoader[Any]:
         """The evaluation split, in order."""
+        return self._evaluation_loader(self.eval_set)
+
+    def validation_loader(self) -> DataLoader[Any]:
+        """The images that are looked at during training, in order."""
+        return self._evaluation_loader(self.validation_set)
+
+    def _evaluation_loader(self, images: Any) -> DataLoader[Any]:
         data = self.config.data
         size = data.eval_batch_size if data.resize is None else 1  # sizes differ from image to image
-        return self._loader(self.eval_set, batch_size=size)
+        return self._loader(images, batch_size=size)
 
     def _loader(self, dataset: Dataset[Any] | Subset[Any], **options: Any) -> DataLoader[Any]:
         workers = self.config.data.num_workers

@@ -39,6 +39,9 @@ from aucseg.training.config import RunConfig
 from aucseg.training.optim import make_optimizer
 from aucseg.training.section import ConfigError
 
+# what a record keeps of PixelAUC.compute
+_AUC_FIGURES = ("auc", "auc_head", "auc_middle", "auc_tail", "auc_error_bound")
+
 # counts of the streaming AUC: 32 MiB, at 19 classes 4096 bins of the scores
 _AUC_COUNTS = 2**22
 
@@ -274,6 +277,24 @@ class SegmentationModule(LightningModule):
         self.auc_sigmoid.update(sigmoid, target)
         self.auc_softmax.update(softmax, target)
 
+    def reset_metrics(self) -> None:
+        """Forget what was counted."""
+        for metric in (self.iou, self.auc_sigmoid, self.auc_softmax):
+            metric.reset()
+
+    def figures(self) -> dict[str, Any]:
+        """What was counted since, as plain numbers: :attr:`Record.metrics`."""
+        values = self.iou.compute()
+        for name in ("auc_sigmoid", "auc_softmax"):
+            found = getattr(self, name).compute()
+            values |= {key.replace("auc", name, 1): found[key] for key in _AUC_FIGURES}
+        return {
+            key: dict(zip(self.spec.names, map(_number, value), strict=True))
+            if value.ndim
+            else _number(value)
+            for key, value in values.items()
+        }
+
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """The optimiser and its schedule."""
         optimizer, schedule = make_optimizer(self.config.optim, self.model, self.objective)
@@ -287,3 +308,8 @@ class SegmentationModule(LightningModule):
             dataset=self.trained_on,
             **self.classes.state(),
         )
+
+
+def _number(value: Any) -> float | None:
+    value = float(value)
+    return None if value != value else value  # JSON has no NaN

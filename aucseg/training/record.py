@@ -42,6 +42,10 @@ class Record(BaseModel):
             ``mIoU_I`` and ``mIoU_C``, and groups by the number of images, ``mIoU_tail_by_images`` and so on;
             the first ones did not.
         history: ``step`` and, for the same steps, each logged quantity; ``None`` where it had no value.
+        validation: where the run was looked at during training: ``"split"``, ``"step"`` and, for the same
+            steps, every figure of ``metrics`` that is one number; ``"stopped"``, the step at which patience
+            ended the run, or ``None``; and ``"best"``, the step of the highest mIoU with the metrics that
+            its network has on the evaluation split, which are not what the run reports. ``None`` without.
         bank: what the memory bank did, by class name, and in ``"covered"`` mean and maximum over the training
             images of the share of labelled pixels that pastes covered; ``None`` without a bank.
         timing: ``seconds_total`` (training only, those before a resume included) and ``seconds_per_step``
@@ -61,6 +65,7 @@ class Record(BaseModel):
     dataset: dict[str, Any]
     metrics: dict[str, Any]
     history: dict[str, list[float | None]]
+    validation: dict[str, Any] | None = None
     bank: dict[str, Any] | None
     timing: dict[str, float]
     peak_memory_bytes: int
@@ -78,7 +83,7 @@ class Record(BaseModel):
         """Whether two runs came to the same numbers; time, machine and versions may differ."""
         return all(
             getattr(self, key) == getattr(other, key)
-            for key in ("identity", "dataset", "metrics", "history", "bank")
+            for key in ("identity", "dataset", "metrics", "history", "validation", "bank")
         )
 
     def write(self, path: str | Path) -> Path:

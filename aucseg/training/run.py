@@ -21,6 +21,7 @@ from aucseg.training.checkpoint import (
     FRESH,
     AtomicCheckpointIO,
     CheckpointError,
+    best_path,
     class_changes,
     clear,
     clear_parts,
@@ -43,6 +44,7 @@ from aucseg.training.record import Record, environment
 from aucseg.training.section import ConfigError, Section, map_sections
 from aucseg.training.splits import DataConfig
 from aucseg.training.stop import Stop
+from aucseg.training.validation import Validation
 
 _log = logging.getLogger("aucseg")
 
@@ -71,10 +73,6 @@ def checkpoint_path(config: RunConfig, folder: str | Path | None = None) -> Path
         folder: its folder, ``runs/<identity>`` by default.
     """
     return (paths.expand(folder) if folder else run_folder(config)) / CHECKPOINT
-
-
-# what a record keeps of PixelAUC.compute
-_AUC_FIGURES = ("auc", "auc_head", "auc_middle", "auc_tail", "auc_error_bound")
 
 
 def train(
@@ -161,7 +159,8 @@ def _train(
         enable_version_counter=False,
     )
     steps = config.optim.steps
-    trainer = _trainer(config, progress, [curves, *callbacks, stop, saver], steps, files, report)
+    looking = [] if config.evaluation.every is None else [Validation(data, path, report)]
+    trainer = _trainer(config, progress, [curves, *looking, *callbacks, stop, saver], steps, files, report)
     on_gpu = trainer.strategy.root_device.type == "cuda"
     probe_folder(path.parent, 2 * _checkpoint_bytes(module))
     if left is not None:
@@ -181,9 +180,16 @@ def _train(
         trainer.fit(module, datamodule=data, ckpt_path=left and left[0], weights_only=True)
         stop.check()
         seconds = curves.seconds
-        if files.step != steps or not path.exists():
+        if files.step != trainer.global_step or not path.exists():
             trainer.save_checkpoint(path)
+        made = trainer.global_step
         metrics = _evaluate(trainer, module, data, report if progress else None)
+        validation = None
+        for validated in looking:
+            best = None
+            if validated.best is not None and validated.best[0] != made:
+                best = _evaluate(trainer, load_module(best_path(path)), data, None)
+            validation = validated.summary(metrics, made, best)
     facts = environment()
     facts["hardware"] |= {"device": trainer.strategy.root_device.type, "precision": trainer.precision}
     return Record(
@@ -193,6 +199,7 @@ def _train(
         dataset=described,
         metrics=metrics,
         history=curves.history,
+        validation=validation,
         bank=_bank_summary(module),
         timing={"seconds_total": seconds, "seconds_per_step": curves.seconds_per_step},
         peak_memory_bytes=_peak_memory(on_gpu),
@@ -310,24 +317,9 @@ def _evaluate(
     data: SegmentationDataModule,
     report: Callable[[str], None] | None,
 ) -> dict[str, Any]:
-    ranking = {"auc_sigmoid": module.auc_sigmoid, "auc_softmax": module.auc_softmax}
-    for metric in (module.iou, *ranking.values()):
-        metric.reset()
+    module.reset_metrics()
     trainer.test(module, datamodule=data, verbose=False)
-    values = module.iou.compute()
-    for name, auc in ranking.items():
-        figures = auc.compute()
-        values |= {key.replace("auc", name, 1): figures[key] for key in _AUC_FIGURES}
-    names = module.spec.names
-
-    def number(value: Any) -> float | None:
-        value = float(value)
-        return None if value != value else value  # JSON has no NaN
-
-    metrics = {
-        key: dict(zip(names, map(number, value), strict=True)) if value.ndim else number(value)
-        for key, value in values.items()
-    }
+    metrics = module.figures()
     if report is not None:
         means = {key: metrics[key] for key in ("mIoU", "mIoU_tail")}
         told = [f"{key} {100 * mean:.2f}" for key, mean in means.items() if isinstance(mean, float)]
