@@ -81,7 +81,9 @@ class SegmentationDataModule(LightningDataModule):
         if not all(sizes.values()):
             raise ConfigError(f"evaluation.held_out: {share:g} of {len(presence)} images leaves a part empty")
         part = stratified_split(presence, list(sizes.values()))
-        kept, held = (ChosenDataset(self._all_training, np.flatnonzero(part == which)) for which in (0, 1))
+        kept, held = (
+            ChosenDataset(self._all_training, np.flatnonzero(part == which).tolist()) for which in (0, 1)
+        )
         return kept, held
 
     @cached_property
