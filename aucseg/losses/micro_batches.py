@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
+from torch.utils._pytree import tree_map
 from torch.utils.checkpoint import checkpoint
 
 from aucseg.functional.checks import check_count
@@ -47,11 +48,32 @@ def micro_batched(
         >>> micro_batched(network, torch.rand(8, 3, 4, 4), 2).shape
         torch.Size([8, 5, 4, 4])
     """
-    size = check_count("size", size, 1)
 
     def run(part: Tensor) -> Tensor:
         output = network(part)
         return output if logits is None else logits(output)
+
+    output: Tensor = in_micro_batches(run, network, images, size)
+    return output
+
+
+def in_micro_batches(run: Callable[[Tensor], Any], network: nn.Module, images: Tensor, size: int) -> Any:
+    """As :func:`micro_batched`, for whatever a function of some images gives.
+
+    Args:
+        run: takes images (b, C, H, W) and gives a tensor (b, ...), or tensors in tuples, lists and
+            dictionaries.
+        network: what it calls.
+        images: (B, C, H, W), the whole batch.
+        size: images of a micro-batch, at least 1; the last may have fewer.
+
+    Returns:
+        The same of all images.
+
+    Raises:
+        OptionError: if ``size`` is no positive integer.
+    """
+    size = check_count("size", size, 1)
 
     def contexts() -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
         return nullcontext(), _still_statistics(network)
@@ -62,7 +84,7 @@ def micro_batched(
         else run(part)
         for part in images.split(size)
     ]
-    return torch.cat(parts)
+    return tree_map(lambda *each: torch.cat(each), *parts)
 
 
 @contextmanager

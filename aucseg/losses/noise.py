@@ -19,8 +19,9 @@ DRAWS = ("pixel_class", "pixel", "class")
 class NoiseSource(nn.Module):
     """A stream of random numbers of its own; its seed is kept in the state of the loss.
 
-    The numbers of a call follow from the seed, the number of the call and the rank, whatever the global
-    generators do: a resumed training repeats them on every rank, though one rank alone writes the checkpoint.
+    The numbers of a call follow from the seed, the number of the call and the image's place in the batch of
+    all ranks, whatever the global generators do: a resumed training repeats them on every rank, though one
+    rank alone writes the checkpoint, and so does a training of the same batch on another number of ranks.
 
     Args:
         seed: of the stream; None draws one from PyTorch's global generator.
@@ -35,15 +36,15 @@ class NoiseSource(nn.Module):
             seed = int(torch.randint(2**62, ()))
         self.seed = check_count("seed", seed, 0, most=2**63 - 1)
 
-    def generator(self, call: int, device: torch.device) -> torch.Generator:
-        """A generator at the beginning of a call's numbers.
+    def generator(self, call: int, image: int, device: torch.device) -> torch.Generator:
+        """A generator at the beginning of the numbers of an image in a call.
 
         Args:
             call: number of the call.
+            image: place of the image in the batch of all ranks.
             device: where the numbers are drawn.
         """
-        rank = dist.get_rank() if dist.is_available() and dist.is_initialized() else 0
-        mixed = hashlib.blake2b(f"{self.seed}-{call}-{rank}".encode(), digest_size=8).digest()
+        mixed = hashlib.blake2b(f"{self.seed}-{call}-{image}".encode(), digest_size=8).digest()
         return torch.Generator(device).manual_seed(int.from_bytes(mixed) >> 1)
 
     def get_extra_state(self) -> Tensor:
@@ -147,16 +148,22 @@ class _Draws:
     """The noise of one call, strip by strip."""
 
     def __init__(self, loss: NoisyLoss, logits: Tensor) -> None:
-        self.loss, self.k = loss, logits.shape[1]
-        self.generator = loss.source.generator(loss.count.calls, logits.device)
+        self.loss, self.k, self.pixels, self.device = loss, *logits.shape[1:], logits.device
+        rank = dist.get_rank() if dist.is_available() and dist.is_initialized() else 0
+        self.image, self.left = rank * len(logits), 0  # ranks have equally many images
         self.memory = logits.new_empty(0, dtype=torch.float32)
-        if loss.draws == "class":
-            self.memory = loss.draw(logits.new_empty((self.k, 1), dtype=torch.float32), self.generator)
+        if loss.draws == "class":  # one for all images, on all ranks
+            one = logits.new_empty((self.k, 1), dtype=torch.float32)
+            self.memory = loss.draw(one, loss.source.generator(loss.count.calls, 0, self.device))
 
     def __call__(self, pixels: int) -> Tensor:
         """(K, p), (1, p) or (K, 1) float32, for a strip of p pixels; overwritten by the next."""
         if self.loss.draws == "class":
             return self.memory
+        if self.left == 0:
+            self.generator = self.loss.source.generator(self.loss.count.calls, self.image, self.device)
+            self.image, self.left = self.image + 1, self.pixels
+        self.left -= pixels
         rows = self.k if self.loss.draws == "pixel_class" else 1
         if self.memory.numel() < rows * pixels:
             self.memory = self.memory.new_empty(rows * pixels)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from aucseg.errors import OptionError
 from aucseg.functional.checks import check_count, check_ignore_index, check_num_classes, label_map
 from aucseg.memory.boxes import Survey, survey
-from aucseg.memory.exchange import gather_new_objects, ranks_of
+from aucseg.memory.exchange import gather_new_objects, gather_rows, ranks_of
 from aucseg.memory.objects import Crop, NewObject, ObjectStore, Origin, StoredObject
 from aucseg.memory.paste import (
     CopyOnWriteBatch,
@@ -40,6 +40,13 @@ class _Draw(NamedTuple):
     label: int
     stored: StoredObject
     ratio: float
+
+
+class _Note(NamedTuple):
+    """Labelled pixels of an image, and those of the tail classes that it holds."""
+
+    labelled: int
+    areas: dict[int, int]
 
 
 class TailMemoryBank(nn.Module):
@@ -106,7 +113,11 @@ class TailMemoryBank(nn.Module):
         share: under ``torch.distributed``, ``"none"``: each rank stores its own objects. ``"all"``: each
             stores those of all ranks, in their order; all ranks must call the bank equally often. A
             checkpoint that only rank 0 writes then holds what all saw. With ``"fifo"`` or ``"lifo"`` the
-            ranks hold the same objects; with the others each draws by itself what it gives up.
+            ranks hold the same objects; with the others each draws by itself what it gives up. ``"batch"``:
+            the ranks are one bank of the whole batch, whose images they hold in their order: generators that
+            begin alike draw the same on each, for the images of the others too, so that objects, pastes and
+            counters are those of one process with the whole batch. That needs images of one size, and no
+            ``max_cover``, for which the labels of all images would have to be known.
         process_group: the ranks that share; ``None`` for all.
         num_classes: number of classes K, if the tail classes are to be checked against it.
         ignore_index: label of void pixels.
@@ -142,7 +153,7 @@ class TailMemoryBank(nn.Module):
         placement: Literal["box", "canvas"] = "box",
         replacement: str | ReplacementPolicy = "random",
         offload: bool = False,
-        share: Literal["none", "all"] = "none",
+        share: Literal["none", "all", "batch"] = "none",
         process_group: dist.ProcessGroup | None = None,
         num_classes: int | None = None,
         ignore_index: int = 255,
@@ -165,7 +176,7 @@ class TailMemoryBank(nn.Module):
         _check_choice("scope", scope, ("image", "batch"))
         _check_choice("edge", edge, ("hard", "soft"))
         _check_choice("placement", placement, ("box", "canvas"))
-        _check_choice("share", share, ("none", "all"))
+        _check_choice("share", share, ("none", "all", "batch"))
         if edge == "soft" and not antialias:
             raise OptionError(
                 "edge='soft' is the antialiased edge, got antialias=False; leave one of them out"
@@ -204,30 +215,70 @@ class TailMemoryBank(nn.Module):
         if not self.training or self.memory_size == 0:
             return images, given
         found = survey(target, self.tail_classes, self.ignore_index)
-        labelled, room = [image.labelled for image in found], None
+        notes, first = self._notes(found, images.device)
+        labelled, room = [note.labelled for note in notes], None
         if self.budget is not None:
             room = [math.floor(self.budget * number + 1e-9) for number in labelled]
-        held = [set(image.boxes) for image in found]
-        batch = CopyOnWriteBatch(images, target, held, self.ignore_index, room)
+        held = [set(note.areas) for note in notes]
+        batch = CopyOnWriteBatch(images, target, held, self.ignore_index, room, first)
         in_batch = set().union(*held)
         units = len(batch) if self.scope == "image" else 1
         self._stats.begin(len(batch), units * len(self.tail_classes), in_batch)
-        self._keep(images, target, found)
+        self._keep(images, target, found, notes)
         if self.scope == "batch":
             self._complete(batch, None, self._without(in_batch))
         else:
             for index, classes in enumerate(batch.held):
                 self._complete(batch, index, self._without(classes))
-        self._stats.end(set().union(*batch.held), batch.covered(labelled))
+        self._stats.end(set().union(*batch.held), self._covered(batch, labelled))
         if batch.target is target:  # nothing was pasted
             return images, given
         return batch.images, batch.target.view(given.dtype).view(given.shape)
 
-    def _keep(self, images: Tensor, target: Tensor, found: list[Survey]) -> None:
+    def _notes(self, found: list[Survey], device: torch.device) -> tuple[list[_Note], int]:
+        """Pixels of the classes of each image, of all ranks where they are one; and which is this one's first."""
+        tail = self.tail_classes
+        rows = [
+            [image.labelled, *(image.areas[t] if t in image.boxes else 0 for t in tail)] for image in found
+        ]
+        first = 0
+        if self._joined:
+            self._check_joined()
+            table, first = gather_rows(torch.tensor(rows), device, self.process_group)
+            rows = table.tolist()
+        notes = [_Note(row[0], {t: n for t, n in zip(tail, row[1:], strict=True) if n}) for row in rows]
+        return notes, first
+
+    @property
+    def _joined(self) -> bool:
+        return self.share == "batch" and ranks_of(self.process_group) > 1
+
+    def _check_joined(self) -> None:
+        """Refuse what cannot be foretold for the images of other ranks."""
+        if self.max_cover is not None:
+            raise OptionError(
+                f"max_cover={self.max_cover} looks at the labels of every image, and other ranks have "
+                "some of them; leave it out, or set share='none'"
+            )
+
+    def _covered(self, batch: CopyOnWriteBatch, labelled: list[int]) -> Tensor | None:
+        """Share of each image that was pasted over, of all ranks where they are one."""
+        own = slice(batch.first, batch.first + batch.own)
+        covered = batch.covered(labelled[own])
+        if not self._joined or not batch.pasted:
+            return covered
+        if covered is None:
+            covered = torch.zeros(batch.own, dtype=torch.float64)
+        table, _ = gather_rows(covered[:, None], batch.device, self.process_group)
+        return table[:, 0].to(batch.device)
+
+    def _keep(self, images: Tensor, target: Tensor, found: list[Survey], notes: list[_Note]) -> None:
         """Store the objects of a batch."""
+        for note in notes:
+            self._stats.count("too_small", *(t for t, area in note.areas.items() if area < self.min_area))
         # one after the other, so that an object that is replaced leaves its memory to the next
         objects: Iterable[NewObject] = self._cut_out(images, target, found)
-        if self.share == "all" and ranks_of(self.process_group) > 1:
+        if self.share != "none" and ranks_of(self.process_group) > 1:
             objects = gather_new_objects(list(objects), images, self.process_group)
         for new in objects:
             self._stats.count("stored", new.label)
@@ -237,11 +288,9 @@ class TailMemoryBank(nn.Module):
     def _cut_out(self, images: Tensor, target: Tensor, found: list[Survey]) -> Iterator[NewObject]:
         for image, labels, (boxes, areas, _) in zip(images, target, found, strict=True):
             for label, box in boxes.items():
-                if areas[label] < self.min_area:
-                    self._stats.count("too_small", label)
-                    continue
-                crop = cut(image, labels, label, box)
-                yield NewObject(label, crop, areas[label], Origin.of(box, *labels.shape))
+                if areas[label] >= self.min_area:
+                    crop = cut(image, labels, label, box)
+                    yield NewObject(label, crop, areas[label], Origin.of(box, *labels.shape))
 
     def _without(self, held: set[int]) -> list[int]:
         return [label for label in self.tail_classes if label not in held]
@@ -257,7 +306,11 @@ class TailMemoryBank(nn.Module):
         if batch.room is not None:
             draws = self._within_budget(batch, batch.room, list(draws))
         for draw in draws:
-            crop = batch.within(draw.image, self._resized(draw.stored, draw.ratio, batch))
+            if batch.has(draw.image):
+                crop = batch.within(draw.image, self._resized(draw.stored, draw.ratio, batch))
+            else:  # another rank pastes it: its size is enough to draw its place
+                size = fitted_size(*draw.stored.crop.mask.shape, draw.ratio, *batch.size)
+                crop = Crop(draw.stored.crop.image, torch.empty(size, dtype=torch.bool, device="meta"))
             self._paste(batch, draw.image, draw.label, draw.stored, crop, draw.ratio)
 
     def _drawn(self, batch: CopyOnWriteBatch, index: int | None, missing: list[int]) -> Iterator[_Draw]:
@@ -319,7 +372,7 @@ class TailMemoryBank(nn.Module):
         else:
             corners = canvas_corners(crop, stored.known_origin(), ratio, *batch.size)
         others = [other for other in batch.held[index] if other != label]
-        labels = batch.target[index]
+        labels = batch.labels(index)
         place = find_place(corners, crop.mask, labels, others, self.max_cover, self._draw)
         if place is None:
             self._stats.count("crowded", label)

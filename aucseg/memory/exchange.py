@@ -63,6 +63,25 @@ def gather_new_objects(
     return found
 
 
+def gather_rows(rows: Tensor, device: torch.device, group: dist.ProcessGroup | None) -> tuple[Tensor, int]:
+    """The rows of all ranks, which need not have equally many, in the order of the ranks.
+
+    Args:
+        rows: (n, m), of this rank; m and dtype are equal on all.
+        device: of the batch: where messages between GPUs go through.
+        group: the ranks, ``None`` for all.
+
+    Returns:
+        (N, m) on the CPU, and the number of this rank's first row.
+    """
+    device = device if dist.get_backend(group) == "nccl" else torch.device("cpu")
+    sizes = [int(size) for size in _gather(torch.tensor([len(rows)], device=device), group)]
+    padded = torch.zeros(max(sizes), rows.shape[1], dtype=rows.dtype, device=device)
+    padded[: len(rows)] = rows.to(device)
+    parts = [part[:size] for part, size in zip(_gather(padded, group), sizes, strict=True)]
+    return torch.cat(parts).cpu(), sum(sizes[: dist.get_rank(group)])
+
+
 def _gather(part: Tensor, group: dist.ProcessGroup | None) -> list[Tensor]:
     parts = [torch.empty_like(part) for _ in range(dist.get_world_size(group))]
     dist.all_gather(parts, part, group=group)

@@ -289,9 +289,13 @@ class CopyOnWriteBatch:
     Args:
         images: (B, C, H, W), never written to.
         target: (B, H, W), never written to.
-        held: for each image the tail classes that it holds.
+        held: for each image the tail classes that it holds; of all ranks where they are one batch.
         ignore_index: the void label.
-        room: for each image how many pixels may be written; ``None`` for no limit.
+        room: for each of these how many pixels may be written; ``None`` for no limit.
+        first: which of these is the first of the images at hand. What is pasted into others is only noted.
+
+    Attributes:
+        pasted: whether anything was pasted, here or elsewhere.
     """
 
     def __init__(
@@ -301,8 +305,10 @@ class CopyOnWriteBatch:
         held: list[set[int]],
         ignore_index: int,
         room: list[int] | None = None,
+        first: int = 0,
     ) -> None:
         self.images, self.target, self.held = images, target, held
+        self.first, self.own, self.pasted = first, len(images), False
         self.ignore_index = ignore_index
         self.size: tuple[int, int] = (target.shape[1], target.shape[2])
         self.room = room
@@ -318,6 +324,22 @@ class CopyOnWriteBatch:
         """Where the batch is."""
         return self.images.device
 
+    def has(self, index: int) -> bool:
+        """Whether an image is at hand.
+
+        Args:
+            index: of the image.
+        """
+        return self.first <= index < self.first + self.own
+
+    def labels(self, index: int) -> Tensor:
+        """The labels (H, W) of an image; any where it is not at hand.
+
+        Args:
+            index: of the image.
+        """
+        return self.target[index - self.first if self.has(index) else 0]
+
     def within(self, index: int, crop: Crop) -> Crop:
         """An object without the last pixels that an image has no room for.
 
@@ -332,7 +354,7 @@ class CopyOnWriteBatch:
             return crop
         return part_of(crop, left, from_right=False)
 
-    def paste(self, index: int, crop: Crop, label: int, top: int, left: int) -> Tensor:
+    def paste(self, index: int, crop: Crop, label: int, top: int, left: int) -> Tensor | None:
         """Paste an object into an image; the first time the batch is copied.
 
         Args:
@@ -343,11 +365,17 @@ class CopyOnWriteBatch:
             left: column of its first column.
 
         Returns:
-            (h, w), boolean: the pixels of the object that were written.
+            (h, w), boolean: the pixels of the object that were written; ``None`` where the image is not at
+            hand.
         """
+        self.pasted = True
+        if not self.has(index):
+            self.held[index].add(label)
+            return None
         if self.target is self._before:
             self.images, self.target = self.images.clone(), self.target.clone()
-        written = paste(self.images[index], self.target[index], crop, label, top, left, self.ignore_index)
+        own = index - self.first
+        written = paste(self.images[own], self.target[own], crop, label, top, left, self.ignore_index)
         if self._left is not None:
             self._left[index] -= written.sum()
         self.held[index].add(label)

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from aucseg.errors import OptionError
 from aucseg.functional.checks import check_count, check_num_classes
 from aucseg.memory.bank import TailMemoryBank
 from aucseg.memory.paste import CopyOnWriteBatch, part_of
@@ -60,6 +61,12 @@ class FixedPixelBank(TailMemoryBank):
         _refuse(options, "FixedPixelBank", "sample_ratio", "scope", "budget")
         super().__init__(tail_classes, sample_ratio=1.0, budget=None, **options)
         self.pixels_per_image = pixels_per_image
+
+    def _check_joined(self) -> None:
+        raise OptionError(
+            "FixedPixelBank counts what it has written into each image, and other ranks have some of them; "
+            "set share='none'"
+        )
 
     def _complete(self, batch: CopyOnWriteBatch, index: int | None, missing: list[int]) -> None:
         assert index is not None  # the scope is the image

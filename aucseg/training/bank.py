@@ -32,6 +32,8 @@ class BankConfig(Section):
         replacement: which object a full class gives up (Table 19).
         min_area, max_cover, antialias, edge, placement: how objects are stored and pasted.
         offload: keep the objects on the CPU.
+        share: where the batch is spread over several devices, ``"batch"`` is one bank of the whole batch, as
+            on one device; ``"none"`` is a bank for each process, of what it sees.
         image_share: for ``"fixed_pixels"``, the pixels to paste as a share of an image's, in (0, 1]. The
             paper names 10,000 to 40,000 pixels of a crop of 512 x 512: 0.038 to 0.153.
     """
@@ -49,6 +51,7 @@ class BankConfig(Section):
     edge: Literal["hard", "soft"] = "hard"
     placement: Literal["box", "canvas"] = "box"
     offload: bool = False
+    share: Literal["batch", "none"] = "batch"
     image_share: float | None = Field(None, gt=0, le=1)
 
     @model_validator(mode="after")

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
-from aucseg.memory import TailMemoryBank
+from aucseg.memory import FixedPixelBank, TailMemoryBank
 
 WORLD = 2
 TAIL = (5, 6, 7)
@@ -45,6 +45,27 @@ def content(bank: TailMemoryBank) -> dict[str, Any]:
     return {key: state[key] for key in ("crops", "entries", "counters")} | {"sizes": bank.sizes()}
 
 
+# One bank of the whole batch, with all that draws, counts or bounds: each must be as on one process.
+JOINED: dict[str, dict[str, Any]] = {
+    "plain": {"budget": None},
+    "budget": {"budget": 0.03, "replacement": "random"},
+    "batch scope": {"scope": "batch", "replacement": "priority_used"},
+    "canvas": {"placement": "canvas", "edge": "soft", "min_area": 5},
+    "some": {"sample_ratio": 0.4, "resize_ratio": 0.5, "replacement": "random"},
+}
+
+
+def joined(options: dict[str, Any]) -> TailMemoryBank:
+    """A bank that is one over all ranks."""
+    own = {"memory_size": 2, "sample_ratio": 1.0, "share": "batch"} | options
+    return TailMemoryBank(TAIL, generator=torch.Generator().manual_seed(3), **own)
+
+
+def whole_state(bank: TailMemoryBank) -> dict[str, Any]:
+    """All of the state, and the figures that follow from it."""
+    return bank.get_extra_state() | {"figures": bank.metrics(), "sizes": bank.sizes()}
+
+
 def run(rank: int, folder: str) -> None:
     """Banks with and without sharing on this rank's batches."""
     torch.set_num_threads(1)
@@ -59,6 +80,18 @@ def run(rank: int, folder: str) -> None:
     for step in range(STEPS):
         bank(*batch(rank, step))
     found["none"] = content(bank)
+    for name, options in JOINED.items():
+        bank = joined(options)
+        pasted = [bank(*batch(rank, step)) for step in range(STEPS)]
+        found[f"batch/{name}"] = pasted, whole_state(bank)
+    for name, refused in (
+        ("max_cover", joined({"max_cover": 0.5})),
+        ("fixed", FixedPixelBank(TAIL, 3, share="batch")),
+    ):
+        try:
+            refused(*batch(rank, 0))
+        except ValueError as error:
+            found[name] = str(error)
     alone = build(share="all").eval()
     if rank == 0:  # waits for nobody
         alone(*batch(rank, 0))

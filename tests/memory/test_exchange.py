@@ -53,3 +53,29 @@ def test_ranks_with_different_images_are_told(found):
         assert "the ranks' images differ in channels or dtype" in results["error"]
         assert str(dtype) in results["error"]
         assert "share='none'" in results["error"]
+
+
+@pytest.mark.parametrize("name", ranks.JOINED)
+def test_one_bank_of_the_whole_batch_is_that_of_one_process(found, name):
+    """Pictures, labels, objects, counters and random state: all of them, bit for bit."""
+    bank = ranks.joined(ranks.JOINED[name])
+    for step in range(ranks.STEPS):
+        parts = [ranks.batch(rank, step) for rank in range(ranks.WORLD)]
+        images, target = bank(*(torch.cat(part) for part in zip(*parts, strict=True)))
+        pasted = [results[f"batch/{name}"][0][step] for results in found]
+        assert torch.equal(torch.cat([part[0] for part in pasted]), images)
+        assert torch.equal(torch.cat([part[1] for part in pasted]), target)
+    expected = ranks.whole_state(bank)
+    assert sum(expected["counters"]["pasted"]) > 0
+    for results in found:
+        state = results[f"batch/{name}"][1]
+        assert_equal(state, expected)
+        assert torch.equal(state["generator"], expected["generator"])
+        same = ("counters", "figures", "sizes", "recent", "policy", "steps", "images", "covered")
+        assert {key: state[key] for key in same} == {key: expected[key] for key in same}
+
+
+def test_what_cannot_be_one_bank_is_refused(found):
+    for results in found:
+        assert "max_cover=0.5 looks at the labels of every image" in results["max_cover"]
+        assert "set share='none'" in results["fixed"]
