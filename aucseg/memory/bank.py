@@ -236,7 +236,7 @@ class TailMemoryBank(nn.Module):
         return batch.images, batch.target.view(given.dtype).view(given.shape)
 
     def _notes(self, found: list[Survey], device: torch.device) -> tuple[list[_Note], int]:
-        """Pixels of the classes of each image, of all ranks where they are one; and which is this one's first."""
+        """Pixels of the classes of each image, of all ranks where they are one; and this one's first."""
         tail = self.tail_classes
         rows = [
             [image.labelled, *(image.areas[t] if t in image.boxes else 0 for t in tail)] for image in found

@@ -79,6 +79,15 @@ class Curves(Callback):
         self.step_seconds.append((now - self._clock) / self._since)
         self._sums, self._since, self._clock = {}, 0, now
 
+    def leave_out(self, seconds: float) -> None:
+        """Do not count some time as that of a step.
+
+        Args:
+            seconds: how much of the last.
+        """
+        self._clock += seconds
+        self._begun += seconds
+
     def _extend(self, point: dict[str, float]) -> None:
         """Add a point to curves of one length; one without a value there gets ``None``.
 

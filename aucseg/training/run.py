@@ -159,7 +159,7 @@ def _train(
         enable_version_counter=False,
     )
     steps = config.optim.steps
-    looking = [] if config.evaluation.every is None else [Validation(data, path, report)]
+    looking = [] if config.evaluation.every is None else [Validation(data, path, curves, report)]
     trainer = _trainer(config, progress, [curves, *looking, *callbacks, stop, saver], steps, files, report)
     on_gpu = trainer.strategy.root_device.type == "cuda"
     probe_folder(path.parent, 2 * _checkpoint_bytes(module))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from lightning import Trainer
 from lightning.pytorch.callbacks import Callback
 
 from aucseg.training.checkpoint import best_path
+from aucseg.training.curves import Curves
 from aucseg.training.datamodule import SegmentationDataModule
 from aucseg.training.module import SegmentationModule
 
@@ -26,6 +28,7 @@ class Validation(Callback):
     Args:
         data: has the images.
         path: where the last checkpoint lies; the best one lies beside it.
+        clock: of the steps, of which this is none.
         report: called with a line where there is something to say.
 
     Attributes:
@@ -35,8 +38,10 @@ class Validation(Callback):
         stopped: the step at which patience ended the training.
     """
 
-    def __init__(self, data: SegmentationDataModule, path: Path, report: Callable[[str], None]) -> None:
-        self.data, self.path, self.report = data, path, report
+    def __init__(
+        self, data: SegmentationDataModule, path: Path, clock: Curves, report: Callable[[str], None]
+    ) -> None:
+        self.data, self.path, self.clock, self.report = data, path, clock, report
         self.how = data.config.evaluation
         self.curves: dict[str, list[Any]] = {"step": []}
         self.best: tuple[int, float] | None = None
@@ -61,6 +66,7 @@ class Validation(Callback):
         assert self.how.every is not None
         if step % self.how.every and step != trainer.max_steps:
             return
+        begun = time.perf_counter()
         figures = {k: v for k, v in self._look(trainer, pl_module).items() if not isinstance(v, dict)}
         for key, value in {"step": step, **figures}.items():
             self.curves.setdefault(key, []).append(value)
@@ -73,6 +79,7 @@ class Validation(Callback):
             self.stopped = step
             trainer.should_stop = True
             self.report(f"step {step}: no better {_CHOSEN_BY} in {since} validations, the training ends")
+        self.clock.leave_out(time.perf_counter() - begun)
 
     def _look(self, trainer: Trainer, module: SegmentationModule) -> dict[str, Any]:
         if self._loader is None:
