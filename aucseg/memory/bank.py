@@ -309,7 +309,8 @@ class TailMemoryBank(nn.Module):
             if batch.has(draw.image):
                 crop = batch.within(draw.image, self._resized(draw.stored, draw.ratio, batch))
             else:  # another rank pastes it: its size is enough to draw its place
-                size = fitted_size(*draw.stored.crop.mask.shape, draw.ratio, *batch.size)
+                rows, columns = draw.stored.crop.mask.shape
+                size = fitted_size(rows, columns, draw.ratio, *batch.size)
                 crop = Crop(draw.stored.crop.image, torch.empty(size, dtype=torch.bool, device="meta"))
             self._paste(batch, draw.image, draw.label, draw.stored, crop, draw.ratio)
 
