@@ -38,6 +38,13 @@ class StreetsEntry(Entry):
         return load_spec("cityscapes")
 
     @property
+    def looks(self) -> tuple[str, ...]:  # type: ignore[override]
+        """Names of the looks, see :mod:`aucseg.streets`."""
+        from aucseg.streets import LOOKS
+
+        return tuple(LOOKS)
+
+    @property
     def version(self) -> int:
         """Version of the generator: another one draws other pictures."""
         from aucseg.streets import GENERATOR_VERSION
@@ -105,8 +112,20 @@ class Streets(Located):
         size: tuple[int, int] | None = None,
         num_images: int | None = None,
         cache: bool = False,
+        look: str = "standard",
     ) -> Any:
-        """The scenes of a world, drawn when they are asked for."""
+        """The scenes of a world, drawn when they are asked for.
+
+        Args:
+            split: name of the world.
+            size: height and width at which they are drawn.
+            num_images: how many.
+            cache: draw them now and keep them in memory.
+            look: how they are pictured, one of ``aucseg.streets.LOOKS``.
+
+        Raises:
+            OptionError: for another split or look, and without a number.
+        """
         from aucseg.data.dataset import CachedDataset
         from aucseg.streets import WORLDS, SyntheticStreets
 
@@ -115,7 +134,7 @@ class Streets(Located):
         if num_images is None:
             raise OptionError("streets are drawn: say how many images")
         options = {} if size is None else {"size": size}
-        scenes = SyntheticStreets(num_images, seed=WORLDS[split], **options)
+        scenes = SyntheticStreets(num_images, seed=WORLDS[split], look=look, **options)
         return CachedDataset(scenes) if cache else scenes
 
     def fingerprint(self, splits: Sequence[str]) -> str:

@@ -60,8 +60,10 @@ class Entry(ABC):
         drawn: whether its images are drawn as many as are asked for, and lie nowhere.
         needs_root: whether its folder has to be named.
         version: what is drawn under this name, for a data set without files; None for others.
+        looks: how it can be pictured, where it is drawn; the first is how it is if nobody says.
     """
 
+    looks: tuple[str, ...] = ()
     drawn = False
     needs_root = False
 

@@ -4,5 +4,15 @@ from aucseg.errors import extra
 
 with extra("train"):
     from aucseg.streets.dataset import GENERATOR_VERSION, MINIMUM_SIZE, WORLDS, SyntheticStreets
+    from aucseg.streets.look import LOOKS, Look, Material, find_look
 
-__all__ = ["GENERATOR_VERSION", "MINIMUM_SIZE", "WORLDS", "SyntheticStreets"]
+__all__ = [
+    "GENERATOR_VERSION",
+    "LOOKS",
+    "MINIMUM_SIZE",
+    "WORLDS",
+    "Look",
+    "Material",
+    "SyntheticStreets",
+    "find_look",
+]

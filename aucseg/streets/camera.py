@@ -9,7 +9,6 @@ from itertools import pairwise
 import numpy as np
 
 from aucseg.streets.canvas import Array, Canvas, Patch, cover
-from aucseg.streets.draw import Draw
 
 
 @dataclass(frozen=True)
@@ -42,16 +41,6 @@ class Camera:
     def scale(self, z: float) -> float:
         """Pixels per metre at a depth."""
         return self.focal / z
-
-
-def draw_camera(draw: Draw, width: float) -> Camera:
-    """Focal length, eye height and vanishing point for an image of unit height and ``width``."""
-    return Camera(
-        focal=draw.uniform(1.9, 2.3),
-        eye=draw.uniform(1.2, 1.45),
-        cx=0.5 * width + draw.uniform(-0.16, 0.16),
-        cy=draw.uniform(0.385, 0.45),
-    )
 
 
 def pixel_camera(camera: Camera, height: int) -> Camera:

@@ -13,6 +13,7 @@ from torchvision import tv_tensors
 
 from aucseg.data.spec import load_spec
 from aucseg.errors import OptionError
+from aucseg.streets.look import STANDARD, find_look
 from aucseg.streets.scene import render_labels, render_street
 
 GENERATOR_VERSION = 1
@@ -36,6 +37,8 @@ class SyntheticStreets(Dataset[tuple[tv_tensors.Image, tv_tensors.Mask]]):
         num_images: number of images, at least 1.
         size: height and width in pixels, at least 32 x 48.
         seed: seed of the whole set, not negative; sets with different seeds share no image.
+        look: how streets are pictured, one of ``LOOKS``: ``"standard"``, or ``"autumn"`` with another
+            palette, light, weather, texture and camera, and streets of its own.
 
     Raises:
         ValueError: if an argument is out of range.
@@ -47,7 +50,9 @@ class SyntheticStreets(Dataset[tuple[tv_tensors.Image, tv_tensors.Mask]]):
         ((3, 64, 128), (64, 128))
     """
 
-    def __init__(self, num_images: int, size: tuple[int, int] = (128, 256), seed: int = 0) -> None:
+    def __init__(
+        self, num_images: int, size: tuple[int, int] = (128, 256), seed: int = 0, look: str = STANDARD
+    ) -> None:
         self.num_images = operator.index(num_images)
         if self.num_images < 1:
             raise OptionError(f"num_images must be at least 1, got {num_images}")
@@ -59,6 +64,7 @@ class SyntheticStreets(Dataset[tuple[tv_tensors.Image, tv_tensors.Mask]]):
         self.seed = operator.index(seed)
         if self.seed < 0:
             raise OptionError(f"seed must not be negative, got {seed}")
+        self.look = find_look(look)
         self.spec = load_spec("cityscapes")
 
     def __len__(self) -> int:
@@ -81,7 +87,8 @@ class SyntheticStreets(Dataset[tuple[tv_tensors.Image, tv_tensors.Mask]]):
         Raises:
             IndexError: if the index is out of range.
         """
-        return render_street(self.seed, self._index(index), self.size, self.spec.image_share)
+        place = (self.seed + self.look.shift, self._index(index), self.size)
+        return render_street(*place, self.spec.image_share, self.look)
 
     def mask(self, index: int) -> tv_tensors.Mask:
         """The labels of an item alone, the same as those of ``self[index]``; no picture is painted.
@@ -95,7 +102,8 @@ class SyntheticStreets(Dataset[tuple[tv_tensors.Image, tv_tensors.Mask]]):
         Raises:
             IndexError: if the index is out of range.
         """
-        mask = render_labels(self.seed, self._index(index), self.size, self.spec.image_share)
+        place = (self.seed + self.look.shift, self._index(index), self.size)
+        mask = render_labels(*place, self.spec.image_share, self.look)
         return tv_tensors.Mask(torch.from_numpy(mask))
 
     def __getitem__(self, index: int) -> tuple[tv_tensors.Image, tv_tensors.Mask]:
@@ -108,6 +116,8 @@ class SyntheticStreets(Dataset[tuple[tv_tensors.Image, tv_tensors.Mask]]):
         key = {
             "generator": GENERATOR_VERSION, "images": self.num_images, "size": self.size, "seed": self.seed
         }  # fmt: skip
+        if self.look.name != STANDARD:
+            key["look"] = self.look.name
         return hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
 
     def _index(self, index: int) -> int:
@@ -117,4 +127,5 @@ class SyntheticStreets(Dataset[tuple[tv_tensors.Image, tv_tensors.Mask]]):
         return i % self.num_images
 
     def __repr__(self) -> str:
-        return f"SyntheticStreets({self.num_images}, size={self.size}, seed={self.seed})"
+        look = "" if self.look.name == STANDARD else f", look={self.look.name!r}"
+        return f"SyntheticStreets({self.num_images}, size={self.size}, seed={self.seed}{look})"

@@ -53,9 +53,14 @@ class Light:
         return 1.0 - 0.12 * self.hard + 0.30 * self.hard * facing * self.sun
 
 
-def draw_light(draw: Draw) -> Light:
-    """Day with sun, overcast, haze or dusk."""
-    mood = draw.weighted(("sun", "overcast", "haze", "dusk"), (0.38, 0.34, 0.14, 0.14))
+def draw_light(draw: Draw, moods: tuple[float, float, float, float]) -> Light:
+    """Day with sun, overcast, haze or dusk.
+
+    Args:
+        draw: draws of the image.
+        moods: weights of the four.
+    """
+    mood = draw.weighted(("sun", "overcast", "haze", "dusk"), moods)
     sun = -1.0 if draw.chance(0.5) else 1.0
     warm = draw.uniform(-0.05, 0.05)
     gain = draw.uniform(0.96, 1.20)

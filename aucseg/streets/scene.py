@@ -6,12 +6,13 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from aucseg.streets.camera import draw_camera, pixel_camera
+from aucseg.streets.camera import pixel_camera
 from aucseg.streets.canvas import Canvas, TrainId, cover, planes, sample
 from aucseg.streets.draw import Draw, draw_presence
 from aucseg.streets.furniture import paint_clutter, paint_pole
 from aucseg.streets.ground import paint_ground
-from aucseg.streets.light import Light, develop, draw_light, paint_sky, paint_skyline
+from aucseg.streets.light import Light, develop, paint_sky, paint_skyline
+from aucseg.streets.look import LOOKS, STANDARD, Look
 from aucseg.streets.people import paint_cycle, paint_person
 from aucseg.streets.placing import Composer
 from aucseg.streets.roadside import paint_barrier, paint_facades, paint_tree
@@ -37,7 +38,11 @@ _LENDERS = (
 
 
 def render_street(
-    seed: int, index: int, size: tuple[int, int], image_share: Sequence[float]
+    seed: int,
+    index: int,
+    size: tuple[int, int],
+    image_share: Sequence[float],
+    look: Look = LOOKS[STANDARD],
 ) -> tuple[np.ndarray, np.ndarray]:
     """Draw one street.
 
@@ -46,17 +51,24 @@ def render_street(
         index: index of the image.
         size: (H, W) in pixels.
         image_share: wanted fraction of images with each class (19,).
+        look: palette, light, texture, weather and camera.
 
     Returns:
         Picture (H, W, 3) uint8 and labels (H, W) uint8 with void 255.
     """
     canvas = Canvas(*size)
-    draw, light = _paint(canvas, seed, index, image_share)
+    draw, light = _paint(canvas, seed, index, image_share, look)
     assert canvas.rgb is not None
     return develop(canvas.rgb, light, draw), canvas.mask
 
 
-def render_labels(seed: int, index: int, size: tuple[int, int], image_share: Sequence[float]) -> np.ndarray:
+def render_labels(
+    seed: int,
+    index: int,
+    size: tuple[int, int],
+    image_share: Sequence[float],
+    look: Look = LOOKS[STANDARD],
+) -> np.ndarray:
     """The labels of :func:`render_street` alone, the same to the last bit, in less than half of the time.
 
     Args:
@@ -64,22 +76,25 @@ def render_labels(seed: int, index: int, size: tuple[int, int], image_share: Seq
         index: index of the image.
         size: (H, W) in pixels.
         image_share: wanted fraction of images with each class (19,).
+        look: as for that function; its camera decides where things are.
 
     Returns:
         Labels (H, W) uint8 with void 255.
     """
     canvas = Canvas(*size, colours=False)
-    _paint(canvas, seed, index, image_share)
+    _paint(canvas, seed, index, image_share, look)
     return canvas.mask
 
 
-def _paint(canvas: Canvas, seed: int, index: int, image_share: Sequence[float]) -> tuple[Draw, Light]:
+def _paint(
+    canvas: Canvas, seed: int, index: int, image_share: Sequence[float], look: Look
+) -> tuple[Draw, Light]:
     """Lay out one street and paint it from far to near; what developing the picture needs."""
     wide = canvas.width / canvas.height
     draw = Draw(seed, index)
     present = draw_presence(seed, index, image_share)
-    light = draw_light(draw)
-    unit = draw_camera(draw, wide)
+    light = look.light(draw)
+    unit = look.camera(draw, wide)
     street = draw_street(draw, present, unit.focal, 0.5 * canvas.width / canvas.height)
     things = Composer(draw, street, unit, wide).compose()
     camera = pixel_camera(unit, canvas.height)
@@ -92,6 +107,8 @@ def _paint(canvas: Canvas, seed: int, index: int, image_share: Sequence[float]) 
         paint_barrier(stage, barrier)
     for thing in things:
         _PAINTERS[thing.kind](stage, thing)
+    if canvas.rgb is not None:
+        look.dye(canvas.rgb, canvas.mask)
     paint_bonnet(canvas, light, draw)
     outline_void(canvas.mask, draw)
     return draw, light
