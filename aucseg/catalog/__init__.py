@@ -28,6 +28,7 @@ from aucseg.data.layouts.cityscapes import CITYSCAPES
 from aucseg.data.layouts.coco_stuff import COCO_STUFF, COCO_STUFF_10K
 from aucseg.data.layouts.described import is_described
 from aucseg.data.layouts.own import is_prepared
+from aucseg.data.layouts.rendered import GTA5, SYNTHIA
 from aucseg.data.layouts.salient import ECSSD, HKU_IS, PASCAL_S
 from aucseg.data.layouts.voc import VOC
 from aucseg.data.listing import find_files
@@ -61,12 +62,14 @@ DATASETS: dict[str, Entry] = {
     "ade20k": FolderEntry.published(ADE20K),
     "coco_stuff": FolderEntry.published(COCO_STUFF),
     "coco_stuff_10k": FolderEntry.published(COCO_STUFF_10K),
+    "synthia": FolderEntry.published(SYNTHIA),
     "voc": FolderEntry.published(VOC),
     "ccp": FolderEntry.published(CCP),
     "carla": FolderEntry.published(CARLA),
     "ecssd": FolderEntry.published(ECSSD),
     "hku_is": FolderEntry.published(HKU_IS),
     "pascal_s": FolderEntry.published(PASCAL_S),
+    "gta5": FolderEntry.published(GTA5),
     "folder": FolderEntry("folder", "Images and masks of one's own"),
 }
 

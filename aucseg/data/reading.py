@@ -231,6 +231,27 @@ def read_red_ids(path: Path) -> np.ndarray:
     return rgb[..., 0]
 
 
+def read_first_channel(path: Path) -> np.ndarray:
+    """Decode a mask of 16 bits a channel whose ids are in the first, (H, W) uint8, as SYNTHIA writes them.
+
+    What the other channels hold, numbers of objects, does not matter.
+
+    Raises:
+        DataError: if the file cannot be decoded, is no colour image of 16 bits, or has ids over 255.
+        MissingExtraError: without OpenCV, which decodes them.
+    """
+    if not is_wide(path):
+        raise DataError("mask of 8 bits a channel", file=path, remedy="take the file as it was published")
+    ids = _decode_wide_color(path)[..., 0]
+    if ids.max(initial=0) > 255:
+        raise DataError(
+            f"value {int(ids.max())} in the first channel",
+            file=path,
+            remedy="ids are 0 to 255: take the file as it was published",
+        )
+    return ids.astype(np.uint8)
+
+
 def read_indexed(path: Path, palette: np.ndarray) -> np.ndarray:
     """Decode a palette mask to its indices, (H, W) uint8, or a colour mask by the same palette.
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import struct
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from aucseg.data.layouts.carla import CARLA
 from aucseg.data.layouts.ccp import CCP
 from aucseg.data.layouts.cityscapes import CITYSCAPES
 from aucseg.data.layouts.coco_stuff import COCO_STUFF, COCO_STUFF_10K
+from aucseg.data.layouts.rendered import GTA5, SYNTHIA
 from aucseg.data.layouts.salient import ECSSD, HKU_IS, PASCAL_S
 from aucseg.data.layouts.voc import VOC
 
@@ -118,6 +121,38 @@ def carla(root: Path) -> Path:
     return root
 
 
+def gta5(root: Path) -> Path:
+    """Palette masks of Cityscapes' ids; 34 is a license plate."""
+    for i in range(2):
+        picture(root / "images" / f"0000{i + 1}.png", i)
+        path = root / "labels" / f"0000{i + 1}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        mask = Image.fromarray(stripes(7, 26, 34, 33))
+        mask.putpalette(np.random.default_rng(0).integers(0, 256, 768, np.uint8).tobytes())
+        mask.save(path)
+    return root
+
+
+def synthia(root: Path) -> Path:
+    """16 bits a channel, class and number of the object; written by hand, for Pillow cannot."""
+    for i in range(2):
+        picture(root / "RGB" / f"000000{i}.png", i)
+        ids = stripes(3, 8, 22, 11).astype(">u2")
+        rows = np.stack([ids, ids + 400, 0 * ids], -1)
+        path = root / "GT" / "LABELS" / f"000000{i}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        raw = b"".join(b"\0" + row.tobytes() for row in rows)
+        head = struct.pack(">IIBBBBB", WIDTH, HEIGHT, 16, 2, 0, 0, 0)
+        chunks = ((b"IHDR", head), (b"IDAT", zlib.compress(raw)), (b"IEND", b""))
+        path.write_bytes(
+            b"\x89PNG\r\n\x1a\n"
+            + b"".join(
+                struct.pack(">I", len(c)) + k + c + struct.pack(">I", zlib.crc32(k + c)) for k, c in chunks
+            )
+        )
+    return root
+
+
 def _salient(root: Path, images: str, masks: str, suffix: str) -> Path:
     for i in range(3):
         picture(root / images / f"{i:04d}{suffix}", i)
@@ -147,11 +182,37 @@ def classes(root: Path, rows: list[tuple[int, str, tuple[int, int, int], int]]) 
 
 WRITERS: dict[str, Callable[[Path], Path]] = {
     w.__name__: w
-    for w in (cityscapes, ade20k, coco_stuff, coco_stuff_10k, voc, ccp, carla, ecssd, hku_is, pascal_s)
+    for w in (
+        cityscapes,
+        ade20k,
+        coco_stuff,
+        coco_stuff_10k,
+        voc,
+        ccp,
+        carla,
+        gta5,
+        synthia,
+        ecssd,
+        hku_is,
+        pascal_s,
+    )
 }
 LAYOUTS: dict[str, Layout] = {
     layout.name: layout
-    for layout in (CITYSCAPES, ADE20K, COCO_STUFF, COCO_STUFF_10K, VOC, CCP, CARLA, ECSSD, HKU_IS, PASCAL_S)
+    for layout in (
+        CITYSCAPES,
+        ADE20K,
+        COCO_STUFF,
+        COCO_STUFF_10K,
+        VOC,
+        CCP,
+        CARLA,
+        GTA5,
+        SYNTHIA,
+        ECSSD,
+        HKU_IS,
+        PASCAL_S,
+    )
 }
 # name: a split, its number of items, and the train ids of the columns of each mask
 EXPECTED: dict[str, tuple[str, int, tuple[int, ...]]] = {
@@ -165,6 +226,9 @@ EXPECTED: dict[str, tuple[str, int, tuple[int, ...]]] = {
     "ccp": ("all", 2, (0, 11, 12, 54)),
     # Unlabeled is void; Other (3) is left out between Fence (2) and Pedestrian (4)
     "carla": ("all", 2, (255, 0, 2, 18)),
+    "gta5": ("all", 2, (0, 13, 255, 18)),
+    # road, car, lane marking, bicycle
+    "synthia": ("all", 2, (0, 13, 255, 18)),
     "ecssd": ("all", 3, (0, 0, 1, 1)),
     "hku_is": ("all", 3, (0, 0, 1, 1)),
     "pascal_s": ("all", 3, (0, 0, 1, 1)),
