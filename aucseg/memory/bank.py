@@ -272,6 +272,26 @@ class TailMemoryBank(nn.Module):
         table, _ = gather_rows(covered[:, None], batch.device, self.process_group)
         return table[:, 0].to(batch.device)
 
+    @torch.no_grad()
+    def keep(self, images: Tensor, target: Tensor) -> None:
+        """Store what tail classes a batch holds, and paste nothing: for labels that are not trained on.
+
+        What is stored is counted; the batch is none of those that :meth:`metrics` is a mean over, and no time
+        passes for the age of objects.
+
+        Args:
+            images: as for :meth:`forward`.
+            target: as for :meth:`forward`.
+
+        Raises:
+            TypeError, ValueError: as :meth:`forward`.
+        """
+        target = _check_batch(images, target)
+        self._store.check_format(images)
+        if self.training and self.memory_size:
+            found = survey(target, self.tail_classes, self.ignore_index)
+            self._keep(images, target, found, self._notes(found, images.device)[0])
+
     def _keep(self, images: Tensor, target: Tensor, found: list[Survey], notes: list[_Note]) -> None:
         """Store the objects of a batch."""
         for note in notes:

@@ -60,7 +60,7 @@ class BankStats:
         self.recent[-1].update(images=images, asked=asked, complete_before=self._complete(held))
 
     def count(self, name: str, *labels: int, number: int = 1) -> None:
-        """Count something of classes in the batch whose row is open.
+        """Count something of classes, in the batch whose row is open if there is one.
 
         Args:
             name: one of ``COUNTERS``.
@@ -70,7 +70,8 @@ class BankStats:
         counts = self.counters[name]
         for label in labels:
             counts[label] += number
-        self.recent[-1][name] += number * len(labels)
+        if self.recent:
+            self.recent[-1][name] += number * len(labels)
 
     def end(self, held: Collection[int], covered: Tensor | None = None) -> None:
         """Close the row of a batch; the next batch is another step.

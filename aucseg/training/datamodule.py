@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 from dataclasses import replace
 from functools import cached_property
@@ -23,6 +24,7 @@ from aucseg.data import (
     train_transform,
 )
 from aucseg.data.dataset import ChosenDataset
+from aucseg.data.parts import ImageFolder, image_modes
 from aucseg.data.spec import ClassSpec, choose_flip_pairs
 from aucseg.data.stratify import split_sizes, stratified_split
 from aucseg.errors import DataError, OptionError
@@ -31,7 +33,7 @@ from aucseg.training.classes import ClassInfo, count_split
 from aucseg.training.config import RunConfig
 from aucseg.training.samplers import SAMPLERS, presence_of
 from aucseg.training.section import ConfigError
-from aucseg.training.splits import DataConfig, build_dataset, check_labels
+from aucseg.training.splits import DataConfig, build_dataset, check_classes, check_labels, split_labelled
 
 
 def _flip_pairs(data: DataConfig, spec: ClassSpec) -> tuple[tuple[int, int], ...]:
@@ -42,6 +44,19 @@ def _flip_pairs(data: DataConfig, spec: ClassSpec) -> tuple[tuple[int, int], ...
         return choose_flip_pairs(data.flip_pairs, spec.names)
     except OptionError as error:
         raise ConfigError(f"data.flip_pairs: {error}") from error
+
+
+def _augmentation(data: DataConfig, images: Any, crop: ClassCrop | None = None) -> Any:
+    """How training images are augmented, as their configuration says, or with a crop of another kind."""
+    return train_transform(
+        crop or data.crop_size or data.size,
+        scale=data.scale,
+        hflip=data.hflip,
+        photometric=data.photometric,
+        resize=data.resize,
+        max_class_share=data.max_class_share,
+        flip_pairs=_flip_pairs(data, images.spec),
+    )
 
 
 class SegmentationDataModule(LightningDataModule):
@@ -59,15 +74,73 @@ class SegmentationDataModule(LightningDataModule):
         super().__init__()
         self.config = config
 
-    @cached_property
-    def train_set(self) -> Any:
-        """The training images; opened when first asked for, because an evaluation does not need them."""
-        return self._all_training if self._held_out is None else self._held_out[0]
+    @property
+    def labelled_data(self) -> DataConfig:
+        """Where the images with labels are from: another domain, or the run's own data."""
+        return self.config.method.source or self.config.data
 
     @cached_property
-    def _all_training(self) -> Any:
-        data = self.config.data
-        return build_dataset(data, data.train_split, data.train_images)
+    def _training(self) -> tuple[Any, Any | None]:
+        """Training images with labels, and those that are used without, if there are any."""
+        own, source = self.config.data, self.config.method.source
+        if source is None:
+            return split_labelled(own, build_dataset(own, own.train_split, own.train_images))
+        labelled = split_labelled(source, build_dataset(source, source.train_split, source.train_images))[0]
+        check_classes(labelled.spec, self.eval_set.spec)
+        if own.unlabelled is not None:
+            return labelled, split_labelled(own, labelled)[1]
+        return labelled, build_dataset(own, own.train_split, own.train_images)
+
+    @property
+    def train_set(self) -> Any:
+        """The training images with labels; opened when first asked for: an evaluation does not need them."""
+        return self._all_labelled if self._held_out is None else self._held_out[0]
+
+    @property
+    def _all_labelled(self) -> Any:
+        """Those that are held out included."""
+        return self._training[0]
+
+    @property
+    def unlabelled_set(self) -> Any | None:
+        """The training images whose masks, where they have any, are not used; ``None`` without such."""
+        return self._training[1]
+
+    def unlabelled_epoch(self, world_size: int = 1) -> int:
+        """Steps in which each image without labels is seen once; 0 if there are none.
+
+        Args:
+            world_size: number of processes.
+        """
+        if self.unlabelled_set is None:
+            return 0
+        size = getattr(self.config.method, "batch_size", None) or self.config.data.batch_size
+        return math.ceil(len(self.unlabelled_set) / (size * world_size))
+
+    def notices(self) -> list[str]:
+        """What there is to say of the images with and without labels before a run."""
+        told = []
+        data, labelled = self.labelled_data, self.train_set
+        if data.labelled is not None:
+            seen = self.classes.pixels > 0
+            lacking = [name for name, held in zip(self.spec.names, seen, strict=True) if not held]
+            if lacking:
+                told.append(
+                    f"the {len(labelled)} labelled images hold no pixel of {', '.join(lacking)}: what is not "
+                    "seen is not learnt; data.labelled_seed or another list chooses others"
+                )
+        if isinstance(self.unlabelled_set, ImageFolder):
+            modes = self.unlabelled_set.modes()
+            whole = labelled
+            while not hasattr(whole, "files") and hasattr(whole, "dataset"):
+                whole = whole.dataset
+            own = image_modes([image for image, _ in getattr(whole, "files", ())]) or {"RGB"}
+            if modes != own:
+                told.append(
+                    f"images without labels are of mode {', '.join(sorted(modes))}, those with labels of "
+                    f"{', '.join(sorted(own))}: all become RGB, but they may look like another domain"
+                )
+        return told
 
     @cached_property
     def _held_out(self) -> tuple[ChosenDataset, ChosenDataset] | None:
@@ -75,14 +148,14 @@ class SegmentationDataModule(LightningDataModule):
         share = self.config.evaluation.held_out
         if share is None:
             return None
-        presence = count_split(self._all_training).presence
+        presence = count_split(self._all_labelled).presence
         assert presence is not None  # it was counted image by image
         sizes = split_sizes(len(presence), {"train": 1 - share, "val": share})
         if not all(sizes.values()):
             raise ConfigError(f"evaluation.held_out: {share:g} of {len(presence)} images leaves a part empty")
         part = stratified_split(presence, list(sizes.values()))
         kept, held = (
-            ChosenDataset(self._all_training, np.flatnonzero(part == which).tolist()) for which in (0, 1)
+            ChosenDataset(self._all_labelled, np.flatnonzero(part == which).tolist()) for which in (0, 1)
         )
         return kept, held
 
@@ -138,7 +211,7 @@ class SegmentationDataModule(LightningDataModule):
     def describe(self) -> dict[str, Any]:
         """What a record says about the data."""
         data = self.config.data
-        check_labels(data, self.train_set)
+        check_labels(self.labelled_data, self.train_set)
         if self.train_set.spec.names != self.eval_set.spec.names:
             raise ConfigError("training and evaluation split have different classes")
         return (
@@ -153,6 +226,7 @@ class SegmentationDataModule(LightningDataModule):
                 "classes": list(self.spec.names),
                 "groups": list(self.spec.groups),
             }
+            | self._describe_domains()
             | self._describe_flips()
             | self._describe_sampling()
             | self._describe_validation()
@@ -168,6 +242,19 @@ class SegmentationDataModule(LightningDataModule):
             "validation_fingerprint": self.validation_set.fingerprint(),
         }
 
+    def _describe_domains(self) -> dict[str, Any]:
+        """Which images have labels and which have none, where that is not all that trains."""
+        data = self.config.data
+        told: dict[str, Any] = {}
+        if self.labelled_data is not data:
+            told = {"source": self.labelled_data.name, "source_split": self.labelled_data.train_split}
+        if self.unlabelled_set is not None:
+            told |= {
+                "unlabelled_images": len(self.unlabelled_set),
+                "unlabelled_fingerprint": self.unlabelled_set.fingerprint(),
+            }
+        return told
+
     def _describe_flips(self) -> dict[str, Any]:
         """Which classes a flip swaps, where one does."""
         flips = self.config.data.hflip > 0 or self.config.evaluation.flip
@@ -176,7 +263,7 @@ class SegmentationDataModule(LightningDataModule):
 
     def _describe_sampling(self) -> dict[str, Any]:
         """How often a stratified sampler repeats images: it needs the presence matrix anyway."""
-        if self.config.data.sampling == "random":
+        if self.labelled_data.sampling == "random":
             return {}
         repeats = count_repeats(self.sampler(), self.presence)
         per_class = dict(zip(self.spec.names, repeats.per_class.tolist(), strict=True))
@@ -201,7 +288,7 @@ class SegmentationDataModule(LightningDataModule):
         Raises:
             ConfigError: if batches cannot be made as configured.
         """
-        data, config = self.config.data, self.config
+        data, config = self.labelled_data, self.config
         common: dict[str, Any] = {"seed": config.seed, "steps": config.optim.steps, "start_step": start_step}
         common |= {"rank": rank, "world_size": world_size}
         try:
@@ -234,42 +321,71 @@ class SegmentationDataModule(LightningDataModule):
         """
         method = self.config.method
         known = method.splits() if data is None else ()
-        data, trainer = self.config.data if data is None else data, self.trainer
+        if data is None:
+            data = self.labelled_data if split is None else self.config.data
         if split not in (None, data.train_split, data.eval_split, *known):
             raise ValueError(f"split {split!r} is to be named by {type(method).__name__}.splits()")
         images = self.train_set if split is None else build_dataset(data, split, num_images)
-        size = data.crop_size or data.size
-        transform = train_transform(
-            self._class_crop(size) if split is None and data.crop != "random" else size,
-            scale=data.scale,
-            hflip=data.hflip,
-            photometric=data.photometric,
-            resize=data.resize,
-            max_class_share=data.max_class_share,
-            flip_pairs=_flip_pairs(data, images.spec),
-        )
-        place = {
-            "start_step": trainer.global_step if trainer else 0,
-            "rank": trainer.global_rank if trainer else 0,
-            "world_size": trainer.world_size if trainer else 1,
-        }
         if split is None:
-            sampler = self.sampler(**place)
+            sampler = self.sampler(**self._place())
         else:
             sampler = StepBatchSampler(
                 len(images),
                 batch_size or data.batch_size,
                 seed=mix_seed(self.config.seed, "split", data.name, split),
                 steps=self.config.optim.steps,
-                **place,
+                **self._place(),
             )
-        return self._loader(SeededDataset(images, transform), batch_sampler=sampler)
+        crop = self._class_crop() if split is None and data.crop != "random" else None
+        return self._loader(SeededDataset(images, _augmentation(data, images, crop)), batch_sampler=sampler)
 
-    def _class_crop(self, size: tuple[int, int]) -> ClassCrop:
-        """The crop of training images that looks for a class; the masks of no other split are looked at."""
-        data = self.config.data
+    def unlabelled_loader(self, batch_size: int | None = None) -> DataLoader[Any] | None:
+        """Augmented batches of the images without labels, in random order, with draws of their own.
+
+        Args:
+            batch_size: images in a batch, the configured number if None.
+
+        Returns:
+            ``None`` if there are none. Their masks come too, void where there are none.
+        """
+        images, data = self.unlabelled_set, self.config.data
+        if images is None:
+            return None
+        sampler = StepBatchSampler(
+            len(images),
+            batch_size or data.batch_size,
+            seed=mix_seed(self.config.seed, "unlabelled"),
+            steps=self.config.optim.steps,
+            **self._place(),
+        )
+        return self._loader(SeededDataset(images, _augmentation(data, images)), batch_sampler=sampler)
+
+    def unlabelled_pictures(self, rank: int = 0, world_size: int = 1) -> DataLoader[Any]:
+        """The images without labels, whole, once each, as they are evaluated.
+
+        Args:
+            rank: this process, which has every ``world_size``-th of them.
+            world_size: number of processes.
+        """
+        images, data = self.unlabelled_set, self.config.data
+        assert images is not None  # who asks knows that there are some
+        own = Subset(images, range(rank, len(images), world_size))
+        return self._loader(own, batch_size=data.eval_batch_size if data.resize is None else 1)
+
+    def _place(self) -> dict[str, int]:
+        """Where in the training this process stands."""
+        trainer = self.trainer
+        return {
+            "start_step": trainer.global_step if trainer else 0,
+            "rank": trainer.global_rank if trainer else 0,
+            "world_size": trainer.world_size if trainer else 1,
+        }
+
+    def _class_crop(self) -> ClassCrop:
+        """The crop of labelled images that looks for a class; the masks of no other split are looked at."""
+        data = self.labelled_data
         return ClassCrop(
-            size,
+            data.crop_size or data.size,
             rare_class_probabilities(self.classes.pixels, data.rare_temperature).tolist(),
             rule="pixel" if data.crop == "class_pixel" else "share",
             min_share=data.crop_min_share,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -14,10 +14,12 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from aucseg.data import normalize
 from aucseg.data.sampling import mix_seed
 from aucseg.data.spec import ClassSpec
 from aucseg.errors import DataError, UserError
-from aucseg.longtail import groups_by_images
+from aucseg.functional.pseudo_labels import weigh_gradient
+from aucseg.longtail import Tally, groups_by_images
 from aucseg.memory import TailMemoryBank
 from aucseg.metrics import PixelAUC, SegmentationIoU
 from aucseg.models import (
@@ -34,10 +36,13 @@ from aucseg.models.heads import AlignedConv2d
 from aucseg.models.inference import needed_multiple, pad_to_multiple
 from aucseg.models.weights import load_exactly
 from aucseg.training.bank import make_bank
-from aucseg.training.classes import ClassInfo
+from aucseg.training.classes import ClassInfo, count_split
 from aucseg.training.config import RunConfig
 from aucseg.training.optim import make_optimizer
 from aucseg.training.section import ConfigError
+
+if TYPE_CHECKING:
+    from aucseg.training.datamodule import SegmentationDataModule
 
 # what a record keeps of PixelAUC.compute
 _AUC_FIGURES = ("auc", "auc_head", "auc_middle", "auc_tail", "auc_error_bound")
@@ -80,6 +85,14 @@ class FirstStage(NamedTuple):
                 remedy="give this run the name, encoder and options of that run's model; its head may be an "
                 "aligned one",
             ) from error
+
+
+def _weighed(parts: dict[str, Tensor], weights: Tensor) -> dict[str, Tensor]:
+    """Parts whose values are those of pixels with weights; the gradient of the total has them already."""
+    mean = weights.mean()
+    weighed = {name: mean * value.detach() for name, value in parts.items()}
+    # the value of the one and the gradient of the other
+    return weighed | {"loss": parts["loss"] + (weighed["loss"] - parts["loss"].detach())}
 
 
 def _pixel_auc(spec: ClassSpec) -> PixelAUC:
@@ -232,34 +245,88 @@ class SegmentationModule(LightningModule):
         self.log("loss", parts["loss"], prog_bar=True, logger=False)
         return {name: value if name == "loss" else value.detach() for name, value in parts.items()}
 
-    def losses(self, images: Tensor, target: Tensor) -> dict[str, Tensor]:
+    def losses(
+        self,
+        images: Tensor,
+        target: Tensor,
+        *,
+        weights: Tensor | None = None,
+        objective: nn.Module | None = None,
+    ) -> dict[str, Tensor]:
         """What the network is trained on: the objective of its main logits, and its own auxiliary terms.
 
         Args:
             images: (B,3,H,W), normalised.
             target: (B,H,W) int64.
+            weights: (B,H,W), how much each pixel counts: the gradient by its logits, and by the features
+                under it, is multiplied by that, and values by its mean; ``None`` for 1.
+            objective: another one than the run's.
 
         Returns:
             The total under ``"loss"``, and its parts under their own names; ``auxiliary/...`` for the terms
             that belong to the network, with their weights.
         """
-        if not isinstance(self.model, Network) and not self.objective.needs_features:
-            return self.objective(self(images), target)
+        objective = self.objective if objective is None else objective
+        needs_features = getattr(objective, "needs_features", False)
+        if not isinstance(self.model, Network) and not needs_features:
+            logits = self(images)
+            if weights is None:
+                return objective(logits, target)
+            return _weighed(objective(weigh_gradient(logits, weights), target), weights)
         height, width = target.shape[-2:]
         images = pad_to_multiple(images, needed_multiple(self.model))
         # what was added to an image has no label, for features and auxiliary terms too
         right, bottom = images.shape[-1] - width, images.shape[-2] - height
         target = F.pad(target, (0, right, 0, bottom), value=self.classes.ignore_index)
-        if self.objective.needs_features:
+        if needs_features:
             output, features = forward_with_features(self.model, images)
         else:
             output, features = self.model(images), None
+        logits = output.logits if isinstance(output, TrainingOutput) else output
+        if weights is not None:
+            padded = F.pad(weights, (0, right, 0, bottom))
+            logits = weigh_gradient(logits, padded)
+            if features is not None:
+                cells = F.adaptive_avg_pool2d(padded[:, None], (features.shape[2], features.shape[3]))[:, 0]
+                features = weigh_gradient(features, cells)
+        parts = objective(logits, target, features)
+        if weights is not None:
+            parts = _weighed(parts, weights)
         if not isinstance(output, TrainingOutput) or not isinstance(self.model, Network):
-            return self.objective(output, target, features)
-        parts = self.objective(output.logits, target, features)
+            return parts
         terms = self.model.auxiliary_losses(output.auxiliary, target, self.classes.ignore_index)
+        if weights is not None:  # of heads within the network, as a whole
+            terms = {name: weights.mean() * term for name, term in terms.items()}
         total = parts["loss"] + sum(terms.values())
         return parts | {"loss": total} | {f"auxiliary/{name}": term for name, term in terms.items()}
+
+    @property
+    def unlabelled_epoch(self) -> int:
+        """Steps in which each image without labels is seen once; 0 if there are none."""
+        data: SegmentationDataModule = self.trainer.datamodule
+        return data.unlabelled_epoch(self.trainer.world_size)
+
+    def unlabelled_batches(self) -> Iterator[Tensor]:
+        """The images without labels, normalised and not augmented; of several processes each has its part."""
+        data: SegmentationDataModule = self.trainer.datamodule
+        for images, _ in data.unlabelled_pictures(self.global_rank, self.trainer.world_size):
+            yield normalize(images.to(self.device), *self.config.model.figures)
+
+    def unlabelled_tally(self) -> Tally:
+        """What their masks hold.
+
+        Raises:
+            ConfigError: if they have none.
+        """
+        data: SegmentationDataModule = self.trainer.datamodule
+        if data.unlabelled_set is None or self.config.data.unlabelled is not None:
+            raise ConfigError("method.counts is 'true', and there are no masks of images without labels")
+        return count_split(data.unlabelled_set)
+
+    def over_ranks(self, counts: Tensor) -> Tensor:
+        """The sum over the processes of a tensor that each of them has."""
+        total: Tensor = self.trainer.strategy.reduce(counts, reduce_op="sum")
+        return total
 
     def optimizer_step(self, *arguments: Any, **options: Any) -> None:
         """Move the weights, and let the method follow before a checkpoint is written.

@@ -148,6 +148,8 @@ def _train(
         told = foretell_cover(config.bank, data.classes, config.data.batch_size)
         if told is not None:
             report(told)
+    for told in data.notices():
+        report(told)
     module.check_step()
     stop = Stop(path, files, report)
     saver = ModelCheckpoint(

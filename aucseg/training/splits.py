@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -12,13 +13,19 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from aucseg import paths
 from aucseg.catalog import DATASETS
 from aucseg.data import CachedDataset
+from aucseg.data.dataset import ChosenDataset
 from aucseg.data.files import path_part
+from aucseg.data.label_sets import LABEL_SETS, RelabelledDataset, find_label_set
+from aucseg.data.listing import read_names
+from aucseg.data.parts import ImageFolder, choose_labelled, find_listed, read_fraction
+from aucseg.data.spec import ClassSpec
 from aucseg.errors import DataError, OptionError, did_you_mean
 from aucseg.training.classes import count_split
 from aucseg.training.samplers import SAMPLERS
 from aucseg.training.section import ConfigError, Section, Size
 
 TailChoice = str | tuple[int | str, ...]
+STANDARD_LOOK = "standard"
 
 # Images and masks (4 bytes for each pixel) are kept in memory up to this size, and read anew for each epoch
 # beyond it: CamVid at half size is 0.1 GB, Cityscapes at full size 25 GB.
@@ -58,6 +65,16 @@ class DataConfig(Section):
             1 for no cap. AUCSeg's released configurations have 0.75.
         train_split, eval_split: names of the splits; streets draws another world for each name.
         train_images, eval_images: how many images; ``None`` takes the whole split (streets needs a number).
+        look: how streets are pictured: ``"standard"``, or another of ``aucseg.streets.LOOKS``, a domain of
+            its own.
+        classes: another label set that the masks are brought to, one of
+            :data:`aucseg.data.label_sets.LABEL_SETS`, in which data sets share their classes.
+        labelled: which of the training images have labels: a fraction of them such as ``"1/16"``, their
+            names, or a text file with a name a line, which is read at once; ``None`` for all. Those of a
+            fraction are among those of a larger one.
+        labelled_seed: which images a fraction takes.
+        unlabelled: a folder of images without masks, for methods that learn from those too; they take the
+            place of the training images that ``labelled`` leaves out. It counts by its content.
         batch_size: images in a training step, on each device.
         eval_batch_size: images in an evaluation step.
         num_workers: worker processes that load images. Does not change any number.
@@ -101,6 +118,11 @@ class DataConfig(Section):
     eval_split: str = "val"
     train_images: int | None = Field(None, ge=1)
     eval_images: int | None = Field(None, ge=1)
+    look: str = STANDARD_LOOK
+    classes: str | None = None
+    labelled: str | tuple[str, ...] | None = None
+    labelled_seed: int = Field(0, ge=0)
+    unlabelled: Path | None = None
     batch_size: int = Field(8, ge=1, le=_MOST)
     eval_batch_size: int = Field(8, ge=1, le=_MOST)
     num_workers: int = Field(0, ge=0, le=_MOST_WORKERS)
@@ -112,11 +134,13 @@ class DataConfig(Section):
     crop_min_share: float = Field(1_500 / 512**2, gt=0, le=1)
     tail_classes: TailChoice = "spec"
 
-    not_identity = ("root", "num_workers", "eval_batch_size")
+    not_identity = ("root", "num_workers", "eval_batch_size", "unlabelled")
 
     def shareable(self) -> DataConfig:
         """The same without the folders of the machine that it is on: records are published."""
-        return self if self.root is None else self.model_copy(update={"root": Path(self.root.name)})
+        folders = {"root": self.root, "unlabelled": self.unlabelled}
+        kept = {key: Path(folder.name) for key, folder in folders.items() if folder is not None}
+        return self.model_copy(update=kept) if kept else self
 
     def listed(self) -> DataConfig:
         """The same as somebody would write it: a fingerprint that is not known is none."""
@@ -127,11 +151,19 @@ class DataConfig(Section):
     def _recorded(cls, content: Any, info: ValidationInfo) -> Any:
         # Of an earlier version, or of data that count by their name: "" keeps everybody from looking there.
         recorded = isinstance(content, Mapping) and (info.context or {}).get("recorded")
-        if recorded and content.get("root") is not None:
+        if recorded and (content.get("root") is not None or content.get("unlabelled") is not None):
             return {**content, "fingerprint": content.get("fingerprint") or ""}
         return content
 
-    @field_validator("root")
+    @field_validator("labelled", mode="before")
+    @classmethod
+    def _listed(cls, value: Any) -> Any:
+        """The names in a list: the run is of the images, wherever the list lies."""
+        if isinstance(value, str | Path) and str(value).endswith(".txt"):
+            return read_names(paths.expand(value))
+        return value
+
+    @field_validator("root", "unlabelled")
     @classmethod
     def _expanded(cls, value: Path | None) -> Path | None:
         return None if value is None else paths.expand(value)
@@ -161,6 +193,15 @@ class DataConfig(Section):
                 raise ValueError(f"{key} is (height, width) in pixels, got {list(value)}: no such image fits")
         if self.scale is not None and not 0 < self.scale[0] <= self.scale[1]:
             raise ValueError(f"scale must be 0 < low <= high, got {list(self.scale)}")
+        if self.look != STANDARD_LOOK and self.look not in entry.looks:
+            known = entry.looks or (STANDARD_LOOK,)
+            raise ValueError(f"{self.name} have no look {self.look!r}; {did_you_mean(self.look, known)}")
+        if self.classes is not None:
+            find_label_set(self.classes)
+        if isinstance(self.labelled, str):
+            read_fraction(self.labelled)
+        elif self.labelled is not None and not self.labelled:
+            raise ValueError("labelled names no image; leave it out if all have labels")
         if self.resize is not None:
             if not 1 <= self.resize[0] <= self.resize[1]:
                 raise ValueError(f"resize is (short, long) side in pixels, got {list(self.resize)}")
@@ -185,7 +226,9 @@ def fingerprint(data: DataConfig, more: Iterable[str] = ()) -> str | None:
     Raises:
         DataError: if the folder is not there, or a file in it is missing or cannot be read.
     """
-    if data.root is None or DATASETS[data.name].is_default(data.root) or DATASETS[data.name].drawn:
+    entry = DATASETS[data.name]
+    by_name = data.root is None or entry.is_default(data.root) or entry.drawn
+    if by_name and data.unlabelled is None:
         return None
     return _fingerprint(data, more)
 
@@ -212,13 +255,19 @@ def check_fingerprint(data: DataConfig, more: Iterable[str] = ()) -> None:
 def _fingerprint(data: DataConfig, more: Iterable[str]) -> str:
     try:
         located = DATASETS[data.name].at(data.root, images=data.images, masks=data.masks)
-        return located.fingerprint([data.train_split, data.eval_split, *more])
+        own = located.fingerprint([data.train_split, data.eval_split, *more])
+        if data.unlabelled is None:
+            return own
+        beside = ImageFolder(data.unlabelled, located.spec).fingerprint()
+        return hashlib.sha256(f"{own}:{beside}".encode()).hexdigest()
     except OptionError as error:
         raise ConfigError(f"data: {error}") from error
 
 
 def build_dataset(data: DataConfig, split: str, num_images: int | None) -> Any:
     """The data set that a configuration names, at its working size; in memory if it is below 4 GiB.
+
+    All of its images, whichever have labels, in the classes that the configuration chooses.
 
     Args:
         data: the data part of a run's configuration.
@@ -232,7 +281,7 @@ def build_dataset(data: DataConfig, split: str, num_images: int | None) -> Any:
     try:
         entry = DATASETS[data.name]
         if entry.drawn:
-            return _drawn(data.name, split, data.size, num_images)
+            return _in_classes(data, _drawn(data.name, split, data.size, num_images, data.look))
         located = entry.at(data.root, images=data.images, masks=data.masks, train_split=data.train_split)
         dataset = located.open(split, size=None if data.resize else data.size)
     except OptionError as error:
@@ -241,7 +290,83 @@ def build_dataset(data: DataConfig, split: str, num_images: int | None) -> Any:
         raise ConfigError(f"split {split!r} holds {len(dataset)} images, {num_images} were asked for")
     if data.resize is None and 4 * len(dataset) * data.size[0] * data.size[1] <= CACHE_BYTES:
         dataset.load()  # every file is opened now
-    return dataset if num_images is None else CachedDataset(dataset, num_images=num_images, keep=False)
+    if num_images is not None:
+        dataset = CachedDataset(dataset, num_images=num_images, keep=False)
+    return _in_classes(data, dataset)
+
+
+def _in_classes(data: DataConfig, dataset: Any) -> Any:
+    """A data set in the label set of the configuration."""
+    if data.classes is None:
+        return dataset
+    try:
+        return RelabelledDataset(dataset, find_label_set(data.classes))
+    except OptionError as error:
+        raise ConfigError(f"data.classes: {error}") from error
+
+
+def split_labelled(data: DataConfig, dataset: Any) -> tuple[Any, Any | None]:
+    """The training images that have labels, and those that are used without.
+
+    Args:
+        data: the data part of a run's configuration.
+        dataset: its training split.
+
+    Returns:
+        Two data sets; ``None`` for the second where no image is without labels.
+
+    Raises:
+        ConfigError: for a list that does not fit the training split.
+        DataError: if the folder of unlabelled images is missing or wrong.
+    """
+    labelled: Any = dataset
+    rest: Any = None
+    if data.labelled is not None:
+        names = tuple(dataset.names)
+        try:
+            if isinstance(data.labelled, str):
+                chosen = set(choose_labelled(names, data.labelled, data.labelled_seed))
+                places = tuple(i for i, name in enumerate(names) if name in chosen)
+            else:
+                places = find_listed(dataset, data.labelled)
+        except OptionError as error:
+            raise ConfigError(str(error)) from error
+        left = sorted(set(range(len(names))) - set(places))
+        labelled, rest = ChosenDataset(dataset, places), ChosenDataset(dataset, left) if left else None
+    if data.unlabelled is not None:
+        rest = ImageFolder(data.unlabelled, dataset.spec, None if data.resize else data.size)
+    return labelled, rest
+
+
+def check_classes(source: ClassSpec, target: ClassSpec) -> None:
+    """See that images of two domains have the same classes.
+
+    Args:
+        source: label set of the images with labels.
+        target: that of the others, which are evaluated.
+
+    Raises:
+        ConfigError: if they have not, with what differs.
+    """
+    if source.names == target.names:
+        return
+    alone = [sorted(set(one.names) - set(other.names)) for one, other in ((source, target), (target, source))]
+    if not any(alone):
+        told = "the same classes in another order"
+    elif not set(source.names) & set(target.names):
+        told = f"no class in common ({source.names[0]!r}, ... and {target.names[0]!r}, ...)"
+    else:
+        words = [
+            f"{', '.join(map(repr, names[:4]))}{', ...' if len(names) > 4 else ''} {where} only"
+            for names, where in zip(alone, ("in the source", "in the target"), strict=True)
+            if names
+        ]
+        told = f"other classes: {' and '.join(words)}"
+    raise ConfigError(
+        f"source {source.name!r} and target {target.name!r} have {told}",
+        remedy=f"bring both to one label set with data.classes and method.source.classes: "
+        f"{', '.join(LABEL_SETS)}",
+    )
 
 
 def check_labels(data: DataConfig, dataset: Any) -> None:
@@ -258,11 +383,14 @@ def check_labels(data: DataConfig, dataset: Any) -> None:
     if entry.drawn:
         return
     located = entry.at(data.root, images=data.images, masks=data.masks, train_split=data.train_split)
-    whole = dataset.dataset if isinstance(dataset, CachedDataset) else dataset
+    whole = dataset
+    while isinstance(whole, CachedDataset | ChosenDataset | RelabelledDataset):
+        whole = whole.dataset
     located.check_labels(data.train_split, lambda: count_split(whole))
 
 
 @lru_cache(maxsize=4)
-def _drawn(name: str, split: str, size: tuple[int, int], num_images: int | None) -> CachedDataset:
+def _drawn(name: str, split: str, size: tuple[int, int], num_images: int | None, look: str) -> CachedDataset:
     """The runs of a table share their drawn images: drawing them takes a good part of a short run."""
-    return CachedDataset(DATASETS[name].open(split, size=size, num_images=num_images))
+    options = {} if look == STANDARD_LOOK else {"look": look}
+    return CachedDataset(DATASETS[name].open(split, size=size, num_images=num_images, **options))

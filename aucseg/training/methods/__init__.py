@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from aucseg.training.methods.base import LoaderFactory, Method, MethodConfig, MethodContext
 from aucseg.training.methods.disalign import DisAlignConfig
+from aucseg.training.methods.mean_teacher import MeanTeacherConfig
 from aucseg.training.methods.supervised import SupervisedConfig
 
 METHODS: dict[str, type[MethodConfig]] = {
     "supervised": SupervisedConfig,
     "disalign": DisAlignConfig,
+    "mean_teacher": MeanTeacherConfig,
 }
 """Sections of the key ``method`` by their ``name``."""
 

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Protocol
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from aucseg.longtail import Tally
 from aucseg.memory import TailMemoryBank
+from aucseg.training.classes import ClassInfo
 from aucseg.training.section import Section
 from aucseg.training.splits import DataConfig
+
+if TYPE_CHECKING:
+    from aucseg.training.config import RunConfig
 
 
 class MethodContext(Protocol):
     """What a method may ask of the run that it is part of; ``SegmentationModule`` has it."""
+
+    config: RunConfig
+    classes: ClassInfo
 
     @property
     def model(self) -> nn.Module:
@@ -27,8 +36,40 @@ class MethodContext(Protocol):
     def bank(self) -> TailMemoryBank | None:
         """The memory bank, if the run has one."""
 
-    def losses(self, images: Tensor, target: Tensor) -> dict[str, Tensor]:
-        """Objective and auxiliary terms of a batch: images (B,3,H,W), normalised, target (B,H,W) int64."""
+    @property
+    def global_step(self) -> int:
+        """Steps that the optimiser has made."""
+
+    @property
+    def global_rank(self) -> int:
+        """Which of the processes this one is."""
+
+    @property
+    def unlabelled_epoch(self) -> int:
+        """Steps in which each image without labels is seen once; 0 if there are none."""
+
+    def losses(
+        self,
+        images: Tensor,
+        target: Tensor,
+        *,
+        weights: Tensor | None = None,
+        objective: nn.Module | None = None,
+    ) -> dict[str, Tensor]:
+        """Objective and auxiliary terms of a batch: images (B,3,H,W), normalised, target (B,H,W) int64.
+
+        With ``weights`` (B,H,W) the pull of each pixel has its weight; ``objective`` takes the place of the
+        run's.
+        """
+
+    def unlabelled_batches(self) -> Iterator[Tensor]:
+        """The images without labels, normalised and not augmented; of several processes each has its part."""
+
+    def unlabelled_tally(self) -> Tally:
+        """What their masks hold, where they have some."""
+
+    def over_ranks(self, counts: Tensor) -> Tensor:
+        """The sum over the processes of a tensor that each of them has."""
 
 
 class LoaderFactory(Protocol):
@@ -42,6 +83,9 @@ class LoaderFactory(Protocol):
         data: DataConfig | None = None,
     ) -> DataLoader[Any]:
         """Augmented batches of a split, those of the run by default."""
+
+    def unlabelled_loader(self, batch_size: int | None = None) -> DataLoader[Any] | None:
+        """Augmented batches of the images without labels; ``None`` if there are none."""
 
 
 class Method(nn.Module):
@@ -80,10 +124,14 @@ class MethodConfig(Section):
 
     Attributes:
         name: its name in ``METHODS``; a subclass gives it a ``Literal`` type and that default.
+        source: labelled images of another domain, in the classes of the run's data, with their own sizes,
+            augmentation, sampling and batches. The training split of the run's data then comes without
+            labels, and what is counted of labels is counted there. ``None`` trains on the run's own.
         needs_first_stage: whether a run must start from another one's network, by ``init_from``.
     """
 
     name: str
+    source: DataConfig | None = None
 
     needs_first_stage: ClassVar[bool] = False
 

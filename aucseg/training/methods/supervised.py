@@ -14,6 +14,7 @@ class SupervisedConfig(MethodConfig):
 
     Attributes:
         name: ``"supervised"``.
+        source: the images of another domain that are trained on; see :class:`MethodConfig`.
     """
 
     name: Literal["supervised"] = "supervised"
