@@ -48,6 +48,24 @@ class Arm:
 
 
 @dataclass(frozen=True)
+class Domain:
+    """From where the labels come for a data set that is trained on without, and evaluated.
+
+    Sizes, crops, augmentation and batches are those of the data set itself, so that images of both can be
+    mixed; how many images there are, the profile of the other one says.
+
+    Attributes:
+        source: keys of the section ``data`` of the labelled images, ``name`` among them.
+        target: keys of the section ``data`` of the run.
+        published: more keys of the source in the profile ``paper``.
+    """
+
+    source: Mapping[str, Any]
+    target: Mapping[str, Any] = field(default_factory=dict)
+    published: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Run:
     """One cell of an experiment: an arm with one seed."""
 
@@ -66,8 +84,11 @@ class Experiment:
         baseline: name of the arm that the others are compared with, unless they say otherwise.
         paper, table: the published table, a file in ``data/published``; ``None`` if there is none.
         metrics: what a reader of the table wants to see.
-        smaller: for some data sets and profiles the keys of ``data`` and ``optim`` that make every run of the
-            table smaller than the profile's.
+        smaller: for some data sets and profiles the keys, mostly of ``data`` and ``optim``, that every run of
+            the table has otherwise than the profile, as a rule to be smaller. Those of ``method`` are for the
+            arms of the method that they name.
+        domains: for tables of two domains, by data set, where the labels come from; no other data set has
+            the table.
         settings: keys that are changed in all runs, as for :meth:`RunConfig.with_settings`; arms take their
             parts of steps and batch from what is set here.
     """
@@ -81,6 +102,7 @@ class Experiment:
     metrics: tuple[str, ...] = ("mIoU", "mIoU_head", "mIoU_middle", "mIoU_tail")
     smaller: Mapping[tuple[str, str], Mapping[str, dict[str, Any]]] = field(default_factory=dict)
     settings: tuple[str, ...] = ()
+    domains: Mapping[str, Domain] = field(default_factory=dict)
 
     @property
     def comparisons(self) -> dict[str, str]:
@@ -149,7 +171,8 @@ class Experiment:
             encoder_weights: as for :meth:`runs`.
 
         Raises:
-            ConfigError: if the experiment has no such arm, or the data set no such profile.
+            ConfigError: if the experiment has no such arm, or no labels for the data set, or the data set has
+                no such profile.
         """
         arms = {known.name: known for known in self.arms}
         if arm not in arms:
@@ -158,7 +181,11 @@ class Experiment:
         changes = network_changes(profile, wanted.network) if wanted.network else {}
         changes |= wanted.changes
         for key, keys in self.smaller.get((dataset, profile), {}).items():
-            changes[key] = keys | changes.get(key, {})
+            given = changes.get(key, {})
+            if key != "method" or keys["name"] == given.get("name"):
+                changes[key] = keys | given
+        if self.domains:
+            changes |= self._of_two_domains(changes, dataset, profile, root, start)
         if wanted.init_from is not None:
             place: dict[str, Any] = {"seed": seed, "root": root, "start": start}
             first = self.config(wanted.init_from, dataset, profile, encoder_weights=encoder_weights, **place)
@@ -172,3 +199,38 @@ class Experiment:
         batch_size = round(wanted.batch * config.data.batch_size)
         moments = {key: round(part * steps) for key, part in wanted.moments.items()}
         return config.with_(optim__steps=steps, data__batch_size=batch_size, **moments)
+
+    def _of_two_domains(
+        self, changes: dict[str, Any], dataset: str, profile: str, root: str | None, start: Start | None
+    ) -> dict[str, Any]:
+        """The sections ``data`` and ``method`` of an arm whose labels come from another domain."""
+        if dataset not in self.domains:
+            raise ConfigError(
+                f"experiment {self.name!r} has no labels for data set {dataset!r}; there are some for "
+                f"{', '.join(self.domains)}"
+            )
+        domain = self.domains[dataset]
+        data = dict(domain.target) | changes.get("data", {})
+        own = make_config(dataset, profile, root=root, start=start, data=data).data
+        source = dict(domain.source)
+        there = make_config(source["name"], profile, start=start).data
+        source |= dict(domain.published) if profile == "paper" else {}
+        method = {"name": "supervised"} | changes.get("method", {})
+        source = (
+            {key: getattr(own, key) for key in _SHARED}
+            | {
+                "train_images": there.train_images,
+                "train_split": there.train_split,
+                "eval_images": there.eval_images,
+                "eval_split": there.eval_split,
+            }
+            | source
+        )
+        return {"data": data, "method": method | {"source": source | method.get("source", {})}}
+
+
+# What both domains of a run have in common.
+_SHARED = (
+    "size", "crop_size", "scale", "hflip", "photometric", "resize", "max_class_share", "batch_size",
+    "num_workers",
+)  # fmt: skip

@@ -1,0 +1,160 @@
+"""BLV (CVPR 2023) where few images have labels: its Tables 2 and 5, and Table 5 of its supplement."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aucseg.experiments.catalogue.experiment import AUC, BANK, CE, Arm, Experiment
+from aucseg.experiments.catalogue.longtail import BLV, LA
+
+TEACHER: dict[str, Any] = {"name": "mean_teacher"}
+ESTIMATED: dict[str, Any] = TEACHER | {"counts": "estimated"}
+TRUE: dict[str, Any] = TEACHER | {"counts": "true"}
+
+# A moving average of 0.999 looks back over a thousand steps, more than a short run has: 0.99 as in U2PL.
+_SHORT: dict[str, dict[str, Any]] = {"method": TEACHER | {"decay": 0.99}}
+SHORT_RUNS: dict[tuple[str, str], Any] = {
+    (dataset, profile): _SHORT
+    for dataset in ("streets", "camvid", "carla")
+    for profile in ("smoke", "laptop", "gpu")
+}
+
+# BLV 4.2, and where it says nothing what U2PL and UniMatch have on Cityscapes: 240 epochs of the labelled and
+# the other images together, half of a batch of 16 of each kind, windows of the crop two thirds apart.
+_PUBLISHED: dict[str, Any] = {
+    "data": {
+        "size": (1024, 2048),
+        "resize": (1024, 2048),
+        "crop_size": (769, 769),
+        "scale": (0.5, 2.0),
+        "photometric": False,
+        "max_class_share": 1.0,
+        "batch_size": 8,
+        "tail_classes": "cityscapes_blv",
+    },
+    "model": {"name": "deeplabv3plus", "encoder": "resnet101", "encoder_weights": "imagenet"},
+    "optim": {
+        "name": "sgd",
+        "lr": 0.01,
+        "momentum": 0.9,
+        "weight_decay": 5e-4,
+        "power": 0.9,
+        "steps": 40_000,
+        "warmup_steps": 0,
+        "decoder_factor": 1.0,
+        "decay_norm": True,
+    },
+    "evaluation": {"window": (769, 769), "stride": (513, 513)},
+}
+
+FRACTIONS = {"16": "1/16", "8": "1/8", "4": "1/4", "2": "1/2"}
+
+
+def _table(number: str, fraction: str) -> Experiment:
+    printed = {"partition": fraction}
+    return Experiment(
+        name=f"semi_supervised_{number}",
+        title=f"What do images without labels add where {fraction} of them have some? (BLV, Table 2)",
+        arms=(
+            Arm("labelled_only", "labelled images only", {"loss": CE, "bank": None}),
+            Arm(
+                "self_training",
+                "self-training",
+                {"loss": CE, "bank": None, "method": TEACHER},
+                printed | {"method": "Self-Training"},
+            ),
+            Arm(
+                "blv_estimated",
+                "+ BLV, estimated counts",
+                {"loss": BLV, "bank": None, "method": ESTIMATED},
+                printed | {"method": "Self-Training+BLV"},
+            ),
+            Arm("blv_labelled", "+ BLV, labelled counts", {"loss": BLV, "bank": None, "method": TEACHER}),
+            Arm("blv_true", "+ BLV, true counts", {"loss": BLV, "bank": None, "method": TRUE}),
+            Arm("auc", "+ AUC", {"loss": AUC, "bank": None, "method": TEACHER}),
+            Arm("auc_bank", "+ AUC and bank", {"loss": AUC, "bank": BANK, "method": TEACHER}),
+        ),
+        baseline="self_training",
+        paper="blv",
+        table="table_2",
+        smaller=SHORT_RUNS | {("cityscapes", "paper"): _PUBLISHED},
+        settings=(f"data.labelled={fraction}",),
+    )
+
+
+SEMI_SUPERVISED = tuple(_table(number, fraction) for number, fraction in FRACTIONS.items())
+
+
+def _counts(number: str, fraction: str) -> Experiment:
+    printed = {"partition": fraction}
+    return Experiment(
+        name=f"semi_supervised_counts_{number}",
+        title=f"How are classes counted that have no labels? ({fraction}; BLV, supplement, Table 5)",
+        arms=(
+            Arm(
+                "self_training",
+                "self-training",
+                {"loss": CE, "bank": None, "method": TEACHER},
+                printed | {"method": "self-training"},
+            ),
+            Arm(
+                "labelled",
+                "of the labelled images",
+                {"loss": BLV, "bank": None, "method": TEACHER},
+                printed | {"method": "BLV, counts from labelled images only"},
+            ),
+            Arm(
+                "estimated",
+                "by the teacher, each epoch",
+                {"loss": BLV, "bank": None, "method": ESTIMATED},
+                printed | {"method": "BLV, counts re-estimated each epoch"},
+            ),
+            Arm(
+                "student",
+                "by the student, each epoch",
+                {"loss": BLV, "bank": None, "method": ESTIMATED | {"counted_by": "student"}},
+            ),
+            Arm(
+                "with_labelled",
+                "by the teacher, and the labelled pixels",
+                {"loss": BLV, "bank": None, "method": ESTIMATED | {"count_labelled": True}},
+            ),
+            Arm("true", "true ones", {"loss": BLV, "bank": None, "method": TRUE}),
+        ),
+        baseline="self_training",
+        paper="blv",
+        table="supp_table_5",
+        smaller=SHORT_RUNS | {("cityscapes", "paper"): _PUBLISHED},
+        settings=(f"data.labelled={fraction}",),
+    )
+
+
+SEMI_SUPERVISED_COUNTS = tuple(_counts(number, FRACTIONS[number]) for number in ("16", "8"))
+
+# The partition is not given; DARS is quoted there from its own paper.
+SEMI_SUPERVISED_RIVALS = Experiment(
+    name="semi_supervised_rivals",
+    title="How much less do others reach than BLV, with few labels? (1/8; BLV, Table 5)",
+    arms=(
+        Arm(
+            "blv",
+            "BLV",
+            {"loss": BLV, "bank": None, "method": ESTIMATED},
+            {"supervision": "semi", "method": "BLV"},
+        ),
+        Arm(
+            "la",
+            "logit adjustment",
+            {"loss": LA, "bank": None, "method": ESTIMATED},
+            {"supervision": "semi", "method": "LA"},
+        ),
+        Arm("lovasz", "Lovász-Softmax", {"loss": {"name": "lovasz"}, "bank": None, "method": TEACHER}),
+        Arm("self_training", "self-training", {"loss": CE, "bank": None, "method": TEACHER}),
+    ),
+    baseline="blv",
+    paper="blv",
+    table="table_5",
+    smaller=SHORT_RUNS
+    | {("cityscapes", "paper"): _PUBLISHED | {"model": {"name": "pspnet", "encoder": "resnet50"}}},
+    settings=("data.labelled=1/8",),
+)
