@@ -45,6 +45,7 @@ def _wanted(dataset: str, profile: str, seed: int) -> set[str]:
     return {
         run.config.identity
         for experiment in EXPERIMENTS.values()
+        if experiment.has(dataset)
         for start in (None, *STARTS)
         for run in experiment.runs(dataset, profile, [seed], start=start)
     }

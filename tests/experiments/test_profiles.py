@@ -123,6 +123,8 @@ def test_weights_and_ratios_are_those_released_for_the_data_set(dataset, choice)
 @pytest.mark.parametrize("name", EXPERIMENTS)
 @pytest.mark.parametrize("dataset", [*PRINTED, "folder"])
 def test_every_arm_is_a_valid_run_at_the_published_settings(name, dataset, tmp_path):
+    if not get_experiment(name).has(dataset):
+        pytest.skip("no labels of another domain")
     runs = get_experiment(name).runs(dataset, "paper", [0], root=str(tmp_path))
     assert all(run.config.data.name == dataset for run in runs)
 

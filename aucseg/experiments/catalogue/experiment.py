@@ -110,6 +110,14 @@ class Experiment:
         pairs = {arm.name: arm.versus or self.baseline for arm in self.arms}
         return {arm: other for arm, other in pairs.items() if arm != other}
 
+    def has(self, dataset: str) -> bool:
+        """Whether there is such a table on a data set: one of two domains needs labels for it.
+
+        Args:
+            dataset: its name.
+        """
+        return not self.domains or dataset in self.domains
+
     def runs(
         self,
         dataset: str,
@@ -204,7 +212,7 @@ class Experiment:
         self, changes: dict[str, Any], dataset: str, profile: str, root: str | None, start: Start | None
     ) -> dict[str, Any]:
         """The sections ``data`` and ``method`` of an arm whose labels come from another domain."""
-        if dataset not in self.domains:
+        if not self.has(dataset):
             raise ConfigError(
                 f"experiment {self.name!r} has no labels for data set {dataset!r}; there are some for "
                 f"{', '.join(self.domains)}"

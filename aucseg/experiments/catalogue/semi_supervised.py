@@ -47,15 +47,23 @@ _PUBLISHED: dict[str, Any] = {
     "evaluation": {"window": (769, 769), "stride": (513, 513)},
 }
 
-FRACTIONS = {"16": "1/16", "8": "1/8", "4": "1/4", "2": "1/2"}
+
+def _shared(fraction: str) -> dict[str, Any]:
+    """What all tables at a fraction have."""
+    return {
+        "baseline": "self_training",
+        "paper": "blv",
+        "smaller": SHORT_RUNS | {("cityscapes", "paper"): _PUBLISHED},
+        "settings": (f"data.labelled={fraction}",),
+    }
 
 
-def _table(number: str, fraction: str) -> Experiment:
+def _table(fraction: str) -> dict[str, Any]:
+    """All but the names of a table at one fraction of labelled images."""
     printed = {"partition": fraction}
-    return Experiment(
-        name=f"semi_supervised_{number}",
-        title=f"What do images without labels add where {fraction} of them have some? (BLV, Table 2)",
-        arms=(
+    return {
+        "title": f"What do images without labels add where {fraction} of them have some? (BLV, Table 2)",
+        "arms": (
             Arm("labelled_only", "labelled images only", {"loss": CE, "bank": None}),
             Arm(
                 "self_training",
@@ -74,23 +82,25 @@ def _table(number: str, fraction: str) -> Experiment:
             Arm("auc", "+ AUC", {"loss": AUC, "bank": None, "method": TEACHER}),
             Arm("auc_bank", "+ AUC and bank", {"loss": AUC, "bank": BANK, "method": TEACHER}),
         ),
-        baseline="self_training",
-        paper="blv",
-        table="table_2",
-        smaller=SHORT_RUNS | {("cityscapes", "paper"): _PUBLISHED},
-        settings=(f"data.labelled={fraction}",),
-    )
+        "table": "table_2",
+        **_shared(fraction),
+    }
 
 
-SEMI_SUPERVISED = tuple(_table(number, fraction) for number, fraction in FRACTIONS.items())
+SEMI_SUPERVISED = (
+    Experiment(name="semi_supervised_16", **_table("1/16")),
+    Experiment(name="semi_supervised_8", **_table("1/8")),
+    Experiment(name="semi_supervised_4", **_table("1/4")),
+    Experiment(name="semi_supervised_2", **_table("1/2")),
+)
 
 
-def _counts(number: str, fraction: str) -> Experiment:
+def _counts(fraction: str) -> dict[str, Any]:
+    """All but the names of a table of the ways to count, at one fraction."""
     printed = {"partition": fraction}
-    return Experiment(
-        name=f"semi_supervised_counts_{number}",
-        title=f"How are classes counted that have no labels? ({fraction}; BLV, supplement, Table 5)",
-        arms=(
+    return {
+        "title": f"How are classes counted that have no labels? ({fraction}; BLV, supplement, Table 5)",
+        "arms": (
             Arm(
                 "self_training",
                 "self-training",
@@ -121,15 +131,15 @@ def _counts(number: str, fraction: str) -> Experiment:
             ),
             Arm("true", "true ones", {"loss": BLV, "bank": None, "method": TRUE}),
         ),
-        baseline="self_training",
-        paper="blv",
-        table="supp_table_5",
-        smaller=SHORT_RUNS | {("cityscapes", "paper"): _PUBLISHED},
-        settings=(f"data.labelled={fraction}",),
-    )
+        "table": "supp_table_5",
+        **_shared(fraction),
+    }
 
 
-SEMI_SUPERVISED_COUNTS = tuple(_counts(number, FRACTIONS[number]) for number in ("16", "8"))
+SEMI_SUPERVISED_COUNTS = (
+    Experiment(name="semi_supervised_counts_16", **_counts("1/16")),
+    Experiment(name="semi_supervised_counts_8", **_counts("1/8")),
+)
 
 # The partition is not given; DARS is quoted there from its own paper.
 SEMI_SUPERVISED_RIVALS = Experiment(

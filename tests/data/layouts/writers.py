@@ -138,7 +138,7 @@ def synthia(root: Path) -> Path:
     for i in range(2):
         picture(root / "RGB" / f"000000{i}.png", i)
         ids = stripes(3, 8, 22, 11).astype(">u2")
-        rows = np.stack([ids, ids + 400, 0 * ids], -1)
+        rows = np.stack([ids, ids + 400, 0 * ids], -1).astype(">u2")
         path = root / "GT" / "LABELS" / f"000000{i}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         raw = b"".join(b"\0" + row.tobytes() for row in rows)
