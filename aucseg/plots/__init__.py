@@ -19,6 +19,7 @@ with extra("train"):
         frequency_accuracy_plot,
         published_change_plot,
     )
+    from aucseg.plots.full_scale import correlation_figure, gap_figure
     from aucseg.plots.longtail import (
         batch_size_curves,
         co_occurrence_heatmap,
@@ -73,6 +74,7 @@ __all__ = [
     "comparison_report",
     "comparison_table",
     "confusion_heatmap",
+    "correlation_figure",
     "cost_curves",
     "cutout",
     "effect_plot",
@@ -81,6 +83,7 @@ __all__ = [
     "filmstrip",
     "frequency_accuracy_plot",
     "frequency_bars",
+    "gap_figure",
     "image_grid",
     "learning_curves",
     "lorenz_figure",

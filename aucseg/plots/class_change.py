@@ -46,7 +46,8 @@ def frequency_accuracy_plot(table: pd.DataFrame, *, metric: str = "accuracy") ->
         ax.set(xlabel=f"{label} of the class in the training set", ylim=(-4, 104))
         ax.set_title(f"correlation {plain:.1f}%, with the logarithm {log:.1f}%")
     axes[0].set_ylabel(f"{'IoU' if metric == 'iou' else metric} (%)")
-    axes[0].legend(loc="upper left", fontsize=9)
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), fontsize=9)
     return figure
 
 
