@@ -35,6 +35,7 @@ with extra("train"):
         rarity_correlations,
         rarity_interval,
     )
+    from aucseg.experiments.power import paired_differences, pooled_spread, power, seeds_needed
     from aucseg.experiments.profiles import (
         CHOSEN,
         PROFILES,
@@ -115,6 +116,9 @@ __all__ = [
     "measured_on",
     "network_changes",
     "paired_difference",
+    "paired_differences",
+    "pooled_spread",
+    "power",
     "published_change",
     "published_class_iou",
     "published_curve",
@@ -125,6 +129,7 @@ __all__ = [
     "rarity_correlations",
     "rarity_interval",
     "remark_2",
+    "seeds_needed",
     "side_by_side",
     "stated",
     "summarise",

@@ -36,6 +36,8 @@ with extra("train"):
         effect_plot_by_dataset,
         learning_curves,
         parameter_curves,
+        power_figure,
+        sign_figure,
         tradeoff_plot,
     )
     from aucseg.plots.style import ARM_COLORS, GROUP_COLORS, as_label, use_style
@@ -92,6 +94,7 @@ __all__ = [
     "outlined",
     "pair_heatmaps",
     "parameter_curves",
+    "power_figure",
     "presence_grid",
     "presence_plot",
     "published_change_plot",
@@ -101,6 +104,7 @@ __all__ = [
     "say",
     "share_bars",
     "shelf",
+    "sign_figure",
     "styled",
     "to_rgb",
     "tradeoff_plot",

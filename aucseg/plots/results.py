@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
@@ -257,3 +258,115 @@ def learning_curves(
     ax.set(xlabel="step", ylabel=key.replace("_", " "))
     ax.legend()
     return ax
+
+
+def power_figure(
+    spreads: Mapping[str, pd.DataFrame],
+    needed: Callable[[float, float], int],
+    *,
+    gains: tuple[float, float],
+    seeds: Sequence[int] = (),
+) -> Figure:
+    """Seeds that it takes to show a gain, over the gain, one panel for each data set.
+
+    Args:
+        spreads: as :func:`aucseg.experiments.pooled_spread` returns it, by data set; the interval of a
+            spread is drawn as a band.
+        needed: seeds for a gain and a spread, as :func:`aucseg.experiments.seeds_needed`.
+        gains: the gains that papers print, from and to; a grey band.
+        seeds: numbers of seeds that are drawn as lines.
+    """
+    figure, axes = plt.subplots(
+        1, len(spreads), figsize=(4.4 * len(spreads), 3.6), sharey=True, squeeze=False
+    )
+    asked = np.geomspace(0.2, 8, 40)
+    for (name, table), ax in zip(spreads.items(), axes[0], strict=True):
+        ax.axvspan(*gains, color="0.9", zorder=0, label="gains that papers print")
+        for number in seeds:
+            ax.axhline(number, color="0.4", linewidth=1, linestyle=":")
+            ax.annotate(f"{number} seeds", (8, number), ha="right", va="bottom", fontsize=8)
+        looks = zip((GROUP_COLORS["head"], GROUP_COLORS["tail"]), ("-", "--"), strict=True)
+        for (metric, row), (color, line) in zip(table.iterrows(), looks, strict=False):
+            low, middle, high = ([needed(g, row[key]) for g in asked] for key in ("low", "spread", "high"))
+            ax.plot(asked, middle, color=color, linestyle=line, label=METRIC_LABELS.get(metric, metric))
+            ax.fill_between(asked, low, high, color=color, alpha=0.2, linewidth=0)
+        ax.set(xscale="log", yscale="log", title=name, xlabel="true gain (points)")
+        ax.set_xticks([0.3, 0.5, 1, 2, 5], ["0.3", "0.5", "1", "2", "5"])
+        ax.set_yticks([2, 5, 10, 20, 50, 100, 200], ["2", "5", "10", "20", "50", "100", "200"])
+        ax.minorticks_off()
+    axes[0, 0].set_ylabel("seeds that show it in 80% of tries")
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
+    return figure
+
+
+_SIGNS = {"agrees": "^", "disagrees": "v", "open": "o", "": "D"}
+_SIGN_WORDS = {
+    "agrees": "as claimed",
+    "disagrees": "against the claim",
+    "open": "open: the interval holds zero",
+    "": "one seed",
+}
+_SIGN_COLORS = {"agrees": "#55a868", "disagrees": "#c44e52", "open": "#8c8c8c", "": "#ccb974"}
+
+
+def sign_figure(
+    table: pd.DataFrame,
+    labels: Mapping[str, str],
+    places: Mapping[tuple[str, str], str],
+    *,
+    metrics: Sequence[str] = ("mIoU", "mIoU_tail"),
+) -> Figure:
+    """Where the sign of a claim holds, fails or stays open: a row for each place, a column for each arm.
+
+    Triangles point to the measured sign, a circle is open, a diamond a single seed; beside each stands the
+    measured difference. A cell without a run is empty.
+
+    Args:
+        table: as :func:`aucseg.experiments.across` returns it.
+        labels: label of each arm that is shown.
+        places: label of each data set and start that is shown, in order.
+        metrics: the panels.
+    """
+    figure, axes = plt.subplots(
+        1,
+        len(metrics),
+        figsize=(1.9 + 1.15 * len(labels) * len(metrics), 1.7 + 0.42 * len(places)),
+        sharey=True,
+        squeeze=False,
+    )
+    used = set()
+    for metric, ax in zip(metrics, axes[0], strict=True):
+        rows = table[(table["metric"] == metric) & table["effect"].notna()]
+        rows = rows.set_index(["dataset", "start", "arm"])
+        for y, place in enumerate(places):
+            for x, arm in enumerate(labels):
+                if (*place, arm) not in rows.index:
+                    continue
+                row = rows.loc[(*place, arm)]
+                sign = "" if math.isnan(row["effect_half"]) else _claimed(row)
+                used.add(sign)
+                ax.plot(x - 0.2, y, _SIGNS[sign], color=_SIGN_COLORS[sign], markersize=9)
+                ax.annotate(f"{row['effect']:+.1f}", (x - 0.02, y), va="center", fontsize=9)
+        ax.set_title(METRIC_LABELS.get(metric, metric))
+        ax.set_xticks(range(len(labels)), labels=[as_label(label) for label in labels.values()], fontsize=8)
+        ax.tick_params(axis="x", rotation=30)
+        ax.set_xlim(-0.5, len(labels) - 0.4)
+        ax.set_yticks(range(len(places)), labels=list(places.values()))
+        ax.set_ylim(len(places) - 0.5, -0.5)
+        ax.grid(visible=False)
+    handles = [
+        plt.Line2D([], [], linestyle="", marker=_SIGNS[s], color=_SIGN_COLORS[s], label=word)
+        for s, word in _SIGN_WORDS.items()
+        if s in used
+    ]
+    if handles:
+        figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))
+    return figure
+
+
+def _claimed(row: pd.Series) -> str:
+    """The sign beside the claim that every method makes: it adds."""
+    if abs(row["effect"]) <= row["effect_half"]:
+        return "open"
+    return "agrees" if row["effect"] > 0 else "disagrees"

@@ -241,7 +241,7 @@ def test_an_absent_data_set_is_said_and_records_are_shown(tmp_path, monkeypatch)
     assert results.beside()["mean"].isna().all()
 
 
-def _recorded(store: RecordStore, dataset: str, start: str | None, gain: float) -> Results:
+def recorded(store: RecordStore, dataset: str, start: str | None, gain: float) -> Results:
     """Two seeds of each arm: AUC adds its gain to cross entropy."""
     for run in get_experiment("evidence").runs(dataset, "smoke", [0, 1], start=start):
         value = 0.3 + 0.1 * run.config.seed + (gain if run.arm.name == "auc" else 0.0)
@@ -259,7 +259,7 @@ def _recorded(store: RecordStore, dataset: str, start: str | None, gain: float) 
 
 def test_a_start_is_an_axis_and_a_table_has_one(tmp_path):
     store = RecordStore(tmp_path)
-    random, imagenet = (_recorded(store, "camvid", start, 0.0) for start in STARTS)
+    random, imagenet = (recorded(store, "camvid", start, 0.0) for start in STARTS)
     assert not set(random.records) & set(imagenet.records)
     count = len(imagenet.labels)
     assert imagenet.status == f"evidence on camvid from ImageNet weights: {2 * count} of {2 * count} runs"
@@ -271,7 +271,7 @@ def test_a_start_is_an_axis_and_a_table_has_one(tmp_path):
 def test_tables_of_data_sets_and_starts_under_one_another(tmp_path):
     store = RecordStore(tmp_path)
     gains = {("camvid", "random"): 0.05, ("camvid", "imagenet"): -0.02, ("ccp", "random"): 0.01}
-    table = across(_recorded(store, *place, gain) for place, gain in gains.items())
+    table = across(recorded(store, *place, gain) for place, gain in gains.items())
     auc = table[(table["arm"] == "auc") & (table["metric"] == "mIoU")].set_index(["dataset", "start"])
     for place, gain in gains.items():
         assert auc.loc[place, "effect"] == pytest.approx(100 * gain)
@@ -279,4 +279,4 @@ def test_tables_of_data_sets_and_starts_under_one_another(tmp_path):
     assert across([]).empty
     mixed = Results("surrogates", "streets", "smoke", [0], compute="never", store=store)
     with pytest.raises(ConfigError, match="evidence at smoke, surrogates at smoke"):
-        across([_recorded(store, "ccp", "random", 0.0), mixed])
+        across([recorded(store, "ccp", "random", 0.0), mixed])
