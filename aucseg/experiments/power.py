@@ -112,11 +112,9 @@ def paired_differences(
                 continue
             seen.add((identity, other))
             for metric in metrics:
-                values = [record.metrics.get(metric) for record in (first, second)]
-                if None not in values:
-                    rows.append(
-                        (f"{found.experiment.name}/{arm}", metric, seed, 100 * (values[0] - values[1]))
-                    )
+                one, two = (record.metrics.get(metric) for record in (first, second))
+                if one is not None and two is not None:
+                    rows.append((f"{found.experiment.name}/{arm}", metric, seed, 100 * (one - two)))
     return pd.DataFrame(rows, columns=["arm", "metric", "seed", "value"])
 
 

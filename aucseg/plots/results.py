@@ -328,15 +328,10 @@ def sign_figure(
         places: label of each data set and start that is shown, in order.
         metrics: the panels.
     """
-    figure, axes = plt.subplots(
-        1,
-        len(metrics),
-        figsize=(1.9 + 1.15 * len(labels) * len(metrics), 1.7 + 0.42 * len(places)),
-        sharey=True,
-        squeeze=False,
-    )
+    size = (2.4 + 0.95 * len(labels), (1.5 + 0.4 * len(places)) * len(metrics))
+    figure, axes = plt.subplots(len(metrics), 1, figsize=size, sharex=True, squeeze=False)
     used = set()
-    for metric, ax in zip(metrics, axes[0], strict=True):
+    for metric, ax in zip(metrics, axes[:, 0], strict=True):
         rows = table[(table["metric"] == metric) & table["effect"].notna()]
         rows = rows.set_index(["dataset", "start", "arm"])
         for y, place in enumerate(places):

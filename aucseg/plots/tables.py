@@ -136,26 +136,32 @@ def comparison_table(
 
 
 def measured_table(
-    summary: pd.DataFrame, labels: Mapping[str, str], *, metrics: Sequence[str], caption: str = ""
+    summary: pd.DataFrame,
+    labels: Mapping[str, str],
+    *,
+    metrics: Sequence[str],
+    names: Mapping[str, str] = METRIC_LABELS,
+    caption: str = "",
 ) -> Styler:
     """Means with intervals, one row for each arm and one column for each metric.
 
     Args:
         summary: as :func:`aucseg.experiments.summarise` returns it.
         labels: label of each arm, in order.
-        metrics: the metrics shown, in order.
+        metrics: the metrics shown, in order; a dash for one that the records of an arm do not have.
+        names: label of each metric.
         caption: heading of the table.
     """
-    rows = summary.set_index(["arm", "metric"])
+    rows, ran = summary.set_index(["arm", "metric"]), set(summary["arm"])
 
     def cell(arm: str, metric: str) -> str:
         if (arm, metric) not in rows.index:
-            return NOT_RUN
+            return "–" if arm in ran else NOT_RUN
         mean, half = rows.loc[(arm, metric), ["mean", "half"]]
         return _number(mean, half, ".2f")
 
     body = [[cell(arm, metric) for metric in metrics] for arm in labels]
-    columns = [METRIC_LABELS.get(metric, metric) for metric in metrics]
+    columns = [names.get(metric, metric) for metric in metrics]
     frame = pd.DataFrame(body, index=pd.Index(labels.values(), name=""), columns=columns)
     return _of_numbers(frame, caption)
 

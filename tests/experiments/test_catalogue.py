@@ -165,7 +165,7 @@ def test_evidence_begins_with_the_parts_and_every_other_arm_is_one_objective():
     }
     runs = get_experiment("evidence").runs("camvid", "laptop", [0], start="imagenet")
     assert {run.arm.name: run.config.identity for run in runs[: len(parts)]} == parts
-    assert [run.config.loss.name for run in runs[len(parts) :]] == [
-        run.arm.name for run in runs[len(parts) :]
-    ]
-    assert all(run.config.bank is None for run in runs[len(parts) :])
+    others = runs[len(parts) :]
+    assert [run.config.loss.name for run in others[:-1]] == [run.arm.name for run in others[:-1]]
+    assert others[-1].config.method.name == "disalign"
+    assert all(run.config.bank is None for run in others)

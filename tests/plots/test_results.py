@@ -145,3 +145,33 @@ def test_confusions_are_shares_of_the_labelled_class():
     ax = figure.axes[0]
     assert [text.get_text() for text in ax.texts] == ["75", "25", "0", "0", "50", "50"]
     assert ax.get_ylabel() == "labelled"
+
+
+def test_seeds_are_drawn_over_gains():
+    spread = pd.DataFrame(
+        {"spread": [1.0, 2.0], "low": [0.5, 1.0], "high": [2.0, 4.0], "df": 4, "arms": 2},
+        index=pd.Index(["mIoU", "mIoU_tail"], name="metric"),
+    )
+    figure = plots.power_figure({"a": spread}, lambda gain, s: max(2, round(10 * s / gain)), gains=(0.3, 1.2))
+    (ax,) = figure.axes
+    overall, tail = ax.lines
+    gains, needed = overall.get_data()
+    assert needed.tolist() == [max(2, round(10 / gain)) for gain in gains]
+    assert (tail.get_ydata() >= needed).all()
+
+
+def test_each_sign_has_a_marker_of_its_own():
+    """Agreement, the opposite, an interval that holds zero, and a single seed, worked out by hand."""
+    cells = {("camvid", "auc"): (2.0, 1.0), ("camvid", "bank"): (-2.0, 1.0), ("ccp", "auc"): (0.5, 1.0)}
+    cells[("ccp", "both")] = (3.0, math.nan)
+    rows = [(*place, "imagenet", "mIoU", *value) for place, value in cells.items()]
+    table = pd.DataFrame(rows, columns=["dataset", "arm", "start", "metric", "effect", "effect_half"])
+    places = {(name, "imagenet"): name for name in ("camvid", "ccp")}
+    figure = plots.sign_figure(table, LABELS, places, metrics=("mIoU",))
+    (ax,) = figure.axes
+    arms = list(LABELS)
+    drawn = {(round(line.get_xdata()[0] + 0.2), line.get_ydata()[0]): line.get_marker() for line in ax.lines}
+    expected = {("auc", 0): "^", ("bank", 0): "v", ("auc", 1): "o", ("both", 1): "D"}
+    assert drawn == {(arms.index(arm), y): marker for (arm, y), marker in expected.items()}
+    assert [text.get_text() for text in ax.texts] == ["+2.0", "-2.0", "+0.5", "+3.0"]
+    assert len(figure.legends[0].get_texts()) == 4

@@ -6,8 +6,11 @@ under one another. A loss joins by one line, once it has its place in ``OBJECTIV
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from aucseg.experiments.catalogue.components import ABLATION_COMPONENTS
 from aucseg.experiments.catalogue.experiment import AUC, CE, VAL, Arm, Experiment
+from aucseg.experiments.catalogue.longtail import LONG_TAIL_LOSSES
 
 EVIDENCE_DATASETS = ("camvid", "ccp", "ecssd", "carla", "streets")
 """Photographs of streets, of clothes and of single objects; streets of a simulator, and drawn ones."""
@@ -21,6 +24,7 @@ _LOSSES = {
     "vs": ("VS loss", {}),
     "focal": ("focal loss", {}),
     "seesaw": ("seesaw loss", {}),
+    "pat": ("PAT", {}),
     "blv": ("BLV", {}),
     "region_rebalance": ("Region Rebalance", {}),
 }
@@ -34,6 +38,8 @@ EVIDENCE = Experiment(
             Arm(name, label, {"loss": {"name": name, **options}, "bank": None})
             for name, (label, options) in _LOSSES.items()
         ),
+        # with heads of their own, and DisAlign a second stage on the network of cross entropy
+        *(replace(arm, published=None) for arm in LONG_TAIL_LOSSES.arms if arm.name in ("ldam", "disalign")),
     ),
     baseline="baseline",
     paper="aucseg",
