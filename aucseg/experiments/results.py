@@ -202,6 +202,17 @@ class Results:
         """The record of one run, ``None`` if it has not been run; see :meth:`config`."""
         return self.records[self.config(arm, seed).identity]
 
+    def pairs(self, arm: str, than: str | None = None) -> list[tuple[Record, Record]]:
+        """For each seed of which both are recorded, the run that is compared with, and the run of an arm.
+
+        Args:
+            arm: name of an arm.
+            than: the arm that it is compared with; what the experiment says if None.
+        """
+        other = self.experiment.comparisons[arm] if than is None else than
+        found = [(self.record(other, seed), self.record(arm, seed)) for seed in self.seeds]
+        return [(before, after) for before, after in found if before is not None and after is not None]
+
 
 def tidy(runs: Iterable[Run], records: Mapping[str, Record | None]) -> pd.DataFrame:
     """One row for each finished run and metric: ``arm``, ``seed``, ``metric``, ``value`` in percent.

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import math
 
 import numpy as np
@@ -205,6 +206,17 @@ def test_an_effect_is_the_mean_of_the_differences_of_records(ablation):
     found = ablation.effects("bank").set_index(["arm", "metric"]).loc[("both", "mIoU_tail")]
     assert (found["mean"], found["half"], found["n"]) == (mean, half, 5)
     assert f"AUCSeg (both): {in_words(ablation.difference('both', 'bank', 'mIoU'))}" in ablation.words("bank")
+
+
+def test_pairs_are_of_one_seed_and_both_recorded(ablation):
+    pairs = ablation.pairs("both")
+    assert [after for _, after in pairs] == [ablation.record("both", seed) for seed in ablation.seeds]
+    assert [before for before, _ in pairs] == [ablation.record("baseline", seed) for seed in ablation.seeds]
+    lacking = dict(ablation.records) | {ablation.config("auc", 1).identity: None}
+    shown = copy.copy(ablation)
+    shown.records = lacking
+    seeds = [before.run_config.seed for before, _ in shown.pairs("both", "auc")]
+    assert seeds == [seed for seed in ablation.seeds if seed != 1]
 
 
 def test_beside_each_data_set_of_the_papers_table():
