@@ -8,6 +8,9 @@ Parts of the table, each a ratio of candidates that took turns in one run:
   installed; then there are rows for its bare decoding and for the scan without it, too.
 - ``classes``: the same shapes filled with 19 and with 171 classes; ``ratio`` is the time of the candidate
   divided by that of 19 classes.
+- ``commands``: what `aucseg data init`, `verify` and `stats` do with a folder of JPEG images and PNG masks,
+  beside reading its files once in as many threads; ``cpu_ratio`` is their time of the processor divided by
+  that of ``decode masks``, or for ``verify``, which opens the images too, of ``decode images and masks``.
 - ``growth``: 1,250 to 10,000 masks, each in a process of its own; ``cpu_microseconds_per_mask``, and
   ``extra_memory_mib``, the peak of the process less what it held before the scan.
 
@@ -20,7 +23,7 @@ from __future__ import annotations
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
@@ -33,10 +36,11 @@ from peak_memory import extra_peak_bytes, in_fresh_process, measurable
 from PIL import Image
 from timing import quartiles, turns
 
-from aucseg.catalog import resolve
-from aucseg.data.reading import decode_gray_png, read_ids
+from aucseg.catalog import init_folder, resolve
+from aucseg.data.palette import distinct_colors
+from aucseg.data.reading import decode_gray_png, read_ids, read_image
 from aucseg.data.spec import ClassSpec
-from aucseg.data.threads import default_workers
+from aucseg.data.threads import bounded_map, default_workers
 from aucseg.errors import DataError
 from aucseg.longtail import MaskFiles, count
 
@@ -163,6 +167,51 @@ def class_numbers(repetitions: int, number: int) -> Iterator[Row]:
         }
 
 
+def commands(repetitions: int, number: int, size: tuple[int, int]) -> Iterator[Row]:
+    """The commands on a folder of one's own, and reading its files, in turns."""
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        source = write_masks(root / "masks", number, 19, size)
+        (root / "images").mkdir()
+        palette = np.array(distinct_colors(20))
+        for i, name in enumerate(source.names):
+            colors = palette[draw_mask(i, 19, size) % 20]
+            noise = np.random.default_rng(i).integers(0, 16, colors.shape)
+            Image.fromarray((colors // 2 + noise).astype(np.uint8)).save(root / "images" / f"{name}.jpg")
+        images = sorted((root / "images").iterdir())
+        init_folder(root)
+
+        def read(reader: Callable[[Path], Any], files: Sequence[Path]) -> None:
+            for _ in bounded_map(reader, files):
+                pass
+
+        def decode_both() -> None:
+            read(read_image, images)
+            read(source.read, source.places)
+
+        candidates: dict[str, tuple[str, Callable[[], Any]]] = {
+            "decode masks": ("decode masks", lambda: read(source.read, source.places)),
+            "decode images and masks": ("decode images and masks", decode_both),
+            "data init": ("decode masks", lambda: init_folder(root, overwrite=True)),
+            "data verify": ("decode images and masks", lambda: resolve(root).verify()),
+            "data stats": ("decode masks", lambda: resolve(root).count("all")),
+        }
+        runs, processor = clocked({name: run for name, (_, run) in candidates.items()})
+        times = turns(runs, repetitions=repetitions, device="cpu")
+    for name, (base, _) in candidates.items():
+        yield {
+            "part": "commands",
+            "device": "cpu",
+            "candidate": name,
+            "masks": number,
+            "images": f"generated, {size[1]}x{size[0]}",
+            "workers": default_workers(),
+            "seconds": statistics.median(times[name]),
+            "cpu_seconds": min(processor[name]),
+            "cpu_ratio": min(processor[name]) / min(processor[base]),
+        }
+
+
 def growth(numbers: tuple[int, ...]) -> Iterator[Row]:
     """Time and memory over the number of masks; a process each, since a peak never falls."""
     with tempfile.TemporaryDirectory() as folder:
@@ -215,6 +264,8 @@ def measure(device: str, repetitions: int) -> Iterator[Row]:
     if device == "cpu":
         yield from throughput(repetitions, 400)
         yield from class_numbers(repetitions, 400)
+        yield from commands(min(repetitions, 5), 2000, SIZE)
+        yield from commands(min(repetitions, 5), 200, (512, 1024))
         yield from growth((1250, 2500, 5000, 10_000))
 
 
@@ -223,6 +274,7 @@ def quick(device: str, repetitions: int) -> Iterator[Row]:
     if device == "cpu":
         yield from throughput(repetitions, 8)
         yield from class_numbers(repetitions, 8)
+        yield from commands(repetitions, 20, (64, 64))
         yield from growth((8,))
 
 

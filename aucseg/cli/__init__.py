@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
+from types import FrameType
 
 from aucseg.errors import UserError, extra
 
@@ -12,6 +15,7 @@ def app() -> None:
 
     Any other exception is a bug, whose traceback tells more than a line.
     """
+    _end_on_signals()
     try:
         with extra("train"):
             from aucseg.cli.commands import commands
@@ -19,6 +23,23 @@ def app() -> None:
     except UserError as error:
         sys.stderr.write(f"error: {error}\n")
         sys.exit(1)
+
+
+def _end_on_signals() -> None:
+    """Ctrl-C and SIGTERM end a command by one line and 130 or 143, from its first import on.
+
+    What has something to save takes over while it has; what is started with Ctrl-C ignored stays so.
+    """
+    command = os.getpid()
+
+    def end(number: int, frame: FrameType | None) -> None:
+        if os.getpid() == command:  # and not a process that was forked, for each of which there would be one
+            sys.stderr.write("stopped\n")
+        raise SystemExit(128 + number)
+
+    for number, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGTERM, signal.SIG_DFL)):
+        if signal.getsignal(number) == usual:
+            signal.signal(number, end)
 
 
 __all__ = ["app"]

@@ -7,7 +7,11 @@ import re
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
+from functools import cached_property
+from operator import itemgetter
 from pathlib import Path, PurePosixPath
 
 from aucseg.data.files import read_text
@@ -129,14 +133,44 @@ def find_files(folder: Path, suffixes: Sequence[str]) -> tuple[dict[str, Path], 
     Returns:
         Paths by their name relative to the folder, with ``/``, in the order of the names; and the problems.
     """
-    problems: list[DataError] = []
-    found: dict[str, Path] = {}
-    if folder.is_dir():
-        for path in _walk(str(folder), (), problems):
-            if path.lower().endswith(tuple(suffixes)):
-                below = Path(path)
-                found[below.relative_to(folder).as_posix()] = below
-    return dict(sorted(found.items())), problems
+    start, endings = str(folder), tuple(suffixes)
+    walks = _WALKS.get() or _Walks()
+    if start not in walks.folders:
+        problems: list[DataError] = []
+        below = len(start.rstrip(os.sep)) + 1
+        there = _walk(start, (), problems) if folder.is_dir() else ()
+        # By their texts: a `Path` is taken to pieces in the time in which a small mask is half decoded.
+        names = sorted(((path[below:].replace(os.sep, "/"), path) for path in there), key=itemgetter(0))
+        walks.folders[start] = {name: walks.path(path) for name, path in names}, problems
+    found, problems = walks.folders[start]
+    return {name: path for name, path in found.items() if name.lower().endswith(endings)}, list(problems)
+
+
+@contextmanager
+def walk_once() -> Iterator[None]:
+    """Walk through no folder twice inside the block, in which nothing is added to one."""
+    token = _WALKS.set(_WALKS.get() or _Walks())
+    try:
+        yield
+    finally:
+        _WALKS.reset(token)
+
+
+class _Walks:
+    """What is in the folders that were walked through."""
+
+    def __init__(self) -> None:
+        self.folders: dict[str, tuple[dict[str, Path], list[DataError]]] = {}
+        self._paths: dict[str, Path] = {}
+
+    def path(self, text: str) -> Path:
+        """The path of a file; of folders within one another, one for both."""
+        if text not in self._paths:
+            self._paths[text] = Path(text)
+        return self._paths[text]
+
+
+_WALKS: ContextVar[_Walks | None] = ContextVar("walks", default=None)
 
 
 def _walk(place: str, above: tuple[str, ...], problems: list[DataError]) -> Iterator[str]:
@@ -342,11 +376,18 @@ class _Files:
     def __init__(self, paths: Mapping[str, Path], root: Path) -> None:
         self.paths = paths
         self._root = root
-        self._keys = {_composed(key): key for key in paths}
-        self._named: dict[str, list[str]] = defaultdict(list)
-        for key, path in paths.items():
+
+    @cached_property  # of lists of plain names nobody asks for it
+    def _keys(self) -> dict[str, str]:
+        return {_composed(key): key for key in self.paths}
+
+    @cached_property
+    def _named(self) -> dict[str, list[str]]:
+        named: dict[str, list[str]] = defaultdict(list)
+        for key, path in self.paths.items():
             for name in dict.fromkeys((path.name, _without_ending(path.name))):
-                self._named[_composed(name)].append(key)
+                named[_composed(name)].append(key)
+        return named
 
     def same(self, key: str) -> str:
         """The key of this side that differs from one of the other by nothing but how its accents are kept."""

@@ -101,12 +101,25 @@ def read_image(path: Path, value_range: Range | None = None) -> np.ndarray:
     Raises:
         DataError: if the file cannot be decoded, or holds what no image can be made of.
     """
+    return read_turned_image(path, value_range)[0]
+
+
+def read_turned_image(path: Path, value_range: Range | None = None) -> tuple[np.ndarray, int]:
+    """What `read_image` gives, and the EXIF orientation by which it was turned upright, as `orientation`.
+
+    Args:
+        path: the file.
+        value_range: as for `read_image`.
+
+    Raises:
+        DataError: as `read_image`.
+    """
     found = _decode(path, "image")
     if not found.is_wide_color:
-        return to_rgb(found.image, value_range, path)
+        return to_rgb(found.image, value_range, path), found.orientation
     if value_range is None:
         raise DataError("image of 16 bits a channel", file=path, remedy=_WIDE_REMEDY)
-    return _scale(_decode_wide_color(path), value_range, path)
+    return _scale(_decode_wide_color(path), value_range, path), found.orientation
 
 
 def to_rgb(picture: Image.Image, value_range: Range | None = None, file: Path | None = None) -> np.ndarray:
@@ -154,9 +167,13 @@ def orientation(path: Path) -> int:
     """
     try:
         with path.open("rb") as file, Image.open(file) as image:
-            found = image.getexif().get(ExifTags.Base.Orientation, 1)
+            return _orientation_of(image)
     except (*_BROKEN, Image.DecompressionBombError):
         return 1
+
+
+def _orientation_of(image: Image.Image) -> int:
+    found = image.getexif().get(ExifTags.Base.Orientation, 1)
     return int(found) if found in range(1, 9) else 1
 
 
@@ -354,11 +371,13 @@ class _Decoded(NamedTuple):
         image: the picture.
         raw: Pillow's name for how the pixels lie in the file; empty where it has none.
         lossy: name of the format if it may have changed pixels; empty if not.
+        orientation: EXIF orientation in the file, 1 to 8.
     """
 
     image: Image.Image
     raw: str
     lossy: str
+    orientation: int
 
     @property
     def is_wide_color(self) -> bool:
@@ -393,8 +412,9 @@ def _decode(path: Path, kind: str) -> _Decoded:
         is_lossy = image.format in _LOSSY or image.info.get("compression") in _LOSSY_TIFF
         lossy = f"{image.format}" if is_lossy else ""
         image.load()
+        turned = _orientation_of(image)
         ImageOps.exif_transpose(image, in_place=True)
-        return _Decoded(image, raw if isinstance(raw, str) else "", lossy)
+        return _Decoded(image, raw if isinstance(raw, str) else "", lossy, turned)
 
 
 def decode_mask(path: Path, *, by_threshold: bool = False) -> Image.Image:
@@ -521,11 +541,29 @@ def check_bytes(path: Path, kind: str) -> None:
     Raises:
         DataError: if a chunk is damaged or the file ends early.
     """
-    with _broken_files(path, kind):
-        if _head(path, len(_PNG)) != _PNG:
+    with _broken_files(path, kind), path.open("rb") as file:
+        if file.read(len(_PNG)) != _PNG or _checksums_hold(memoryview(file.read())):
             return
-        with path.open("rb") as file, Image.open(file) as image:
+        file.seek(0)
+        with Image.open(file) as image:  # it says what is wrong, and knows what may be
             image.verify()
+
+
+def _checksums_hold(chunks: memoryview) -> bool:
+    """Whether every chunk of a PNG file has its checksum, up to the last one.
+
+    Args:
+        chunks: what comes after the signature.
+    """
+    at = 0
+    while at + 12 <= len(chunks):
+        end = at + 8 + int.from_bytes(chunks[at : at + 4])
+        if zlib.crc32(chunks[at + 4 : end]) != int.from_bytes(chunks[end : end + 4]):
+            return False
+        if chunks[at + 4 : at + 8] == b"IEND":
+            return True
+        at = end + 4
+    return False
 
 
 def stored_format(path: Path) -> str:

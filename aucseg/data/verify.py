@@ -18,15 +18,15 @@ from aucseg.data.classes import ClassTable, read_classes, read_pixel_share
 from aucseg.data.labels import VOID, allowed_labels, by_train_id, value_histogram, without_meaning
 from aucseg.data.layouts.base import Layout, one_file
 from aucseg.data.layouts.own import list_folder, list_splits
-from aucseg.data.listing import Item, Listing
+from aucseg.data.listing import Item, Listing, walk_once
 from aucseg.data.prepare import prepared_from
 from aucseg.data.reading import (
     check_bytes,
     check_same_size,
     is_wide,
-    orientation,
     read_ids,
     read_image,
+    read_turned_image,
 )
 from aucseg.data.spec import ClassSpec
 from aucseg.data.threads import bounded_map
@@ -37,6 +37,7 @@ MUCH_VOID = 0.5
 
 _NAMED = 5
 _MANY = 8
+_MARKED = 16  # one row of an image in so many tells it from nearly all others
 
 
 @dataclass(frozen=True)
@@ -156,7 +157,7 @@ def verify(
     """Open every file of a data set, in the package's own layout or a published one.
 
     Each file is decoded once, in threads, and nothing but a few numbers of it is kept, so that the memory
-    does not grow with the pictures. With hashes and checksums it takes about twice as long as decoding.
+    does not grow with the pictures. ``benchmarks/mask_statistics.py`` measures what it takes beside decoding.
 
     Args:
         root: the folder.
@@ -175,6 +176,18 @@ def verify(
     folder = Path(root)
     if not folder.is_dir():
         raise DataError("no such folder", file=folder, remedy="check the path of the data set")
+    with walk_once():
+        return _verify(folder, splits, spec, layout, train_split, workers)
+
+
+def _verify(
+    folder: Path,
+    splits: Sequence[str] | None,
+    spec: ClassSpec | None,
+    layout: Layout | None,
+    train_split: str | None,
+    workers: int | None,
+) -> VerifyReport:
     report = VerifyReport(folder)
     subject = _own(folder, spec, report) if layout is None else _published(folder, layout, report)
     report.layout = subject.layout
@@ -201,8 +214,8 @@ def verify(
                 sizes[result.size] += 1
         results = [checked[item] for item in listing.items]
         for item, result in zip(listing.items, results, strict=True):
-            if result.image_hash is not None:
-                seen[result.image_hash].append((split, item))
+            if result.mark is not None:
+                seen[result.mark].append((split, item))
         if subject.lookup is not None and report.class_names:
             values[split] = _total(results)
             pixels = by_train_id(values[split], subject.lookup)
@@ -212,7 +225,11 @@ def verify(
     report.warnings += _of_files(checked.values(), folder)
     report.sizes = dict(sizes.most_common())
     report.duplicates = [
-        tuple(f"{split}/{item.name}" for split, item in group) for group in seen.values() if _leaks(group)
+        tuple(f"{split}/{item.name}" for split, item in group)
+        for alike in seen.values()
+        if _leaks(alike)
+        for group in _same_pixels(alike)
+        if _leaks(group)
     ]
     known = subject.splits
     training = train_split or ("train" if "train" in known else known[0] if len(known) == 1 else None)
@@ -455,7 +472,7 @@ class _CheckedItem:
 
     Args:
         problems: what is wrong with them.
-        image_hash: sha256 of the image's pixels, None if it cannot be read.
+        mark: sha256 of some rows of the image, None if it cannot be read.
         size: its height and width.
         turned: the image, if its EXIF orientation turns it.
         values: values of the mask's file that occur, and the pixels of each; None if it cannot be read.
@@ -464,7 +481,7 @@ class _CheckedItem:
     """
 
     problems: list[Problem] = field(default_factory=list)
-    image_hash: str | None = None
+    mark: str | None = None
     size: tuple[int, int] | None = None
     turned: Path | None = None
     values: tuple[np.ndarray, np.ndarray] | None = None
@@ -487,6 +504,7 @@ def _check_item(subject: _Subject, split: str, item: Item) -> _CheckedItem:
     """
     checked = _CheckedItem()
     found: list[np.ndarray | None] = []
+    turned = 1
     for kind, path in (("image", item.image), ("mask", item.mask)):
         value = None
         if path is not None:
@@ -494,7 +512,10 @@ def _check_item(subject: _Subject, split: str, item: Item) -> _CheckedItem:
                 with file_errors(path, "cannot be read"):
                     files = [path] if kind == "image" else list(subject.parts(path).values())
                     checked.away += [file for file in files if _lies_away(file, subject.root, subject.real)]
-                    value = read_image(path) if kind == "image" else subject.read_ids(path)
+                    if kind == "image":
+                        value, turned = read_turned_image(path)
+                    else:
+                        value = subject.read_ids(path)
                     for file in files:
                         check_bytes(file, kind)
             except DataError as error:
@@ -502,12 +523,9 @@ def _check_item(subject: _Subject, split: str, item: Item) -> _CheckedItem:
         found.append(value)
     image, ids = found
     if image is not None:
-        # The shape is hashed too: the same bytes are another image in another shape.
-        digest = hashlib.sha256(repr(image.shape).encode())
-        digest.update(image.data)
-        checked.image_hash = digest.hexdigest()
+        checked.mark = _digest(image, _MARKED)
         checked.size = (image.shape[0], image.shape[1])
-        if item.image is not None and orientation(item.image) != 1:
+        if turned != 1:
             checked.turned = item.image
     if image is not None and ids is not None and item.image is not None and item.mask is not None:
         try:
@@ -524,6 +542,28 @@ def _check_item(subject: _Subject, split: str, item: Item) -> _CheckedItem:
     return checked
 
 
+def _digest(image: np.ndarray, step: int = 1) -> str:
+    """sha256 of the rows of an image, each ``step``-th of them."""
+    # The shape is hashed too: the same bytes are another image in another shape.
+    digest = hashlib.sha256(repr(image.shape).encode())
+    for row in image[::step] if step > 1 else (image,):
+        digest.update(row.data)
+    return digest.hexdigest()
+
+
+def _same_pixels(alike: Sequence[tuple[str, Item]]) -> list[list[tuple[str, Item]]]:
+    """The items of equal marks by all the pixels of their images, which are decoded again for that."""
+    digests: dict[Path, str] = {}
+    groups: dict[str, list[tuple[str, Item]]] = defaultdict(list)
+    for split, item in alike:
+        if item.image is None:
+            continue
+        if item.image not in digests:
+            digests[item.image] = _digest(read_image(item.image))
+        groups[digests[item.image]].append((split, item))
+    return list(groups.values())
+
+
 def _wrong_labels(pixels: np.ndarray, lookup: np.ndarray, split: str, mask: Path) -> list[Problem]:
     """A problem for each value that is no label; a single one where there are many."""
     bad = without_meaning(pixels, lookup)
@@ -532,6 +572,8 @@ def _wrong_labels(pixels: np.ndarray, lookup: np.ndarray, split: str, mask: Path
     else:
         named = ", ".join(f"{v} ({pixels[v]} pixels)" for v in bad[:_NAMED])
         told = [(f"{len(bad)} values such as {named}; is it a mask of ids?", "many labels")]
+    if not told:
+        return []
     remedy = allowed_labels(lookup)
     return [
         Problem(split, str(mask), f"label outside the classes: {what}", remedy, kind) for what, kind in told
@@ -546,5 +588,5 @@ def _lies_away(path: Path, root: Path, real: Callable[[str], str]) -> bool:
         root: the folder; it may itself be reached by a link.
         real: the real path of a folder.
     """
-    place = _real(str(path)) if path.is_symlink() else real(str(path.parent)) + os.sep
+    place = _real(str(path)) if path.is_symlink() else real(os.path.dirname(path)) + os.sep  # noqa: PTH120 - sooner
     return not place.startswith(real(str(root)).rstrip(os.sep) + os.sep)

@@ -19,7 +19,7 @@ _NAMED: dict[str, tuple[str, dict[str, Any]]] = {
     "auc": ("+ AUC", {"loss": AUC, "bank": None}),
     "bank": ("+ bank", {"loss": CE, "bank": BANK}),
     "aucseg": ("AUCSeg (AUC and bank)", {"loss": AUC, "bank": BANK}),
-    "copy_paste": ("+ copy-paste", {"loss": CE, "bank": {"kind": "copy_paste"}}),
+    "copy_paste": ("+ copy-paste", {"loss": CE, "bank": {"kind": "copy_paste", **BANK}}),
 }
 
 

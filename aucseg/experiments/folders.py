@@ -29,6 +29,8 @@ class Scale:
         epochs: how often an image is seen.
         steps: the fewest and the most steps of a run.
         data: other keys of the section ``data``.
+        warmup: steps of the warm-up.
+        images: the most images for training and for evaluation; all if None.
     """
 
     area: int
@@ -36,9 +38,12 @@ class Scale:
     epochs: int
     steps: tuple[int, int]
     data: dict[str, Any]
+    warmup: int = 50
+    images: tuple[int, int] | None = None
 
 
 SCALES = {
+    "smoke": Scale(48 * 64, 2, 1, (4, 4), {}, warmup=1, images=(8, 4)),
     "laptop": Scale(128 * 160, 8, 20, (300, 1_500), {"scale": (0.75, 1.5)}),
     "gpu": Scale(
         512 * 640,
@@ -53,7 +58,6 @@ SCALES = {
 _LOOKED_AT = 32  # masks whose sizes are looked at
 _LEAST_OBJECT = 16  # pixels that the objects of a middling tail class should have
 _MOST_ENLARGED = 4.0  # times the area, for data whose tail is tiny
-_WARMUP = 50
 
 _KEPT: dict[str, FolderProfile] = {}
 
@@ -83,6 +87,8 @@ def folder_profile(
     tail_classes: Any = "spec",
 ) -> FolderProfile:
     """The profile of a data set of files, from its files.
+
+    ``"smoke"`` is four steps on eight small images, which proves that the pipe holds. Of the others:
 
     - **Size**: about 20,000 pixels (``"laptop"``) or 330,000 (``"gpu"``) in the shape of the middle image,
       not more than that has. Where the objects of the middling tail class would have fewer than 16 pixels, up
@@ -124,6 +130,9 @@ def folder_profile(
             raise ConfigError(f"data.tail_classes: {error}") from error
         made = _compute(profile, files, located.known(train).tally, tail)
         data = {"name": name, **made.content["data"], "train_split": train, "eval_split": held_out}
+        if (most := SCALES[profile].images) is not None:
+            there = len(files), len(located.masks(held_out))
+            data |= dict(zip(("train_images", "eval_images"), map(min, most, there), strict=True))
         data |= {key: value for key, value in options.items() if value is not None}
         if tail_classes != "spec":
             data["tail_classes"] = tail_classes
@@ -132,7 +141,8 @@ def folder_profile(
 
 
 def _compute(profile: str, masks: MaskFiles, tally: Tally, tail: tuple[int, ...]) -> FolderProfile:
-    scale, number = SCALES[profile], tally.num_images
+    scale = SCALES[profile]
+    number = tally.num_images if scale.images is None else min(tally.num_images, scale.images[0])
     full = _middle(masks)
     size = _fitted(full, scale.area)
     crop = tuple(_crop(side) for side in size)
@@ -170,7 +180,7 @@ def _compute(profile: str, masks: MaskFiles, tally: Tally, tail: tuple[int, ...]
         "data": {"size": size, "crop_size": crop, **scale.data, "batch_size": batch_size},
         "loss": {"ce_weight": 1.0},
         "bank": bank,
-        "optim": {"steps": steps, "warmup_steps": _WARMUP},
+        "optim": {"steps": steps, "warmup_steps": scale.warmup},
     }
     return FolderProfile(content, tuple(words))
 

@@ -209,6 +209,7 @@ BASE |= {(name, "paper"): BASE["folder", "paper"] for name in ("carla", "ccp", "
 # Network and the decoder's rate of the profiles that are computed: where no start is asked for and ImageNet
 # weights are not installed, and for a start.
 _COMPUTED: dict[str, tuple[tuple[dict[str, Any], float], tuple[dict[str, Any], float]]] = {
+    "smoke": ((_SMALL_UNET, 1e-3), (_LITE_UNET, _LITE_SMOKE["lr"])),
     "laptop": ((_SMALL_UNET, 2e-3), (_LITE_UNET, _LITE_OPTIM["lr"])),
     "gpu": ((_RESNET_UNET, 1e-3), ({"name": "unet", "encoder": "tu-tf_efficientnet_lite2"}, 2e-3)),
 }
@@ -241,7 +242,8 @@ def default_seeds(dataset: str, profile: str) -> tuple[int, ...]:
     name, _ = _located(dataset, None)
     if not _is_computed(name, profile):
         _settings(name, profile)
-    return tuple(range(_SEEDS.get((name, profile), 3 if _is_computed(name, profile) else 1)))
+    computed = {"smoke": 2}.get(profile, 3) if _is_computed(name, profile) else 1
+    return tuple(range(_SEEDS.get((name, profile), computed)))
 
 
 def _located(dataset: str, root: str | None) -> tuple[str, str | None]:
@@ -279,9 +281,8 @@ def base_config(
 
     Args:
         dataset: one of :func:`aucseg.catalog.list_datasets`, or a folder. ``"streets"`` and ``"camvid"`` have
-            the first three profiles, ``"carla"``, ``"ccp"`` and ``"ecssd"`` all, others the last three.
-            ``"laptop"`` and ``"gpu"`` are computed from the files where they are not written out; see
-            :func:`aucseg.experiments.folder_profile`.
+            the first three profiles, all others all. Those below ``"paper"`` are computed from the files
+            where they are not written out; see :func:`aucseg.experiments.folder_profile`.
         profile: ``"smoke"`` (seconds, proves that the pipe holds), ``"laptop"`` (minutes on two cores),
             ``"gpu"`` (real size on one GPU) or ``"paper"`` (the published settings).
         root: folder of the data set, for ``"folder"`` or where a data set is not found by itself.
@@ -308,7 +309,7 @@ def _base(
     if _is_computed(name, profile):
         asked = {key: data[key] for key in _ASKED if key in data}
         content = dict(folder_profile(name, profile, root, **asked).content)
-        if start is None and _weights_installed():
+        if start is None and profile != "smoke" and _weights_installed():
             start = "imagenet"
         model, lr = _COMPUTED[profile][start is not None]
         content |= {"model": model, "optim": content["optim"] | {"lr": lr}}
@@ -356,7 +357,7 @@ def explain_config(
     asked = {key: value for key, value in (data or {}).items() if key in _ASKED}
     begun, _ = _base(name, profile, root, start, asked)
     words = f"Encoders start from {STARTS[begun or 'random']}."
-    if begun is None:
+    if begun is None and profile != "smoke":
         words = f"{words[:-1]}; ImageNet's are in the extra pretrained, which is not installed."
     return (*folder_profile(name, profile, root, **asked).words, words)
 

@@ -236,8 +236,9 @@ def choose_tail(choice: str | Sequence[int | str], spec: ClassSpec) -> Partition
     Args:
         choice: ``"auto"`` for :func:`auto_partition` of the label set's pixel shares; ``"spec"`` for its own
             groups; ``"cityscapes"``, ``"ade20k"`` or ``"coco_stuff"`` for the paper's; one of
-            :func:`list_tails`, as ``"cityscapes_blv"``; or the tail classes themselves, by train id or name.
-            In the last two cases all others keep their group or become middle.
+            :func:`list_tails`, as ``"cityscapes_blv"``; or the tail classes themselves, by train id or name,
+            one alone also by its bare name. In the last two cases all others keep their group or become
+            middle.
         spec: the label set.
 
     Returns:
@@ -260,8 +261,10 @@ def choose_tail(choice: str | Sequence[int | str], spec: ClassSpec) -> Partition
     if isinstance(choice, str):
         if choice in _tails():
             return _published(choice, spec)
+        if choice in spec.names and choice not in list_statistics():
+            return _named((choice,), spec)
         if choice not in list_statistics():
-            known = ("auto", "spec", *list_statistics(), *list_tails())
+            known = ("auto", "spec", *list_statistics(), *list_tails(), *spec.names)
             raise OptionError(f"unknown tail_classes {choice!r}; {did_you_mean(choice, known)}")
         return _ordered(partition(choice), spec)
     return _named(choice, spec)

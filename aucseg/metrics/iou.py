@@ -35,7 +35,11 @@ class SegmentationIoU(FigureMetric):
         accuracy_c = \frac{M_{cc}}{\sum_j M_{cj}}
 
     A class that occurs in neither target nor prediction has no IoU, a class without a target pixel no
-    accuracy: both are nan and the means pass over them. A labelled pixel that is predicted void, as
+    accuracy: both are nan and the means pass over them. One that is predicted and occurs in no target has an
+    IoU of 0, which counts in mIoU, as the benchmarks have it: those pixels are wrong. The means over head,
+    middle and tail pass over it all the same. They tell how well the classes of a group are found, of this
+    one there is nothing to find, and of the few classes of a tail it would make up a whole part of the mean.
+    A labelled pixel that is predicted void, as
     predicted labels may be, is missed: it counts for its own class and for no other. So the class that
     ``ignore_index`` names, where it names one, has no figures.
 
@@ -212,8 +216,9 @@ class SegmentationIoU(FigureMetric):
         iou, accuracy = hits / (target + predicted - hits), hits / target
         by_image = where_float64_is(self.class_share).double() / _UNIT / where_float64_is(self.class_images)
         images = where_float64_is(self.image_share).double() / _UNIT / where_float64_is(self.images)
+        there = iou.where(target > 0, torch.nan)  # IoU of the classes that can be found
         by_images = {
-            **group_means(iou, self.image_groups, "mIoU"),
+            **group_means(there, self.image_groups, "mIoU"),
             **group_means(accuracy, self.image_groups, "mAcc"),
         }
         return {
@@ -225,7 +230,7 @@ class SegmentationIoU(FigureMetric):
             "mAcc": accuracy.nanmean(),
             "mIoU_I": images,
             "mIoU_C": by_image.nanmean(),
-            **group_means(iou, self.groups, "mIoU"),
+            **group_means(there, self.groups, "mIoU"),
             **group_means(accuracy, self.groups, "mAcc"),
             **group_means(by_image, self.groups, "mIoU_C"),
             **{f"{name}_by_images": value for name, value in by_images.items()},

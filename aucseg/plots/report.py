@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 
-from aucseg.data.files import write_file
+from aucseg.data.files import probe_folder, write_file
 from aucseg.errors import DataError, file_errors
 from aucseg.experiments import RecordStore, Results, in_words
 from aucseg.plots.bank import outlined
@@ -103,14 +103,17 @@ def check_report_folder(folder: Path) -> Path:
     """The page of a report that may be written.
 
     Args:
-        folder: its folder; made if it is not there.
+        folder: its folder; it need not be there.
 
     Raises:
         DataError: if a file lies there that is not such a report, or the folder cannot be made.
     """
     page = folder / "index.html"
+    missing = [place for place in (folder, *folder.parents) if not place.exists()]
+    probe_folder(folder)
     with file_errors(folder, "cannot be written to"):
-        folder.mkdir(parents=True, exist_ok=True)
+        for place in missing:  # an empty folder would say that there was a report
+            place.rmdir()
     if page.exists() and _MARK not in page.read_text(encoding="utf-8", errors="replace"):
         raise DataError("is not a report of aucseg", file=page, remedy="choose another folder with --output")
     return page

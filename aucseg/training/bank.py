@@ -92,7 +92,7 @@ def make_bank(
     if not classes.tail and config.kind != "pixel":
         raise ConfigError(
             f"label set {classes.spec.name!r} has no tail class for the bank; choose some with "
-            "data.tail_classes ('auto', or their names), or set bank to null"
+            "data.tail_classes ('auto', or their names), or leave the bank out with bank: none"
         )
     options = config.model_dump(exclude={"kind", "image_share"})
     options |= {"ignore_index": classes.ignore_index, "generator": generator}

@@ -22,6 +22,7 @@ from aucseg.training.module import FirstStage, SegmentationModule
 
 FRESH = "start anew with `aucseg train CONFIG.yaml --fresh` (resume=False in Python)"
 _OURS = "give a checkpoint of `aucseg train`"
+_TRAIN_AGAIN = f"{_OURS} that is whole, or train the network again"
 
 
 class CheckpointError(UserError, ValueError):
@@ -405,13 +406,21 @@ def load_module(path: str | Path) -> SegmentationModule:
         CheckpointError: as :func:`read_checkpoint`, or if the weights do not fit the network it names.
     """
     path = paths.expand(path)
-    content = read_checkpoint(path)
+    try:
+        content = read_checkpoint(path)
+    except CheckpointError as error:
+        if error.remedy != FRESH:
+            raise
+        # Who wants to evaluate or to predict has nothing to start anew.
+        earlier = previous_path(path)
+        remedy = f"give {earlier}, which is older" if earlier.is_file() and earlier != path else _TRAIN_AGAIN
+        raise CheckpointError(error.what, file=error.file, remedy=remedy) from error
     state = content["aucseg"]
     config = RunConfig.from_dict(state["config"], source=f"configuration in {path}", recorded=True)
     try:
         classes = ClassInfo.from_state(state)
     except (LookupError, TypeError, ValueError) as error:
-        raise CheckpointError(f"does not say its classes ({error})", file=path, remedy=FRESH) from error
+        raise CheckpointError(f"does not say its classes ({error})", file=path, remedy=_OURS) from error
     # The weights come from this file: nothing is fetched for them, and their normalisation stays.
     module = SegmentationModule(config.resolved().with_(model__encoder_weights=None), classes)
     load_weights(module, content, path)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import re
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
@@ -28,6 +30,8 @@ from aucseg.training.optim import OptimConfig
 from aucseg.training.section import Choice, ConfigError, Section, Size, explain, map_sections, portable, shown
 from aucseg.training.splits import DataConfig, check_fingerprint, fingerprint
 from aucseg.training.yaml import read_yaml
+
+_log = logging.getLogger("aucseg")
 
 Option = bool | int | float | str | tuple[int, ...]
 
@@ -458,7 +462,8 @@ class RunConfig(Section):
 
         Args:
             settings: ``"key=value"`` each: the key with dots, the value as YAML. All are made before the
-                whole is checked, in their order.
+                whole is checked, in their order. Where ``optim.steps`` alone is set, to no more than the
+                warm-up takes, the warm-up is shortened in proportion, and a line says so.
 
         Raises:
             ConfigError: for what is no such text, or is not valid.
@@ -475,7 +480,20 @@ class RunConfig(Section):
                     f"cannot set {shown(setting)}", remedy="write KEY=VALUE, as in optim.steps=600"
                 )
             changes[key.strip().replace(".", "__")] = read_yaml(value)
+        steps, warmup = changes.get("optim__steps"), self.optim.warmup_steps
+        given = {"optim", "optim__warmup_steps"} & set(changes)
+        if type(steps) is int and 0 < steps <= warmup and not given:
+            changes["optim__warmup_steps"] = warmup * steps // self.optim.steps
+            _say_once(
+                f"optim.warmup_steps: {warmup} does not fit into {steps} steps and is "
+                f"{changes['optim__warmup_steps']}, the same part of them as of {self.optim.steps}"
+            )
         return self.with_(**changes)
+
+
+@cache  # of the runs of a table each is shortened alike
+def _say_once(line: str) -> None:
+    _log.warning(line)
 
 
 def _write_names(section: Section, content: dict[str, Any]) -> None:

@@ -47,6 +47,7 @@ from aucseg.training.stop import Stop
 from aucseg.training.validation import Validation
 
 _log = logging.getLogger("aucseg")
+_NAMED = 8  # classes in a line
 
 # Lightning's advice that does not apply here: workers are the user's choice, the loop logs by itself.
 _ADVICE = (
@@ -185,12 +186,12 @@ def _train(
         if files.step != trainer.global_step or not path.exists():
             trainer.save_checkpoint(path)
         made = trainer.global_step
-        metrics = _evaluate(trainer, module, data, report if progress else None)
+        metrics = _evaluate(trainer, module, data, report if progress else None, report)
         validation = None
         for validated in looking:
             best = None
             if validated.best is not None and validated.best[0] != made:
-                best = _evaluate(trainer, load_module(best_path(path)), data, None)
+                best = _evaluate(trainer, load_module(best_path(path)), data, None, lambda line: None)
             validation = validated.summary(metrics, made, best)
     facts = environment()
     facts["hardware"] |= {"device": trainer.strategy.root_device.type, "precision": trainer.precision}
@@ -255,7 +256,7 @@ def evaluate(
         raise CheckpointError(f"was trained on other data: {told}", file=checkpoint, remedy=remedy)
     trainer = _trainer(config, progress, [], 1, report=report)
     with Stop(None, AtomicCheckpointIO(), report), _without_advice(), _memory_told():
-        metrics = _evaluate(trainer, module, data, report if progress else None)
+        metrics = _evaluate(trainer, module, data, report if progress else None, report)
     observe(module)
     return metrics
 
@@ -318,10 +319,18 @@ def _evaluate(
     module: SegmentationModule,
     data: SegmentationDataModule,
     report: Callable[[str], None] | None,
+    say: Callable[[str], None],
 ) -> dict[str, Any]:
     module.reset_metrics()
     trainer.test(module, datamodule=data, verbose=False)
     metrics = module.figures()
+    absent = [name for name, value in metrics["accuracy"].items() if value is None]
+    if absent:
+        named = f"{', '.join(absent[:_NAMED])}{', ...' if len(absent) > _NAMED else ''}"
+        say(
+            f"split {data.config.data.eval_split!r} has no pixel of {named}: the means of head, middle and "
+            f"tail are without {'it' if len(absent) == 1 else 'them'}"
+        )
     if report is not None:
         means = {key: metrics[key] for key in ("mIoU", "mIoU_tail")}
         told = [f"{key} {100 * mean:.2f}" for key, mean in means.items() if isinstance(mean, float)]

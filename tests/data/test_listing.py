@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from aucseg.catalog import open_dataset, resolve
+from aucseg.data import listing
 from aucseg.data.listing import find_files, is_clutter, list_stems, listed_items, match_keys, read_names
 from aucseg.errors import DataError
 from tests.data.layouts.writers import WRITERS
@@ -197,3 +198,23 @@ def test_other_endings_are_named(tiny_camvid: Path, image: str, mask: str, there
     wrong = image if image != ".jpg" else mask
     with pytest.raises(DataError, match=rf"missing (image|mask).*; val_000\{wrong} is there; {there}"):
         open_dataset("camvid", tiny_camvid, "val")
+
+
+def test_a_folder_is_walked_through_once_in_a_block(tmp_path, monkeypatch):
+    for name in ("a/1.png", "a/b/2.PNG", "a/3.txt", "c/4.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    walked = []
+    walk = listing._walk
+    monkeypatch.setattr(listing, "_walk", lambda place, *rest: walked.append(place) or walk(place, *rest))
+    with listing.walk_once():
+        for _ in range(3):
+            found, problems = find_files(tmp_path, (".png",))
+            assert list(found) == ["a/1.png", "a/b/2.PNG", "c/4.png"]
+            assert found["a/b/2.PNG"] == tmp_path / "a/b/2.PNG"
+            assert not problems
+        with listing.walk_once():
+            assert list(find_files(tmp_path, (".txt",))[0]) == ["a/3.txt"]
+        assert walked.count(str(tmp_path)) == 1
+    (tmp_path / "a/5.png").touch()
+    assert "a/5.png" in find_files(tmp_path, (".png",))[0]

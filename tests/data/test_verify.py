@@ -277,6 +277,26 @@ def test_sixteen_bits_that_fit_are_a_warning(tiny_camvid: Path) -> None:
     assert [w for w in report.warnings if "16 bits" in w and str(path) in w]
 
 
+def test_images_that_differ_between_the_rows_looked_at_first_are_no_duplicates(tmp_path: Path) -> None:
+    """Every sixteenth row is compared first; of images that are equal there, all pixels are."""
+    root = tmp_path / "mine"
+    pixels = np.zeros((40, 24, 3), np.uint8)
+    changed = pixels.copy()
+    changed[5] = 255
+    for split, (first, second) in {"train": (pixels, changed), "val": (changed, changed + 1)}.items():
+        for i, image in enumerate((first, second)):
+            for kind in ("images", "annotations"):
+                (root / kind / split).mkdir(parents=True, exist_ok=True)
+            Image.fromarray(image).save(root / f"images/{split}/{split}{i}.png")
+            Image.fromarray(np.arange(40 * 24, dtype=np.uint8).reshape(40, 24) % 2).save(
+                root / f"annotations/{split}/{split}{i}.png"
+            )
+        (root / "splits").mkdir(exist_ok=True)
+        (root / f"splits/{split}.txt").write_text(f"{split}0\n{split}1\n")
+    (root / "classes.csv").write_text("id,name\n0,a\n1,b\n")
+    assert resolve(root).verify().duplicates == [("train/train1", "val/val0")]
+
+
 def test_duplicates_by_content(tmp_path: Path) -> None:
     root = WRITERS["cityscapes"](tmp_path)
     train = next((root / "leftImg8bit/train/ulm").iterdir())

@@ -11,6 +11,7 @@ from PIL import Image
 from aucseg.errors import DataError, MissingExtraError
 from aucseg.experiments import (
     base_config,
+    comparison,
     explain_config,
     folder_profile,
     get_experiment,
@@ -189,3 +190,28 @@ def test_the_command_line_says_how(tmp_path, without_weights, run):
     path.write_text(output)
     assert make_config(root, "laptop") == RunConfig.from_yaml(path)
     assert run("config", "--dataset", "streets")[1].startswith("name:")
+
+
+def test_a_smoke_profile_is_four_steps_on_few_small_images(tmp_path, with_weights):
+    root = write(tmp_path / "mine", images=12)
+    config = make_config(root, "smoke")
+    assert (config.data.train_images, config.data.eval_images, config.data.batch_size) == (8, 4, 2)
+    assert (config.optim.steps, config.optim.warmup_steps, config.optim.lr) == (4, 1, 1e-3)
+    assert config.data.size == (48, 64)  # 3,072 pixels of the shape 3:4
+    assert config.data.crop_size == (32, 64)
+    assert config.model.encoder_weights is None  # seconds, on any machine
+    assert make_config(root, "smoke", start="imagenet").model.encoder_weights == "package"
+    few = write(tmp_path / "few", images=3)
+    assert (make_config(few, "smoke").data.train_images, make_config(few, "smoke").data.eval_images) == (3, 3)
+    for arm in get_experiment("ablation_components").arms:
+        made = get_experiment("ablation_components").config(arm.name, root, "smoke")
+        assert made.optim.steps == 4
+
+
+def test_copy_paste_is_compared_within_the_budget_of_the_bank(tmp_path, without_weights):
+    root = write(tmp_path / "mine")
+    arms = comparison(["cross_entropy", "bank", "copy_paste"])
+    bank, copied = (arms.config(name, root, "laptop").bank for name in ("bank", "copy_paste"))
+    assert copied.kind == "copy_paste"
+    for key in ("sample_ratio", "resize_ratio", "budget"):
+        assert getattr(copied, key) == getattr(bank, key) != type(bank).model_fields[key].default

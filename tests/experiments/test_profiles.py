@@ -59,9 +59,9 @@ def test_the_paper_profile_is_what_the_paper_prints(dataset, printed):
 def test_the_whole_data_sets_have_one_seed_at_the_published_settings(dataset, tmp_path):
     assert default_seeds(dataset, "paper") == (0,)
     assert default_seeds(dataset, "laptop") == (0, 1, 2)
-    known = f"no profile 'smoke'.* there are {dataset}/laptop, {dataset}/gpu, {dataset}/paper$"
-    with pytest.raises(ConfigError, match=known):
-        make_config(dataset, "smoke", root=str(tmp_path))
+    known = ", ".join(f"{dataset}/{profile}" for profile in ("smoke", "laptop", "gpu", "paper"))
+    with pytest.raises(ConfigError, match=f"no profile 'huge'.* there are {known}$"):
+        make_config(dataset, "huge", root=str(tmp_path))
 
 
 @pytest.mark.parametrize("dataset", PRINTED)

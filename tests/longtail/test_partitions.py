@@ -173,6 +173,7 @@ def test_choose_tail() -> None:
     assert named.tail == (5, 12)
     assert named.groups[spec.index("bus")] == "middle"
     assert named.reasons[5] == "pole: named as tail"
+    assert choose_tail("rider", spec) == choose_tail(["rider"], spec)
     turned = replace(spec, names=spec.names[::-1], groups=spec.groups[::-1], image_share=(), pixel_share=())
     assert choose_tail("cityscapes", turned).tail == turned.tail == tuple(sorted(18 - i for i in spec.tail))
 
@@ -184,6 +185,7 @@ def test_choose_tail() -> None:
         ([3, "wall"], r"holds 3 \('wall'\) twice"),
         ([19], "holds 19; the classes are 0 to 18"),
         (["ridre"], "did you mean 'rider'"),
+        ("ridre", "did you mean 'rider'"),
         ("ade20k", "does not have the classes of AUCSeg, Table 9"),
         ("cityscape", "did you mean 'cityscapes'"),
     ],

@@ -97,7 +97,8 @@ def test_absent_classes_are_nan_and_passed_over():
         rtol=0,
     )
     assert result["accuracy"].isnan().tolist() == [False, False, True, True, True]
-    assert result["mIoU"].item() == pytest.approx(1 / 9)
+    assert result["mIoU"].item() == pytest.approx(1 / 9)  # class 2, predicted and nowhere, with its 0
+    assert result["mIoU_head"].item() == pytest.approx(1 / 6)  # class 2 is none that can be found
     assert result["mIoU_tail"].isnan()
     assert result["mIoU_middle"].isnan()  # no class of this group at all
     assert result["pixel_accuracy"].item() == pytest.approx(1 / 3)

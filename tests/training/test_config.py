@@ -357,12 +357,28 @@ def test_settings_are_yaml_by_dotted_keys(config):
         ("optim.steps=[1", "not YAML"),
         ("optim.steps=many", r"optim.steps: should be a valid integer"),
         ("seed.x=1", "'seed' holds no keys here"),
-        ("optim.steps=1000", r"warmup_steps \(1500\) must be below steps \(1000\)"),
+        ("optim.steps=0", "optim.steps: should be greater than or equal to 1"),
+        ("optim.warmup_steps=160000", r"warmup_steps \(160000\) must be below steps \(160000\)"),
     ],
 )
 def test_settings_that_cannot_be(config, setting, words):
     with pytest.raises(ConfigError, match=words):
         config.with_settings([setting])
+
+
+def test_fewer_steps_than_the_warm_up_shorten_it_and_say_so(config, caplog):
+    profile = config.with_(optim__steps=300, optim__warmup_steps=50)
+    with caplog.at_level("WARNING", "aucseg"):
+        for _ in range(2):
+            short = profile.with_settings(["optim.steps=30"])
+    assert (short.optim.steps, short.optim.warmup_steps) == (30, 5)
+    assert [r.getMessage() for r in caplog.records] == [
+        "optim.warmup_steps: 50 does not fit into 30 steps and is 5, the same part of them as of 300"
+    ]
+    assert profile.with_settings(["optim.steps=51"]).optim.warmup_steps == 50
+    assert profile.with_settings(["optim.steps=1"]).optim.warmup_steps == 0
+    with pytest.raises(ConfigError, match=r"warmup_steps \(40\) must be below steps \(30\)"):
+        profile.with_settings(["optim.steps=30", "optim.warmup_steps=40"])
 
 
 def test_paths_are_read_as_a_shell_reads_them(tmp_path, monkeypatch):

@@ -93,9 +93,10 @@ def _foreign(files: Mapping[str, Path]) -> dict[str, Path]:
     for folder in _LISTS:
         found: dict[str, Path] = {}
         for name, path in files.items():
-            place, _, last = name.rpartition("/")
+            if not name.endswith(".txt") or name.rpartition("/")[0] != folder:
+                continue
             word = split_word(path.stem)
-            if place == folder and last.endswith(".txt") and word is not None and not (word[0] or word[2]):
+            if word is not None and not (word[0] or word[2]):
                 found.setdefault(split_name(word[1]), path)
         if "train" in found and len(found) > 1:
             return {split: found[split] for split in ("train", "val", "test") if split in found}

@@ -27,6 +27,7 @@ from aucseg.data.init.values import (
     at_the_ends,
     decide,
     drawn_rows,
+    has_soft_borders,
     see,
     see_ids,
     see_lossy,
@@ -39,7 +40,7 @@ from aucseg.data.layouts.drawing import read_json
 from aucseg.data.layouts.labelme import shapes, without_area
 from aucseg.data.layouts.own import list_splits
 from aucseg.data.layouts.patterns import fitting
-from aucseg.data.listing import find_files
+from aucseg.data.listing import find_files, walk_once
 from aucseg.data.reading import orientation
 from aucseg.data.threads import bounded_map
 from aucseg.errors import DataError, OptionError
@@ -111,7 +112,7 @@ def init(
     if not all(0 <= share < 1 for share in shares.values()) or sum(shares.values()) >= 1:
         told = " and ".join(f"{share:g}" for share in shares.values())
         raise OptionError(f"val and test are shares from 0 on, below 1 together, got {told}")
-    with _about(root):
+    with _about(root), walk_once():
         sight = Sight(described_by(root)) if described else look(root, images, masks)
         said = sight.description
         files, _ = find_files(root, ("",))
@@ -240,14 +241,17 @@ def _scan(
             progress("masks", len(seen), len(found.pairs))
     if len(bad) > _BAD * len(seen):
         raise DataError(f"{len(bad)} of {len(seen)} items cannot be used; the first: {bad[0]}")
-    pixels, _ = add_up([each for each in seen if each is not None])
-    if description.layout == "patterns" and lossy and not at_the_ends(pixels):
+    usable = [(each, pair.mask) for each, pair in zip(seen, found.pairs, strict=True) if each is not None]
+    pixels, _ = add_up([each for each, _ in usable])
+    two = at_the_ends(pixels) and (lossy or len(pixels) > _FEW)
+    two = two and has_soft_borders(*map(list, zip(*usable, strict=True)))
+    if description.layout == "patterns" and lossy and not two:
         raise DataError(
             "masks are JPEG files of more than two labels, which are blurred into others at their borders",
             file=found.root,
             remedy="export them again, as PNG",
         )
-    if description.layout == "patterns" and (lossy or (len(pixels) > _FEW and at_the_ends(pixels))):
+    if description.layout == "patterns" and two:
         told = "JPEG files" if lossy else "gray with smooth borders"
         report.notes.append(f"masks are {told}: two classes, told apart at 128")
         report.description = replace(description, layout="per_class")

@@ -12,9 +12,9 @@ from PIL import Image
 
 from aucseg.data.classes import ClassRow
 from aucseg.data.init.names import NameList, means_background, means_void
-from aucseg.data.labels import VOID
+from aucseg.data.labels import VOID, value_histogram
 from aucseg.data.palette import distinct_colors
-from aucseg.data.reading import decode_gray_png, decode_mask
+from aucseg.data.reading import decode_gray_png, decode_mask, read_luminance
 from aucseg.errors import DataError, OptionError
 
 COLOR = 1 << 24
@@ -24,6 +24,7 @@ _MOST_COLORS = 4096  # of a mask; a photograph has more
 _ENDS, _MOST_BETWEEN = 32, 0.05  # of a mask of two values with smooth borders: near 0, near 255, and the rest
 _GRAY, _MOST_GRAY = 64, 0.99  # difference of red, green and blue in so many pixels of a gray JPEG
 _SAMPLE = 20  # masks that are looked at again
+_THIN = 0.8  # of the pixels of values that come from smoothing, no part of a square of 2 x 2 of one value
 _VOC_BORDER = COLOR + (224 << 16) + (224 << 8) + 192
 _MOST_VOID = 0.5  # of the pixels: what covers more of them is rather a class
 
@@ -106,7 +107,7 @@ def see_ids(read: Callable[[Path], np.ndarray], path: Path) -> Seen:
 def _of_values(mode: str, values: np.ndarray) -> Seen:
     size = values.shape[0], values.shape[1]
     if values.dtype == np.uint8:
-        pixels = np.bincount(values.ravel(), minlength=256)
+        pixels = value_histogram(values)
         codes = np.flatnonzero(pixels)
         return Seen(mode, size, codes, pixels[codes])
     codes, pixels = np.unique(values, return_counts=True)
@@ -193,6 +194,24 @@ def at_the_ends(pixels: Counter[int]) -> bool:
     low = sum(n for v, n in pixels.items() if v < _ENDS)
     high = sum(n for v, n in pixels.items() if v > 255 - _ENDS)
     return low > 0 and high > 0 and low + high >= (1 - _MOST_BETWEEN) * pixels.total()
+
+
+def has_soft_borders(seen: Sequence[Seen], files: Sequence[Path]) -> bool:
+    """Whether the values between 0 and 255 lie along borders: those of two labels, smoothed or compressed.
+
+    Labels numbered from 0, with 255 for void, are near the two ends as well; but they have areas.
+
+    Args:
+        seen: what each mask holds, in gray values.
+        files: the masks; the 20 with most pixels between 0 and 255 are looked at again.
+    """
+    between = [int(each.pixels[(each.codes > 0) & (each.codes < 255)].sum()) for each in seen]
+    thin = whole = 0
+    for i in sorted(range(len(files)), key=lambda i: -between[i])[:_SAMPLE]:
+        gray = read_luminance(files[i])
+        inside = (gray > 0) & (gray < 255)
+        thin, whole = thin + int((inside & ~_solid(gray)).sum()), whole + int(inside.sum())
+    return thin >= _THIN * whole
 
 
 def as_two(seen: Seen) -> Seen:
@@ -379,18 +398,9 @@ def _check_smoothing(pixels: Counter[int], seen: Sequence[Seen], files: Sequence
     for i in most:
         rgb = np.asarray(decode_mask(files[i]).convert("RGB")).astype(np.int64)
         codes = COLOR + (rgb @ np.array([65536, 256, 1]))
-        same = (
-            (codes[1:, 1:] == codes[:-1, 1:])
-            & (codes[1:, 1:] == codes[1:, :-1])
-            & (codes[1:, 1:] == codes[:-1, :-1])
-        )
-        solid = np.zeros(codes.shape, bool)
-        for down in (slice(1, None), slice(None, -1)):
-            for right in (slice(1, None), slice(None, -1)):
-                solid[down, right] |= same
         mixed = np.isin(codes, list(mixtures))
-        thin, whole = thin + int((mixed & ~solid).sum()), whole + int(mixed.sum())
-    if thin > 0.8 * whole:
+        thin, whole = thin + int((mixed & ~_solid(codes)).sum()), whole + int(mixed.sum())
+    if thin > _THIN * whole:
         share = sum(pixels[c] for c in mixtures) / pixels.total()
         example = color_of(next(code for code in frequent if code in mixtures))
         raise DataError(
@@ -398,6 +408,20 @@ def _check_smoothing(pixels: Counter[int], seen: Sequence[Seen], files: Sequence
             f"are mixtures of others in thin lines, such as {example}: smoothed, scaled or compressed masks",
             remedy="export them as PNG without smoothing, and scale masks by the nearest pixel",
         )
+
+
+def _solid(codes: np.ndarray) -> np.ndarray:
+    """Which pixels are part of a square of 2 x 2 of one value, (H, W) bool."""
+    same = (
+        (codes[1:, 1:] == codes[:-1, 1:])
+        & (codes[1:, 1:] == codes[1:, :-1])
+        & (codes[1:, 1:] == codes[:-1, :-1])
+    )
+    solid = np.zeros(codes.shape, bool)
+    for down in (slice(1, None), slice(None, -1)):
+        for right in (slice(1, None), slice(None, -1)):
+            solid[down, right] |= same
+    return solid
 
 
 def _is_mixture(color: np.ndarray, others: np.ndarray) -> bool:

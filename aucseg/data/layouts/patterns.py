@@ -132,13 +132,13 @@ def fitting(root: Path, pattern: str, classes: Sequence[str] = ()) -> Iterator[t
     Raises:
         DataError: for a folder that cannot be read.
     """
-    start = root / pattern.partition("{")[0].partition("*")[0].rpartition("/")[0]
-    there, problems = find_files(start, ("",))
+    folder, slash, _ = pattern.partition("{")[0].partition("*")[0].rpartition("/")
+    there, problems = find_files(root / folder, ("",))
     if problems:
         raise problems[0]
     regex = _regex(pattern, classes)
-    for path in there.values():
-        if match := regex.fullmatch(path.relative_to(root).as_posix()):
+    for name, path in there.items():
+        if match := regex.fullmatch(folder + slash + name):
             yield match, path
 
 

@@ -244,6 +244,27 @@ def test_masks_of_two_values_with_blurred_borders(tmp_path: Path, ending: str) -
     assert abs(share - 0.25) < 0.02
 
 
+@pytest.mark.parametrize("ending", ["png", "jpg"])
+def test_many_ids_below_a_void_of_255_are_no_blurred_borders(tmp_path: Path, ending: str) -> None:
+    """Ids 0 to 11 and 255 lie near the ends of the scale, as the values of a smoothed mask do."""
+    rows, columns = np.mgrid[:HEIGHT, :WIDTH] // 2
+
+    def mask(i: int) -> np.ndarray:
+        found = (rows % 6 + 6 * (columns >= 4)).astype(np.uint8)
+        found[:, -2:] = 255 if i % 3 else 0
+        return found if ending == "png" else np.kron(found, np.ones((10, 10), np.uint8))
+
+    many(tmp_path, "images/%.jpg", f"masks/%.{ending}", mask)
+    if ending == "jpg":
+        with pytest.raises(DataError, match="JPEG files of more than two labels"):
+            init(tmp_path)
+        return
+    report = init(tmp_path)
+    assert report.description.layout == "patterns"
+    assert [value.row.name for value in report.classes] == [f"class_{k}" for k in range(12)]
+    assert [value.told for value in report.values if value.row.ignore] == ["255"]
+
+
 def test_compressed_masks_of_colours_are_refused(tmp_path: Path) -> None:
     many(tmp_path, "images/%.jpg", "labels/%.jpg", lambda i: COLORS[ids(i)])
     with pytest.raises(DataError, match=r"12 of 12 items cannot be used; the first: .*as PNG"):
