@@ -54,8 +54,8 @@ NETWORKS: dict[str, type[Network]] = {
     "segnext": SegNeXt,
 }
 
-# smp's networks that Table 1 compares, at the encoder that it takes.
-_STANDARD = {"deeplabv3plus": "resnet50"}
+# smp's networks that AUCSeg's Table 1 and Region Rebalance's Table 3 compare, at the encoder that they take.
+_STANDARD = dict.fromkeys(("deeplabv3plus", "pspnet", "upernet"), "resnet50")
 
 # Arguments of an architecture that have names of their own here, or take "everything else".
 _OURS = ("encoder_name", "encoder_weights", "classes")
@@ -76,8 +76,8 @@ def network_class(name: str) -> type[smp.base.SegmentationModel]:
 def standard_encoder(name: str) -> str | None:
     """The encoder that a network has if none is named; None where the network is one whole.
 
-    For a network of AUCSeg's Table 1 it is the one that its published parameter count belongs to, and for any
-    other the default of smp.
+    For a network of AUCSeg's Table 1 it is the one that its published parameter count belongs to, for PSPNet
+    and UPerNet that of Region Rebalance's Table 3, and for any other the default of smp.
     """
     if name in NETWORKS:
         return NETWORKS[name].standard_encoder

@@ -235,8 +235,8 @@ def test_normalisation_of_a_networks_own_encoder(config):
     [
         (
             {"loss": {"name": "weighted_cross_entropy", "weights": "inverz"}},
-            "loss.weights: should be 'inverse', 'sqrt_inverse' or 'effective_number', or a valid tuple "
-            "(got 'inverz')",
+            "loss.weights: should be 'inverse', 'sqrt_inverse', 'effective_number' or 'power', or a valid "
+            "tuple (got 'inverz')",
         ),
         (
             {"model": {"options": {"x": {"a": 1}}}},

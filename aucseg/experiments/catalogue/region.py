@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from aucseg.experiments.catalogue.experiment import AUC, CE, Arm, Experiment
@@ -70,4 +71,50 @@ REGION_WEIGHT = Experiment(
     baseline="weight_0",
     paper="rr",
     table="table_5",
+)
+
+# Of the eleven pairs in print those whose networks are here and have a small variant; UPerNet, PSPNet and
+# DeepLabv3+ with ResNet-101, OCRNet with HRNet-W48 and the transformers are larger ones of the same.
+_TABLE_3 = {
+    "ocrnet": ("OCRNet", "HRNet-W18"),
+    "upernet": ("UPerNet", "ResNet-50"),
+    "pspnet": ("PSPNet", "ResNet-50"),
+    "deeplabv3plus": ("DeepLabv3+", "ResNet-50"),
+}
+
+
+def _pair(name: str, method: str, backbone: str) -> Iterator[Arm]:
+    """A network with cross entropy, and with the region branch."""
+    for suffix, words, loss in (("", "", CE), ("_rr", " + RR", RR)):
+        printed = {"method": method, "backbone": backbone, "rr": int(bool(suffix))}
+        changes: dict[str, Any] = {"loss": loss, "bank": None}
+        yield Arm(name + suffix, method + words, changes, printed, versus=name, network=name)
+
+
+REGION_NETWORKS = Experiment(
+    name="region_networks",
+    title="Does the region branch help any network? (Region Rebalance, Table 3, Figures 1 and 6)",
+    arms=tuple(arm for name, printed in _TABLE_3.items() for arm in _pair(name, *printed)),
+    baseline="ocrnet",
+    paper="rr",
+    table="table_3",
+)
+
+REGION_DICE = Experiment(
+    name="region_dice",
+    title="Would a loss of overlap do as well? (Region Rebalance, Table 6)",
+    arms=(
+        Arm("baseline", "cross entropy", {"loss": CE, "bank": None}, "cross-entropy baseline"),
+        Arm("dice", "Dice", {"loss": {"name": "dice"}, "bank": None}, "dice"),
+        Arm(
+            "dice_ce",
+            "Dice + cross entropy",
+            {"loss": {"name": "dice", "ce_weight": 1.0}, "bank": None},
+            "dice + cross-entropy",
+        ),
+        Arm("rr", "Region Rebalance", {"loss": RR, "bank": None}, "region rebalance"),
+    ),
+    baseline="baseline",
+    paper="rr",
+    table="table_6",
 )
