@@ -15,6 +15,7 @@ with extra("train"):
     from aucseg.plots.benchmarks import bank_memory_bars, batch_memory_curve, cost_curves, ratio_plot
     from aucseg.plots.class_change import (
         change_bars,
+        change_heatmap,
         confusion_heatmap,
         frequency_accuracy_plot,
         published_change_plot,
@@ -65,6 +66,7 @@ __all__ = [
     "batch_memory_curve",
     "batch_size_curves",
     "change_bars",
+    "change_heatmap",
     "check_report_folder",
     "class_bars",
     "class_legend",

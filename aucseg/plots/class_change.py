@@ -101,6 +101,42 @@ def change_bars(
     return figure
 
 
+def change_heatmap(tables: Mapping[str, pd.DataFrame], column: str = "accuracy_change") -> Figure:
+    """What changed for each class in several arms, most pixels first; a number where the interval is clear.
+
+    Args:
+        tables: by label what :func:`aucseg.experiments.mean_class_change` returns, of the same classes.
+        column: ``"accuracy_change"`` or ``"iou_change"``.
+    """
+    first = next(iter(tables.values())).sort_values("pixels", ascending=False, kind="stable")
+    names = first["class"].tolist()
+    rows = {label: table.set_index("class").loc[names] for label, table in tables.items()}
+    means = pd.DataFrame({label: row[column] for label, row in rows.items()}).T
+    clear = pd.DataFrame({label: row[column].abs() > row[f"{column}_half"] for label, row in rows.items()}).T
+    means.columns = pd.Index([as_label(str(name)) for name in names])
+    most = float(np.nanmax(np.abs(means.to_numpy()), initial=1.0))
+    figure, ax = plt.subplots(figsize=(max(6.0, 0.42 * len(names) + 3.4), 0.34 * len(rows) + 1.9))
+    sns.heatmap(
+        means,
+        ax=ax,
+        vmin=-most,
+        vmax=most,
+        cmap="RdBu",
+        annot=means.map(lambda points: f"{points:+.{0 if abs(points) >= 0.5 else 1}f}").where(
+            clear.to_numpy(), ""
+        ),
+        fmt="",
+        annot_kws={"fontsize": 7},
+        linewidths=0.5,
+        cbar_kws={"label": f"{_CHANGES[column]} (points)"},
+    )
+    ax.set_xticks(np.arange(len(names)) + 0.5, labels=list(means.columns), rotation=45, ha="right")
+    for tick, group in zip(ax.get_xticklabels(), first["group"], strict=True):
+        tick.set_color(GROUP_COLORS.get(str(group), "black"))
+    ax.tick_params(length=0)
+    return figure
+
+
 def published_change_plot(table: pd.DataFrame) -> Figure:
     """Pixel share of each class, and the change that BLV prints for it, one line for each pair: BLV Figure 3.
 

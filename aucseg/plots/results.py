@@ -202,6 +202,7 @@ def tradeoff_plot(
     labels: Mapping[str, str],
     *,
     metrics: tuple[str, str] = ("mIoU_head", "mIoU_tail"),
+    legend: bool = True,
     ax: Axes | None = None,
 ) -> Axes:
     """What each arm gives the tail over what it costs the head, with intervals both ways.
@@ -212,13 +213,14 @@ def tradeoff_plot(
         effects: as :func:`aucseg.experiments.effects` returns it.
         labels: label of each arm; those without an effect are left out.
         metrics: of the horizontal and of the vertical axis.
+        legend: whether the axes have one; without it several panels share a figure's.
         ax: axes to draw on; new ones if not given.
     """
     if ax is None:
         _, ax = plt.subplots(figsize=(6.4, 4.6))
     ax.axhline(0, color="0.4", linewidth=1, linestyle=":")
     ax.axvline(0, color="0.4", linewidth=1, linestyle=":")
-    table = effects.set_index(["arm", "metric"])
+    table, colors = effects.set_index(["arm", "metric"]), ARM_COLORS[1:]
     shown = [arm for arm in labels if all((arm, metric) in table.index for metric in metrics)]
     for number, arm in enumerate(shown):
         (x, dx), (y, dy) = (table.loc[(arm, metric), ["mean", "half"]] for metric in metrics)
@@ -227,15 +229,15 @@ def tradeoff_plot(
             y,
             xerr=0 if math.isnan(dx) else dx,
             yerr=0 if math.isnan(dy) else dy,
-            fmt=_SHAPES[number % len(_SHAPES)],
-            color=ARM_COLORS[1:][number % (len(ARM_COLORS) - 1)],
+            fmt=_SHAPES[number // len(colors) % len(_SHAPES)],
+            color=colors[number % len(colors)],
             capsize=3,
             markersize=7,
             label=labels[arm],
         )
     names = [METRIC_LABELS.get(metric, metric) for metric in metrics]
     ax.set(xlabel=f"change of the {names[0]} (points)", ylabel=f"change of the {names[1]} (points)")
-    if shown:
+    if shown and legend:
         ax.legend(fontsize=9)
     return ax
 

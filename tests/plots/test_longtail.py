@@ -14,6 +14,7 @@ from aucseg.plots import (
     GROUP_COLORS,
     batch_size_curves,
     change_bars,
+    change_heatmap,
     co_occurrence_heatmap,
     frequency_accuracy_plot,
     frequency_bars,
@@ -110,6 +111,15 @@ def test_change_of_each_class_and_mean_of_each_group(results: pd.DataFrame) -> N
     assert heights == [1, 0, 1]  # the last class has no change
     tail = change_bars(results, {"iou_change": "IoU"}, groups=("tail",)).axes
     assert len(tail[0].patches) == 2
+
+
+def test_heatmap_has_a_number_where_the_interval_is_clear(results: pd.DataFrame) -> None:
+    """By most pixels: road is clear of zero, bus is not, van has no change."""
+    table = results.assign(accuracy_change_half=[0.5, 4.0, 1.0, np.nan]).iloc[::-1]
+    ax = change_heatmap({"a": table, "b": table.assign(accuracy_change=-2.0)}).axes[0]
+    assert [text.get_text() for text in ax.texts] == ["+1", "", "+5", "", "-2", "", "-2", ""]
+    assert [tick.get_text() for tick in ax.get_xticklabels()] == ["road", "bus", "bike", "van"]
+    assert [tick.get_text() for tick in ax.get_yticklabels()] == ["a", "b"]
 
 
 def test_published_change() -> None:

@@ -140,6 +140,18 @@ def test_tradeoff_has_a_point_for_each_arm_with_both_effects():
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["first"]
 
 
+def test_tradeoff_tells_many_arms_apart():
+    arms = [f"arm{number}" for number in range(24)]
+    rows = [(arm, metric, 1.0, 0.5) for arm in arms for metric in ("mIoU_head", "mIoU_tail")]
+    frame = pd.DataFrame(rows, columns=["arm", "metric", "mean", "half"]).assign(n=3)
+    ax = plots.tradeoff_plot(frame, {arm: arm for arm in arms}, legend=False)
+    looks = {
+        (str(line.get_marker()), line.get_color()) for line in ax.get_lines() if line.get_marker() != "None"
+    }
+    assert len({look for look in looks if look[0] in "osD^vPX<>*"}) == 24
+    assert ax.get_legend() is None
+
+
 def test_confusions_are_shares_of_the_labelled_class():
     figure = plots.confusion_heatmap(np.array([[3, 1, 0], [0, 2, 2], [0, 0, 0]]), ["a", "b", "$c"])
     ax = figure.axes[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from aucseg.experiments.catalogue.experiment import AUC, CE, VAL, Arm, Experiment
@@ -111,7 +112,7 @@ def _tuned() -> Iterator[Arm]:
     tried = {arm.name: arm for arm in LONG_TAIL_TUNING.arms}
     for method, choice in TUNED.items():
         changes = {key: value for key, value in tried[choice].changes.items() if key != "data"}
-        yield Arm(method, tried[choice].label, changes)
+        yield replace(tried[choice], name=method, changes=changes)
 
 
 LONG_TAIL_TUNED = Experiment(
