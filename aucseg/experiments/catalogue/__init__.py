@@ -1,30 +1,19 @@
 """Which runs make which table of the papers.
 
+========================  ==================================================================================
 ``experiment.py``         what an experiment, an arm and a run are, and the pieces that experiments share
 ``components.py``         AUCSeg's parts (Table 3) and the choices made on validation images
 ``losses.py``             surrogates, one-vs-all, the weight, the queue (Tables 15, 16 and 23)
 ``bank.py``               the memory bank (Tables 14 and 18 to 22, Appendices E.1 and G.8)
 ``evidence.py``           the parts on real images and from ImageNet weights, beside other losses; its rates
-``region.py``             Region Rebalance (its Tables 1 and 5)
+``region.py``             Region Rebalance (its Tables 1, 3, 5 and 6)
 ``longtail.py``           other losses for a long tail (Table 1), as published and tuned
 ``blv.py``                BLV (its Tables 1 and 5 to 8), its readings, its variations at one mean
 ``semi_supervised.py``    BLV where few images have labels (Table 2, supplement's Table 5)
 ``domain_adaptation.py``  BLV from one domain to another (Tables 3 to 8)
 ``networks.py``           thirteen networks, AUCSeg on four and on four sizes of one (Tables 1, 2 and 12)
 ========================  ==================================================================================
-=======
-=================  ==================================================================================
-``experiment.py``  what an experiment, an arm and a run are, and the pieces that experiments share
-``components.py``  AUCSeg's parts (Table 3) and the choices made on validation images
-``losses.py``      surrogates, one-vs-all, the weight, the queue (Tables 15, 16 and 23)
-``bank.py``        the memory bank (Tables 14 and 18 to 22, Appendices E.1 and G.8)
-``evidence.py``    the parts on real images and from ImageNet weights, beside other losses; its rates
-``region.py``      Region Rebalance (its Tables 1, 3, 5 and 6)
-``longtail.py``    other losses for a long tail (Table 1), as published and tuned
-``blv.py``         BLV (its Tables 1 and 5 to 8), its readings, its variations at one mean
-``networks.py``    thirteen networks, AUCSeg on four and on four sizes of one (Tables 1, 2 and 12)
-=================  ==================================================================================
-========================  ==========================================================================="""
+"""
 
 from aucseg.errors import did_you_mean
 from aucseg.experiments.catalogue import (
