@@ -1,4 +1,5 @@
 # The names of this room: type checkers read them here, and lazy_loader learns where to import them from.
+from .heads import AlignedConv2d as AlignedConv2d
 from .heads import classifier as classifier
 from .heads import forward_with_features as forward_with_features
 from .heads import use_head as use_head

@@ -7,11 +7,11 @@ with extra("train"):
     from aucseg.training.checkpoint import CheckpointError, load_module, read_checkpoint
     from aucseg.training.claim import claim
     from aucseg.training.classes import ClassInfo
-    from aucseg.training.config import EvaluationConfig, ModelConfig, RunConfig
+    from aucseg.training.config import EvaluationConfig, FirstStageConfig, ModelConfig, RunConfig
     from aucseg.training.curves import Curves, TrainingDiverged
     from aucseg.training.datamodule import SegmentationDataModule
     from aucseg.training.methods import METHODS, LoaderFactory, Method, MethodConfig, MethodContext
-    from aucseg.training.module import SegmentationModule
+    from aucseg.training.module import FirstStage, SegmentationModule
     from aucseg.training.objectives import OBJECTIVES, Objective, ObjectiveConfig, compositions
     from aucseg.training.optim import OptimConfig, learning_rate
     from aucseg.training.predict import (
@@ -39,6 +39,8 @@ __all__ = [
     "Curves",
     "DataConfig",
     "EvaluationConfig",
+    "FirstStage",
+    "FirstStageConfig",
     "LoaderFactory",
     "Method",
     "MethodConfig",

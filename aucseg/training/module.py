@@ -23,6 +23,7 @@ from aucseg.longtail import Tally, groups_by_images
 from aucseg.memory import TailMemoryBank
 from aucseg.metrics import PixelAUC, SegmentationIoU
 from aucseg.models import (
+    AlignedConv2d,
     Network,
     TrainingOutput,
     create_model,
@@ -32,7 +33,6 @@ from aucseg.models import (
     use_head,
     view_logits,
 )
-from aucseg.models.heads import AlignedConv2d
 from aucseg.models.inference import needed_multiple, pad_to_multiple
 from aucseg.models.weights import load_exactly
 from aucseg.training.bank import make_bank
@@ -116,8 +116,7 @@ class SegmentationModule(LightningModule):
     Args:
         config: the run.
         classes: classes of the data set; see :attr:`SegmentationDataModule.classes`.
-        first: the weights that the network starts from, where they are another run's; see
-            :func:`aucseg.training.checkpoint.first_stage`.
+        first: the network of another run, where this one starts from it.
 
     Attributes:
         trained_on: what a record says of the data, :attr:`Record.dataset`; ``None`` if it is not known.

@@ -6,8 +6,7 @@ from typing import Any, ClassVar, Literal
 
 from torch import Tensor, nn
 
-from aucseg.models import classifier
-from aucseg.models.heads import AlignedConv2d
+from aucseg.models import AlignedConv2d, classifier
 from aucseg.training.methods.base import LoaderFactory, Method, MethodConfig, MethodContext
 from aucseg.training.section import ConfigError
 
@@ -15,7 +14,7 @@ from aucseg.training.section import ConfigError
 class DisAlignConfig(MethodConfig):
     """The second stage of DisAlign (CVPR 2021), of a run with an ``init_from`` and ``model.head: aligned``.
 
-    It trains scale, shift and confidence of the head (:class:`aucseg.models.heads.AlignedConv2d`). The paper
+    It trains scale, shift and confidence of the head (:class:`aucseg.models.AlignedConv2d`). The paper
     freezes all else, the released code nothing; here all else is frozen, its normalisation and dropout as in
     evaluation. The paper's loss is objective ``weighted_cross_entropy`` with ``weights: power`` and
     ``normalize: pixels``, its length 2.5% of the first stage's steps.
