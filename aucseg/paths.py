@@ -2,12 +2,14 @@
 
 Everything hangs on one *home* folder. It is, in this order: the environment variable ``AUCSEG_HOME``; the
 nearest folder above the working directory that looks like the project (it holds ``_config.yml`` and
-``aucseg/``); the working directory.
+``aucseg/``); in a notebook, the clone that this package is imported from, so that a chapter finds its records
+whatever folder its kernel was started in; the working directory.
 """
 
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 
@@ -25,7 +27,10 @@ def home() -> Path:
     if os.environ.get("AUCSEG_HOME"):
         return expand(os.environ["AUCSEG_HOME"]).resolve()
     here = Path.cwd().resolve()
-    for folder in (here, *here.parents):
+    places = [here, *here.parents]
+    if "ipykernel" in sys.modules:
+        places.append(Path(__file__).resolve().parents[1])
+    for folder in places:
         if (folder / "_config.yml").is_file() and (folder / "aucseg").is_dir():
             return folder
     return here

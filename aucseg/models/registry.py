@@ -11,6 +11,7 @@ from typing import Any
 import segmentation_models_pytorch as smp
 import timm
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from aucseg.errors import DataError, HubError, MissingFileError, OptionError, did_you_mean
 from aucseg.functional.checks import check_count
@@ -211,10 +212,28 @@ _SAVED_NORMALIZATION = "_normalization"
 
 def _normalized(model: Any, normalization: Normalization) -> nn.Module:
     """A network that knows what its images are normalised by, saved and loaded too."""
+    for layer in model.modules():
+        if isinstance(layer, _BatchNorm):
+            layer.register_forward_pre_hook(_check_values)
     model.normalization = Normalization(*normalization)
     model.config[_SAVED_NORMALIZATION] = [list(figures) for figures in normalization]
     built: nn.Module = model
     return built
+
+
+def _check_values(layer: nn.Module, inputs: tuple[Any, ...]) -> None:
+    """Say what PyTorch says in words of its own: a batch of one, pooled to a point, cannot be normalised.
+
+    Raises:
+        OptionError: in training, where a channel has a single value.
+    """
+    if layer.training and inputs[0].numel() == inputs[0].shape[1]:
+        raise OptionError(
+            f"a batch of one image leaves one value to each of {inputs[0].shape[1]} channels, from which "
+            "batch normalisation has no variance",
+            remedy="train on batches of 2 or more (data.batch_size), call model.eval() to predict, or take "
+            "another network",
+        )
 
 
 def _tuples(options: dict[str, Any]) -> dict[str, Any]:

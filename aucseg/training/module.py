@@ -222,7 +222,7 @@ class SegmentationModule(LightningModule):
                     return
                 except ValueError as error:
                     found = str(error)
-            if "more than 1 value per channel" in found:
+            if "batch normalisation has no variance" in found:
                 raise ConfigError(
                     f"data.batch_size is 1, and network {self.config.model.name!r} normalises over the batch "
                     "where an image has a single value",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import socket
 
@@ -12,6 +13,7 @@ import timm.models._builder
 import torch
 from safetensors.torch import load_file, save_file
 
+from aucseg.errors import OptionError
 from aucseg.models import create_model, from_pretrained, list_models, small_options
 from aucseg.models.registry import NETWORKS
 
@@ -304,3 +306,17 @@ def test_every_wrong_key_is_listed(saved):
         "  unexpected: extra",
         "  of another shape: point_head.hidden.0.bias is (2,) and should be (16,)",
     ]
+
+
+@pytest.mark.parametrize("name", ["deeplabv3plus", "stdc"])  # smp's, and one of this package
+def test_a_batch_of_one_that_cannot_be_normalised_is_said_in_our_words(name):
+    chosen = dict(small_options(name))
+    model = create_model(name, chosen.pop("encoder", None), num_classes=3, **chosen).train()
+    image = torch.zeros(1, 3, 64, 64)
+    with pytest.raises(
+        OptionError, match=r"one image leaves one value to each of \d+ channels.*model\.eval\(\)"
+    ):
+        model(image)
+    with torch.no_grad():
+        assert model.eval()(image).shape[:2] == (1, 3)
+        copy.deepcopy(model).train()(image.expand(2, -1, -1, -1))
