@@ -32,6 +32,7 @@ SLOW = (
     "test_installation.py",  # the wheel in a clean environment
     "test_notebooks.py",  # kernels
     "training/test_claim.py",  # processes
+    "training/test_devices.py",  # processes
     "training/test_run.py",  # whole trainings
 )
 _SPLITS = {"train": 4, "val": 2, "test": 2}

@@ -135,18 +135,31 @@ def train(
     ] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Start anew, even where a checkpoint lies.")] = False,
     settings: SetOption = None,
+    loggers: Annotated[
+        list[str] | None,
+        typer.Option("--logger", help="csv, tensorboard, wandb or mlflow; repeat for several."),
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
 ) -> None:
     """Train one configuration, evaluate it and record it. Run it again to resume a stopped run."""
     from aucseg.experiments import RecordStore
     from aucseg.training import RunConfig, checkpoint_path
+    from aucseg.training.devices import is_first
 
     run = RunConfig.from_yaml(configuration).with_settings(settings or ()).pinned()
     store = RecordStore()
     with stoppable():
-        record = store.train(run, folder, resume=not fresh, progress=not quiet, report=typer.echo)
-    print_metrics(record.metrics)
-    typer.echo(f"record      {store.path(run)}\ncheckpoint  {checkpoint_path(run, folder)}")
+        record = store.train(
+            run,
+            folder,
+            resume=not fresh,
+            progress=not quiet,
+            report=typer.echo,
+            loggers=tuple(loggers or ()),
+        )
+    if is_first():  # of several processes
+        print_metrics(record.metrics)
+        typer.echo(f"record      {store.path(run)}\ncheckpoint  {checkpoint_path(run, folder)}")
 
 
 def evaluate(

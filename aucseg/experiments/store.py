@@ -25,6 +25,7 @@ from aucseg.training import (
     train,
 )
 from aucseg.training.checkpoint import clear, clear_parts
+from aucseg.training.devices import is_first
 
 _log = logging.getLogger("aucseg")
 
@@ -91,6 +92,7 @@ class RecordStore:
         progress: bool = True,
         report: Callable[[str], None] = _log.warning,
         known: Mapping[str, RunConfig] = MappingProxyType({}),
+        loggers: tuple[str, ...] = (),
     ) -> Record:
         """Train one configuration and keep its record.
 
@@ -106,6 +108,7 @@ class RecordStore:
             report: called with a line where there is something to say.
             known: runs by their identity, among which the one that it starts from is looked for; those with
                 a record need not be there.
+            loggers: as for :func:`aucseg.training.train`.
 
         Raises:
             RecordError: if a file lies in the place of the record and is none.
@@ -116,8 +119,9 @@ class RecordStore:
         if not (resume and checkpoint.exists()):
             self._first_stage(config, known, progress, report)
         with claim(checkpoint.parent, report=report):
-            clear_parts(path)
-            probe_folder(path.parent)
+            if is_first():
+                clear_parts(path)
+                probe_folder(path.parent)
             before = self.get(config) if resume else None
             record = train(
                 config,
@@ -126,9 +130,11 @@ class RecordStore:
                 progress=progress,
                 recorded=None if before is None else before.dataset,
                 report=report,
+                loggers=loggers,
             )
-            self.put(record)
-            clear(checkpoint, last=False)  # the last one is enough now
+            if is_first():
+                self.put(record)
+                clear(checkpoint, last=False)  # the last one is enough now
         return record
 
     def _first_stage(

@@ -19,6 +19,7 @@ from aucseg.errors import UserError, file_errors
 from aucseg.training.classes import ClassInfo
 from aucseg.training.config import RunConfig
 from aucseg.training.module import FirstStage, SegmentationModule
+from aucseg.training.splits import DataConfig
 
 FRESH = "start anew with `aucseg train CONFIG.yaml --fresh` (resume=False in Python)"
 _OURS = "give a checkpoint of `aucseg train`"
@@ -222,7 +223,7 @@ def _difference(found: Mapping[str, Any], wanted: RunConfig) -> str:
     return f"its configuration differs in {', '.join(kept[:6])}{', ...' if len(kept) > 6 else ''}"
 
 
-_PLACES = ("name", "profile", "device", "checkpoint_every", "root", "num_workers", "eval_batch_size")
+_PLACES = (*RunConfig.not_identity, *DataConfig.not_identity)
 
 
 def _differing(a: Any, b: Any, key: str = "") -> list[str]:

@@ -11,10 +11,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
-from lightning.pytorch.utilities import rank_zero_only
 
 from aucseg.errors import file_errors
 from aucseg.training.checkpoint import CheckpointError
+from aucseg.training.devices import is_first
 
 _log = logging.getLogger("aucseg")
 
@@ -34,7 +34,7 @@ def claim(folder: str | Path, *, report: Callable[[str], None] = _log.warning) -
     Raises:
         CheckpointError: if the place of the folder cannot be written to.
     """
-    if rank_zero_only.rank:
+    if not is_first():
         yield
         return
     folder = Path(folder).absolute()

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import Field, SerializeAsAny, ValidationError, ValidationInfo, field_validator, model_validator
@@ -246,7 +246,17 @@ class RunConfig(Section):
         evaluation: how the network looks at the evaluation images.
         precision: ``"auto"`` is bfloat16 mixed precision on CUDA and float32 elsewhere; a record says which
             it was.
-        device: ``"auto"``, ``"cpu"`` or ``"cuda"``; not part of the identity, but in the record.
+        device: ``"auto"``, ``"cpu"`` or ``"cuda"``; not part of the identity, but in the record, as all that
+            says where and on how many devices a run is trained: ``data.batch_size`` is the whole batch, of
+            which each process takes its share, so that it is the same run on one device and on many.
+        devices: processes on each machine, one for each GPU; ``"auto"``: as many as torchrun or srun has
+            started, else one.
+        num_nodes: machines.
+        strategy: how the processes train together, ``"ddp"`` for more than one.
+        accumulate: micro-batches in which a process lets its images pass through the network; the loss is
+            that of the whole batch all the same, see :func:`aucseg.losses.micro_batched`.
+        sync_batchnorm: whether batch normalisation is over the images of all processes; on GPUs if ``None``.
+        rank_timeout: seconds after which a process that does not answer is given up.
         checkpoint_every: steps between checkpoints; a killed run loses at most these.
     """
 
@@ -263,9 +273,26 @@ class RunConfig(Section):
     evaluation: EvaluationConfig = EvaluationConfig()
     precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    devices: Literal["auto"] | Annotated[int, Field(ge=1)] = "auto"
+    num_nodes: int = Field(1, ge=1)
+    strategy: Literal["auto", "ddp", "fsdp"] = "auto"
+    accumulate: int = Field(1, ge=1)
+    sync_batchnorm: bool | None = None
+    rank_timeout: float = Field(1800.0, gt=0)
     checkpoint_every: int = Field(500, ge=1)
 
-    not_identity = ("name", "profile", "device", "checkpoint_every")
+    not_identity = (
+        "name",
+        "profile",
+        "device",
+        "devices",
+        "num_nodes",
+        "strategy",
+        "accumulate",
+        "sync_batchnorm",
+        "rank_timeout",
+        "checkpoint_every",
+    )
     choices = MappingProxyType({"loss": Choice(OBJECTIVES, "auc"), "method": Choice(METHODS, "supervised")})
 
     @field_validator("profile")

@@ -7,6 +7,7 @@ import time
 from statistics import median
 from typing import Any
 
+import torch
 from lightning import Trainer
 from lightning.pytorch.callbacks import Callback
 from torch import Tensor
@@ -65,7 +66,11 @@ class Curves(Callback):
         optim, step = pl_module.config.optim, trainer.global_step
         if step % max(1, optim.steps // _POINTS) and step != optim.steps:
             return
-        means = {key: float(total) / self._since for key, total in self._sums.items()}
+        sums = self._sums
+        if trainer.world_size > 1:  # most parts are of the whole batch already, and equal on all ranks
+            joined = trainer.strategy.reduce(torch.stack([*sums.values()]), reduce_op="mean")
+            sums = dict(zip(sums, joined, strict=True))
+        means = {key: float(total) / self._since for key, total in sums.items()}
         if not all(map(math.isfinite, means.values())):
             raise TrainingDiverged(
                 f"loss is {means['loss']} at step {step}: lower optim.lr ({optim.lr}) or use "

@@ -106,16 +106,12 @@ class SegmentationDataModule(LightningDataModule):
         """The training images whose masks, where they have any, are not used; ``None`` without such."""
         return self._training[1]
 
-    def unlabelled_epoch(self, world_size: int = 1) -> int:
-        """Steps in which each image without labels is seen once; 0 if there are none.
-
-        Args:
-            world_size: number of processes.
-        """
+    def unlabelled_epoch(self) -> int:
+        """Steps in which each image without labels is seen once; 0 if there are none."""
         if self.unlabelled_set is None:
             return 0
         size = getattr(self.config.method, "batch_size", None) or self.config.data.batch_size
-        return math.ceil(len(self.unlabelled_set) / (size * world_size))
+        return math.ceil(len(self.unlabelled_set) / size)
 
     def notices(self) -> list[str]:
         """What there is to say of the images with and without labels before a run."""
@@ -291,8 +287,9 @@ class SegmentationDataModule(LightningDataModule):
         data, config = self.labelled_data, self.config
         common: dict[str, Any] = {"seed": config.seed, "steps": config.optim.steps, "start_step": start_step}
         common |= {"rank": rank, "world_size": world_size}
+        own = data.model_copy(update={"batch_size": _share(data.batch_size, world_size)})
         try:
-            return SAMPLERS[data.sampling](data, len(self.train_set), self.classes, common)
+            return SAMPLERS[data.sampling](own, len(self.train_set), self.classes, common)
         except OptionError as error:
             raise ConfigError(f"data.sampling {data.sampling!r}: {error}") from error
 
@@ -313,7 +310,7 @@ class SegmentationDataModule(LightningDataModule):
             split: another split than the one that is trained on; it comes in random order, with draws of its
                 own, whatever the sampling of the training split.
             num_images: how many images of that split; all if None.
-            batch_size: images in its batches, the configured number if None.
+            batch_size: images in its batches, of all processes together; the configured number if None.
             data: another data set for that split, and how it is augmented; the run's own if None.
 
         Raises:
@@ -331,7 +328,7 @@ class SegmentationDataModule(LightningDataModule):
         else:
             sampler = StepBatchSampler(
                 len(images),
-                batch_size or data.batch_size,
+                _share(batch_size or data.batch_size, self._place()["world_size"]),
                 seed=mix_seed(self.config.seed, "split", data.name, split),
                 steps=self.config.optim.steps,
                 **self._place(),
@@ -343,7 +340,7 @@ class SegmentationDataModule(LightningDataModule):
         """Augmented batches of the images without labels, in random order, with draws of their own.
 
         Args:
-            batch_size: images in a batch, the configured number if None.
+            batch_size: images in a batch, of all processes together; the configured number if None.
 
         Returns:
             ``None`` if there are none. Their masks come too, void where there are none.
@@ -353,7 +350,7 @@ class SegmentationDataModule(LightningDataModule):
             return None
         sampler = StepBatchSampler(
             len(images),
-            batch_size or data.batch_size,
+            _share(batch_size or data.batch_size, self._place()["world_size"]),
             seed=mix_seed(self.config.seed, "unlabelled"),
             steps=self.config.optim.steps,
             **self._place(),
@@ -403,7 +400,11 @@ class SegmentationDataModule(LightningDataModule):
     def _evaluation_loader(self, images: Any) -> DataLoader[Any]:
         data = self.config.data
         size = data.eval_batch_size if data.resize is None else 1  # sizes differ from image to image
-        return self._loader(images, batch_size=size)
+        batches = [range(start, min(start + size, len(images))) for start in range(0, len(images), size)]
+        if (trainer := self.trainer) is not None:
+            # each image once: some processes may have a batch more than others, which nobody waits for
+            batches = batches[trainer.global_rank :: trainer.world_size]
+        return self._loader(images, batch_sampler=batches)
 
     def _loader(self, dataset: Dataset[Any] | Subset[Any], **options: Any) -> DataLoader[Any]:
         workers = self.config.data.num_workers
@@ -423,6 +424,17 @@ class SegmentationDataModule(LightningDataModule):
         images, target = batch
         images = normalize(images, *self.config.model.figures)
         return images.contiguous(memory_format=torch.channels_last), target.long()
+
+
+def _share(images: int, ranks: int) -> int:
+    """How many images of a batch a process takes."""
+    own, rest = divmod(images, ranks)
+    if rest:
+        raise ConfigError(
+            f"{images} images of a batch cannot be shared equally by {ranks} processes",
+            remedy="set data.batch_size, or what the method sets, to a multiple of it",
+        )
+    return own
 
 
 def _leave_signals(_: int) -> None:

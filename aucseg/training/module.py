@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
+import torch.distributed as dist
 import torch.nn.functional as F
 from lightning import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
@@ -18,8 +19,10 @@ from aucseg.data import normalize
 from aucseg.data.sampling import mix_seed
 from aucseg.data.spec import ClassSpec
 from aucseg.errors import DataError, UserError
+from aucseg.functional.distributed import all_reduce, joined_ranks
 from aucseg.functional.pseudo_labels import weigh_gradient
 from aucseg.longtail import Tally, groups_by_images
+from aucseg.losses.micro_batches import in_micro_batches
 from aucseg.memory import TailMemoryBank
 from aucseg.metrics import PixelAUC, SegmentationIoU
 from aucseg.models import (
@@ -38,6 +41,7 @@ from aucseg.models.weights import load_exactly
 from aucseg.training.bank import make_bank
 from aucseg.training.classes import ClassInfo, count_split
 from aucseg.training.config import RunConfig
+from aucseg.training.devices import of_all_ranks
 from aucseg.training.optim import make_optimizer
 from aucseg.training.section import ConfigError
 
@@ -154,7 +158,9 @@ class SegmentationModule(LightningModule):
             self.method = config.method.build(self.model)
         self.bank: TailMemoryBank | None = None
         if config.bank is not None:
-            generator = torch.Generator().manual_seed(mix_seed(config.seed, "bank"))
+            own = config.bank.share == "none" and _rank()
+            seed = mix_seed(config.seed, "bank", *((own,) if own else ()))
+            generator = torch.Generator().manual_seed(seed)
             self.bank = make_bank(config.bank, classes, config.data.crop_size or config.data.size, generator)
         self.trained_on: dict[str, Any] | None = None
         by_images = groups_by_images(spec.groups, spec.image_share) if spec.image_share else None
@@ -234,8 +240,12 @@ class SegmentationModule(LightningModule):
                 buffer.copy_(kept[name])
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
-        """Seed the global generator from the step, so that dropout too survives a resume; tell the step."""
-        torch.manual_seed(mix_seed(self.config.seed, "step", self.global_step))
+        """Seed the global generator from the step, so that dropout too survives a resume; tell the step.
+
+        Each rank but the first has a stream of its own.
+        """
+        rank = (self.global_rank,) if self.global_rank else ()
+        torch.manual_seed(mix_seed(self.config.seed, "step", self.global_step, *rank))
         self.objective.at_step(self.global_step)
 
     def training_step(self, batch: Any, batch_idx: int) -> dict[str, Tensor]:
@@ -268,7 +278,7 @@ class SegmentationModule(LightningModule):
         objective = self.objective if objective is None else objective
         needs_features = getattr(objective, "needs_features", False)
         if not isinstance(self.model, Network) and not needs_features:
-            logits = self(images)
+            logits = self._forward(self, images)
             if weights is None:
                 return objective(logits, target)
             return _weighed(objective(weigh_gradient(logits, weights), target), weights)
@@ -278,9 +288,9 @@ class SegmentationModule(LightningModule):
         right, bottom = images.shape[-1] - width, images.shape[-2] - height
         target = F.pad(target, (0, right, 0, bottom), value=self.classes.ignore_index)
         if needs_features:
-            output, features = forward_with_features(self.model, images)
+            output, features = self._forward(partial(forward_with_features, self.model), images)
         else:
-            output, features = self.model(images), None
+            output, features = self._forward(self.model, images), None
         logits = output.logits if isinstance(output, TrainingOutput) else output
         if weights is not None:
             padded = F.pad(weights, (0, right, 0, bottom))
@@ -296,6 +306,8 @@ class SegmentationModule(LightningModule):
         terms = self.model.auxiliary_losses(output.auxiliary, target, self.classes.ignore_index)
         if weights is not None:  # of heads within the network, as a whole
             terms = {name: weights.mean() * term for name, term in terms.items()}
+        if terms and (share := self._share_of_labels(target)) is not None:
+            terms = {name: share * term for name, term in terms.items()}
         total = parts["loss"] + sum(terms.values())
         return parts | {"loss": total} | {f"auxiliary/{name}": term for name, term in terms.items()}
 
@@ -303,7 +315,7 @@ class SegmentationModule(LightningModule):
     def unlabelled_epoch(self) -> int:
         """Steps in which each image without labels is seen once; 0 if there are none."""
         data: SegmentationDataModule = self.trainer.datamodule
-        return data.unlabelled_epoch(self.trainer.world_size)
+        return data.unlabelled_epoch()
 
     def unlabelled_batches(self) -> Iterator[Tensor]:
         """The images without labels, normalised and not augmented; of several processes each has its part."""
@@ -326,6 +338,20 @@ class SegmentationModule(LightningModule):
         """The sum over the processes of a tensor that each of them has."""
         total: Tensor = self.trainer.strategy.reduce(counts, reduce_op="sum")
         return total
+
+    def _forward(self, network: Callable[[Tensor], Any], images: Tensor) -> Any:
+        """What the network makes of a batch, at once or in micro-batches."""
+        if self.config.accumulate == 1:
+            return network(images)
+        return in_micro_batches(network, self.model, images, -(-len(images) // self.config.accumulate))
+
+    def _share_of_labels(self, target: Tensor) -> Tensor | None:
+        """By what a mean over this rank's labels counts among the ranks, whose gradients are averaged."""
+        group, ranks = joined_ranks("auto" if self.training else None, "averaged")
+        if group is None:
+            return None
+        own = (target != self.classes.ignore_index).sum().double()
+        return (ranks * own / all_reduce(own, group).clamp(min=1)).float()
 
     def optimizer_step(self, *arguments: Any, **options: Any) -> None:
         """Move the weights, and let the method follow before a checkpoint is written.
@@ -366,8 +392,31 @@ class SegmentationModule(LightningModule):
         optimizer, schedule = make_optimizer(self.config.optim, self.model, self.objective)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
+    @property
+    def _own_banks(self) -> bool:
+        """Whether each of several ranks has a bank of its own."""
+        return (
+            self.config.bank is not None and self.config.bank.share == "none" and self.trainer.world_size > 1
+        )
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Give each rank its bank back, where each has its own."""
+        banks = checkpoint["aucseg"].get("banks", [None])
+        ranks = self.trainer.world_size if self._own_banks else 1
+        if len(banks) != ranks:
+            raise ConfigError(
+                f"bank.share is 'none', and the checkpoint holds the banks of {len(banks)} processes; "
+                f"there are {ranks} now",
+                remedy="go on with as many, or start anew with --fresh",
+            )
+        if ranks > 1:
+            checkpoint["state_dict"]["bank._extra_state"] = banks[self.global_rank]
+
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add what a resume and a reader of the file need, as plain values."""
+        if self._own_banks:
+            state = {"banks": of_all_ranks(self.bank.get_extra_state())}  # type: ignore[union-attr]
+            checkpoint.setdefault("aucseg", {}).update(state)
         checkpoint.setdefault("aucseg", {}).update(
             identity=self.config.identity,
             config=self.config.resolved().model_dump(mode="json"),
@@ -379,3 +428,7 @@ class SegmentationModule(LightningModule):
 def _number(value: Any) -> float | None:
     value = float(value)
     return None if value != value else value  # JSON has no NaN
+
+
+def _rank() -> int:
+    return dist.get_rank() if dist.is_available() and dist.is_initialized() else 0

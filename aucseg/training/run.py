@@ -37,7 +37,20 @@ from aucseg.training.claim import claim
 from aucseg.training.config import CHECKPOINT, FirstStageConfig, RunConfig
 from aucseg.training.curves import Curves
 from aucseg.training.datamodule import SegmentationDataModule
-from aucseg.training.devices import cluster_environment
+from aucseg.training.devices import (
+    Ranks,
+    cluster_environment,
+    first_before_others,
+    is_first,
+    make_strategy,
+    of_all_ranks,
+    plan_ranks,
+    ranks_told,
+    start,
+    sync_plugins,
+    told_differences,
+)
+from aucseg.training.loggers import Logged, check_loggers
 from aucseg.training.module import SegmentationModule
 from aucseg.training.progress import progress_bar
 from aucseg.training.record import Record, environment
@@ -58,7 +71,14 @@ _ADVICE = (
     ".*`isinstance.treespec, LeafSpec.` is deprecated.*",
     ".*You're resuming from a checkpoint that ended before the epoch ended.*",
     ".*callbacks used to create the checkpoint need to be provided.*",  # another checkpoint_every
+    ".*recommended to use `Trainer\\(devices=1.*",  # no image is counted twice: no sampler pads
+    ".*find_unused_parameters=True was specified.*",
+    ".*smaller than the logging interval.*",  # curves are sent when they are known
+    ".*Experiment logs directory .* exists and is not empty.*",  # all rows are written again
 )
+
+
+_TALKATIVE = ("lightning.pytorch", "lightning.fabric.utilities.distributed")
 
 
 def run_folder(config: RunConfig) -> Path:
@@ -85,6 +105,7 @@ def train(
     callbacks: tuple[Callback, ...] = (),
     recorded: Mapping[str, Any] | None = None,
     report: Callable[[str], None] = _log.warning,
+    loggers: tuple[str, ...] = (),
 ) -> Record:
     """Train and evaluate one configuration.
 
@@ -101,6 +122,8 @@ def train(
         callbacks: more Lightning callbacks.
         recorded: what a record of this run says of its data, :attr:`Record.dataset`: other data are refused.
         report: called with a line where there is something to say.
+        loggers: names of Lightning's loggers that curves and predictions are sent to:
+            :data:`aucseg.training.loggers.LOGGERS`.
 
     Returns:
         The record. Writing it to the store is the caller's business; see
@@ -114,11 +137,18 @@ def train(
         TrainingDiverged: if the loss becomes infinite or NaN.
         TrainingStopped: after a signal.
     """
+    check_loggers(loggers)
     config.check_data()
     config = config.pinned()
     path = checkpoint_path(config, folder)
+    if not is_first():
+        progress, report = False, _say_nothing
     with claim(path.parent, report=report):
-        return _train(config, path, resume, progress, callbacks, recorded, report)
+        return _train(config, path, resume, progress, callbacks, recorded, report, loggers)
+
+
+def _say_nothing(line: str) -> None:
+    """Rank 0 has said it."""
 
 
 def _train(
@@ -129,29 +159,13 @@ def _train(
     callbacks: tuple[Callback, ...],
     recorded: Mapping[str, Any] | None,
     report: Callable[[str], None],
+    loggers: tuple[str, ...],
 ) -> Record:
-    probe_folder(path.parent)
-    clear_parts(path)
+    if is_first():
+        probe_folder(path.parent)
+        clear_parts(path)
     data = SegmentationDataModule(config)
-    described = data.describe()  # opens both splits: what is missing shows now and not after the training
-    if pairs := described.get("flip_pairs"):
-        report(f"a flip swaps {tell_pairs(pairs)}; data.flip_pairs chooses other pairs, or none")
-    left = latest_checkpoint(path, config, report) if resume else None
-    for source, before in (("the record of this run", recorded), (str(path), left and _trained_on(left[1]))):
-        if before and (told := data_changes(before, described)) is not None:
-            raise CheckpointError(f"{source} was made from other data: {told}", remedy=FRESH)
-    first = first_stage(config, data.classes) if left is None else None
-    if first is not None:
-        report(f"starts from the network of {first.path}")
-    module, curves, files = SegmentationModule(config, data.classes, first), Curves(), AtomicCheckpointIO()
-    module.trained_on = described
-    if config.bank is not None:
-        told = foretell_cover(config.bank, data.classes, config.data.batch_size)
-        if told is not None:
-            report(told)
-    for told in data.notices():
-        report(told)
-    module.check_step()
+    curves, files = Curves(), AtomicCheckpointIO()
     stop = Stop(path, files, report)
     saver = ModelCheckpoint(
         dirpath=path.parent,
@@ -163,29 +177,66 @@ def _train(
     )
     steps = config.optim.steps
     looking = [] if config.evaluation.every is None else [Validation(data, path, curves, report)]
-    trainer = _trainer(config, progress, [curves, *looking, *callbacks, stop, saver], steps, files, report)
+    sent = [Logged(loggers, data, curves, next(iter(looking), None), path.parent)] if loggers else []
+    trainer, ranks, synced = _trainer(
+        config, progress, [curves, *looking, *sent, *callbacks, stop, saver], steps, files, report
+    )
+    first = trainer.is_global_zero
     on_gpu = trainer.strategy.root_device.type == "cuda"
-    probe_folder(path.parent, 2 * _checkpoint_bytes(module))
-    if left is not None:
-        load_weights(module, left[1], left[0])
-        files.ready(*left)
-        done = left[1]["global_step"]
-        report(
-            f"all {steps} steps are done: {left[0]} is evaluated"
-            if done == steps
-            else f"goes on after step {done} of {steps}, from {left[0]}"
-        )
-    if not resume:
-        clear(path, last=True)  # not before: wrong data must not cost a finished run its weights
-    if on_gpu:
-        torch.cuda.reset_peak_memory_stats()
-    with stop, _without_advice(), _memory_told():
+
+    def where() -> str:
+        saved = files.step if first else None
+        return f"{path} has step {saved}" if saved else "the same command goes on from the last checkpoint"
+
+    with stop, _without_advice(), _memory_told(), ranks_told(trainer, where):
+        start(trainer, config, report)
+        with first_before_others(trainer):
+            described = data.describe()  # opens both splits: what is missing shows before the training
+            if pairs := described.get("flip_pairs"):
+                report(f"a flip swaps {tell_pairs(pairs)}; data.flip_pairs chooses other pairs, or none")
+            left = latest_checkpoint(path, config, report) if resume else None
+            before_and_now = (
+                ("the record of this run", recorded),
+                (str(path), left and _trained_on(left[1])),
+            )
+            for source, before in before_and_now:
+                if before and (told := data_changes(before, described)) is not None:
+                    raise CheckpointError(f"{source} was made from other data: {told}", remedy=FRESH)
+            stage = first_stage(config, data.classes) if left is None else None
+            if stage is not None:
+                report(f"starts from the network of {stage.path}")
+            module = SegmentationModule(config, data.classes, stage)
+            module.trained_on = described
+            if config.bank is not None:
+                told = foretell_cover(config.bank, data.classes, config.data.batch_size)
+                if told is not None:
+                    report(told)
+            for told in data.notices():
+                report(told)
+            module.check_step()
+            for line in told_differences(config, ranks, module.model, synced=synced):
+                report(line)
+            if first:
+                probe_folder(path.parent, 2 * _checkpoint_bytes(module))
+            if left is not None:
+                load_weights(module, left[1], left[0])
+                files.ready(*left)
+                done = left[1]["global_step"]
+                report(
+                    f"all {steps} steps are done: {left[0]} is evaluated"
+                    if done == steps
+                    else f"goes on after step {done} of {steps}, from {left[0]}"
+                )
+            if not resume and first:
+                clear(path, last=True)  # not before: wrong data must not cost a finished run its weights
+        if on_gpu:
+            torch.cuda.reset_peak_memory_stats()
         trainer.fit(module, datamodule=data, ckpt_path=left and left[0], weights_only=True)
         stop.check()
         seconds = curves.seconds
-        if files.step != trainer.global_step or not path.exists():
-            trainer.save_checkpoint(path)
         made = trainer.global_step
+        if trainer.strategy.broadcast(files.step != made or not path.exists()):
+            trainer.save_checkpoint(path)
         metrics = _evaluate(trainer, module, data, report if progress else None, report)
         validation = None
         for validated in looking:
@@ -193,8 +244,19 @@ def _train(
             if validated.best is not None and validated.best[0] != made:
                 best = _evaluate(trainer, load_module(best_path(path)), data, None, lambda line: None)
             validation = validated.summary(metrics, made, best)
+        peaks = of_all_ranks(_peak_memory(on_gpu))
+        step_seconds = of_all_ranks(curves.seconds_per_step)
     facts = environment()
     facts["hardware"] |= {"device": trainer.strategy.root_device.type, "precision": trainer.precision}
+    if trainer.world_size * config.accumulate > 1:
+        facts["hardware"] |= {
+            "processes": trainer.world_size,
+            "machines": trainer.num_nodes,
+            "micro_batches": config.accumulate,
+            "synced_batch_norm": synced,
+            "peak_memory_bytes": peaks,
+            "seconds_per_step": step_seconds,
+        }
     return Record(
         identity=config.identity,
         config=map_sections(config.resolved(), _shareable).model_dump(mode="json"),
@@ -204,8 +266,8 @@ def _train(
         history=curves.history,
         validation=validation,
         bank=_bank_summary(module),
-        timing={"seconds_total": seconds, "seconds_per_step": curves.seconds_per_step},
-        peak_memory_bytes=_peak_memory(on_gpu),
+        timing={"seconds_total": seconds, "seconds_per_step": max(step_seconds)},
+        peak_memory_bytes=max(peaks),
         **facts,
     )
 
@@ -239,7 +301,8 @@ def evaluate(
         DataError: if files of the data set are missing or wrong.
     """
     module = load_module(checkpoint)
-    config = module.config.with_(device="auto", precision=_possible(module.config.precision))
+    here = {"device": "auto", "devices": 1, "num_nodes": 1, "strategy": "auto", "accumulate": 1}
+    config = module.config.with_(**here, precision=_possible(module.config.precision))
     if split is not None:
         config = config.with_(data__eval_split=split)
     if root is not None:
@@ -254,7 +317,7 @@ def evaluate(
             remedy = "name their folder with --root to evaluate on what is there now"
     if told is not None:
         raise CheckpointError(f"was trained on other data: {told}", file=checkpoint, remedy=remedy)
-    trainer = _trainer(config, progress, [], 1, report=report)
+    trainer, _, _ = _trainer(config, progress, [], 1, report=report)
     with Stop(None, AtomicCheckpointIO(), report), _without_advice(), _memory_told():
         metrics = _evaluate(trainer, module, data, report if progress else None, report)
     observe(module)
@@ -279,7 +342,8 @@ def _trainer(
     steps: int,
     files: AtomicCheckpointIO | None = None,
     report: Callable[[str], None] = _log.warning,
-) -> Trainer:
+) -> tuple[Trainer, Ranks, bool]:
+    """The trainer of a run, its processes, and whether their batch normalisation is one."""
     cuda = torch.cuda.is_available()
     if config.device == "cuda" and not cuda:
         raise ConfigError(
@@ -292,19 +356,28 @@ def _trainer(
         precision = "bf16-mixed" if on_gpu else "32-true"
     if precision == "16-mixed" and not on_gpu:
         raise ConfigError("precision '16-mixed' needs a GPU", remedy="use auto, 32-true or bf16-mixed")
+    ranks = plan_ranks(config)
+    if on_gpu and ranks.devices > torch.cuda.device_count():
+        raise ConfigError(
+            f"{ranks.devices} devices are asked for, and this machine has {torch.cuda.device_count()}",
+            remedy="set devices to fewer, or device to cpu",
+        )
+    sync = sync_plugins(config, ranks, on_gpu=on_gpu)
     if progress:
         callbacks = [*callbacks, progress_bar(report)]
     with _without_advice():
-        return Trainer(
+        trainer = Trainer(
             accelerator="gpu" if on_gpu else "cpu",
-            devices=1,
+            devices=ranks.devices,
+            num_nodes=ranks.nodes,
+            strategy=make_strategy(config, ranks),
             precision=precision,
             max_steps=steps,
             max_epochs=-1,
             gradient_clip_val=config.optim.clip_norm,
             callbacks=callbacks,
-            plugins=[files or AtomicCheckpointIO(), cluster_environment()],
-            logger=False,
+            plugins=[files or AtomicCheckpointIO(), cluster_environment(), *sync],
+            logger=[logger for each in callbacks if isinstance(each, Logged) for logger in each.loggers],
             enable_checkpointing=any(isinstance(c, ModelCheckpoint) for c in callbacks),
             enable_progress_bar=any(isinstance(c, ProgressBar) for c in callbacks),
             enable_model_summary=False,
@@ -312,6 +385,7 @@ def _trainer(
             use_distributed_sampler=False,  # the sampler knows rank and step itself
             inference_mode=True,
         )
+    return trainer, ranks, bool(sync)
 
 
 def _evaluate(
@@ -387,13 +461,15 @@ def _memory_told() -> Iterator[None]:
 
 @contextmanager
 def _without_advice() -> Iterator[None]:
-    logger = logging.getLogger("lightning.pytorch")
-    level = logger.level
-    logger.setLevel(logging.WARNING)  # which devices exist, and what else one could install
+    loggers = [logging.getLogger(name) for name in _TALKATIVE]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.WARNING)  # which devices exist, and what else one could install
     try:
         with warnings.catch_warnings():
             for message in _ADVICE:
                 warnings.filterwarnings("ignore", message=message)
             yield
     finally:
-        logger.setLevel(level)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

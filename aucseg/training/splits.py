@@ -75,7 +75,7 @@ class DataConfig(Section):
         labelled_seed: which images a fraction takes.
         unlabelled: a folder of images without masks, for methods that learn from those too; they take the
             place of the training images that ``labelled`` leaves out. It counts by its content.
-        batch_size: images in a training step, on each device.
+        batch_size: images in a training step, on all devices together.
         eval_batch_size: images in an evaluation step.
         num_workers: worker processes that load images. Does not change any number.
         sampling: order of the training images. ``"random"``: a permutation for each epoch. ``"stratified"``

@@ -15,6 +15,7 @@ from lightning.pytorch.callbacks import Callback
 
 from aucseg.errors import UserError
 from aucseg.training.checkpoint import AtomicCheckpointIO
+from aucseg.training.devices import Agreement
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -59,6 +60,7 @@ class Stop(Callback):
         self.steps = 0
         self._training, self._in_step = False, False
         self._before: dict[int, Any] = {}
+        self._agreement: Agreement | None = None
 
     def __enter__(self) -> Stop:
         if threading.current_thread() is threading.main_thread():
@@ -113,24 +115,33 @@ class Stop(Callback):
         """Steps begin; the handler that Lightning has put in front of ours would end them by an error."""
         self._install()
         self._training, self.steps = True, trainer.max_steps
+        if trainer.world_size > 1:
+            self._agreement = Agreement()
 
     def on_train_batch_start(self, *_: Any) -> None:
         """A step begins."""
         self._in_step = True
 
     def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
-        """A step is complete."""
+        """A step is complete. Of several ranks all stop after the same step, the one after the signal's."""
         self._in_step = False
-        if self.signum is not None:
+        if self._agreement is None:
+            stop = self.signum is not None
+        elif stop := bool(told := self._agreement.say(self.signum or 0)):
+            self.signum = self.signum or told
+        if stop:
             trainer.save_checkpoint(self.path)
             trainer.should_stop = True
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """Save the last step if the loader fails behind it, because its workers got the signal too."""
         waiting = self._training and not self._in_step and isinstance(exception, Exception)
-        if self.signum is not None and waiting and trainer.global_step != (self.files.step or 0):
+        alone = self._agreement is None  # the others are in a step
+        if self.signum is not None and alone and waiting and trainer.global_step != (self.files.step or 0):
             trainer.save_checkpoint(self.path)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """No step comes any more."""
         self._training = False
+        if self._agreement is not None and (told := self._agreement.last()):
+            self.signum = self.signum or told

@@ -86,7 +86,7 @@ def test_a_crop_of_the_whole_image_has_no_place_to_choose():
 
 
 def test_the_ranks_of_a_covering_sampler_share_its_batches():
-    data = module(data__sampling="covering", data__batch_size=2)
+    data = module(data__sampling="covering", data__batch_size=4)
     parts = [data.sampler(rank=rank, world_size=2) for rank in range(2)]
     presence = data.presence
     for both in zip(*parts, strict=True):
