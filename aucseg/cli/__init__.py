@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from types import FrameType
+from typing import Any
 
 from aucseg.errors import UserError, extra
 
@@ -15,7 +16,7 @@ def app() -> None:
 
     Any other exception is a bug, whose traceback tells more than a line.
     """
-    _end_on_signals()
+    before = _end_on_signals()
     try:
         with extra("train"):
             from aucseg.cli.commands import commands
@@ -23,12 +24,18 @@ def app() -> None:
     except UserError as error:
         sys.stderr.write(f"error: {error}\n")
         sys.exit(1)
+    finally:  # while Python ends, what a handler raises would be printed as a traceback
+        for number, usual in before.items():
+            signal.signal(number, usual)
 
 
-def _end_on_signals() -> None:
+def _end_on_signals() -> dict[int, Any]:
     """Ctrl-C and SIGTERM end a command by one line and 130 or 143, from its first import on.
 
     What has something to save takes over while it has; what is started with Ctrl-C ignored stays so.
+
+    Returns:
+        The handlers that were there before, by signal.
     """
     command = os.getpid()
 
@@ -37,9 +44,8 @@ def _end_on_signals() -> None:
             sys.stderr.write("stopped\n")
         raise SystemExit(128 + number)
 
-    for number, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGTERM, signal.SIG_DFL)):
-        if signal.getsignal(number) == usual:
-            signal.signal(number, end)
+    usual = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
+    return {n: signal.signal(n, end) for n, handler in usual.items() if signal.getsignal(n) == handler}
 
 
 __all__ = ["app"]
