@@ -173,9 +173,24 @@ def evaluate(
         Path | None, typer.Option(help="A PNG, PDF or SVG that shows what each class is taken for.")
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a picture that is there.")] = False,
+    rules: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--rule",
+            help="Another decision rule than the argmax, kept as a record of its own; repeatable. rankseg, "
+            "rankseg_all, or fitted on the split val: temperature, prior, offsets.",
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Per-class IoU and head, middle and tail means of a trained network."""
+    if rules:
+        if split is not None or against is not None or confusion is not None:
+            raise OptionError(
+                "--rule goes with --root and --json alone, not with --split, --against, --confusion"
+            )
+        _evaluate_by_rules(checkpoint, rules, root, as_json)
+        return
     if confusion is not None:
         if confusion.suffix.lower() not in (".png", ".pdf", ".svg"):
             raise OptionError(f"--confusion is a .png, .pdf or .svg, got {confusion}")
@@ -206,6 +221,20 @@ def evaluate(
         typer.echo(json.dumps(content, indent=1))
     else:
         print_metrics(metrics, other)
+
+
+def _evaluate_by_rules(checkpoint: Path, rules: list[str], root: str | None, as_json: bool) -> None:
+    from aucseg.experiments import decide
+
+    found = decide(checkpoint, rules, root=root, report=partial(typer.echo, err=True))
+    written = [decision.write() for decision in found]
+    if as_json:
+        typer.echo(json.dumps({decision.rule: decision.metrics for decision in found}, indent=1))
+        return
+    for decision, path in zip(found, written, strict=True):
+        typer.echo(f"rule        {decision.rule}")
+        print_metrics(decision.metrics)
+        typer.echo(f"record      {path}")
 
 
 def predict(

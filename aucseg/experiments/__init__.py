@@ -22,6 +22,13 @@ with extra("train"):
         published_change,
     )
     from aucseg.experiments.comparison import comparison, list_methods, together
+    from aucseg.experiments.decisions import (
+        Decision,
+        decide,
+        decision_path,
+        decision_table,
+        read_decision,
+    )
     from aucseg.experiments.findings import FINDINGS, Finding, Remark2, remark_2
     from aucseg.experiments.folders import FolderProfile, folder_profile
     from aucseg.experiments.full_scale import (
@@ -80,6 +87,7 @@ __all__ = [
     "TUNING_DATASETS",
     "Arm",
     "BenchmarkError",
+    "Decision",
     "Experiment",
     "Finding",
     "FolderProfile",
@@ -99,6 +107,9 @@ __all__ = [
     "class_frequency",
     "class_results",
     "comparison",
+    "decide",
+    "decision_path",
+    "decision_table",
     "default_seeds",
     "differences_in_words",
     "effects",
@@ -128,6 +139,7 @@ __all__ = [
     "published_table",
     "rarity_correlations",
     "rarity_interval",
+    "read_decision",
     "remark_2",
     "seeds_needed",
     "side_by_side",

@@ -8,6 +8,7 @@ And how they look at images: whole, window by window, at several scales and mirr
 - `weights`: of files and packages, loaded whole or not at all
 - `normalization`: what an encoder wants its images normalised by
 - `inference`: logits and classes of images of any size
+- `decision`: other rules than the highest score
 """
 
 from aucseg.errors import extra

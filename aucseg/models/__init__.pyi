@@ -1,4 +1,8 @@
 # The names of this room: type checkers read them here, and lazy_loader learns where to import them from.
+from .decision import FITTED as FITTED
+from .decision import RULES as RULES
+from .decision import Rule as Rule
+from .decision import fit_rule as fit_rule
 from .heads import AlignedConv2d as AlignedConv2d
 from .heads import classifier as classifier
 from .heads import forward_with_features as forward_with_features
