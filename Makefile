@@ -37,7 +37,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "error: no Python 3.11 or newer found; pass PYTHON=/path/to/python" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --disable-pip-version-check --quiet \
-	  $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) -c constraints.txt -e ".[train,book,dev,fast,coco,pretrained,decision]"
+	  $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) -c constraints.txt -e ".[train,book,dev,fast,coco,pretrained,decision,slurm]"
 	@touch $@
 
 book: venv  ## execute the notebooks and build the HTML book (PROFILE, COMPUTE)

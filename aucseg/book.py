@@ -34,8 +34,10 @@ def make_book(
     *,
     names: Sequence[str] = (),
     output: Path | None = None,
+    into: Path | None = None,
     html: bool = True,
     report: Callable[[str], None] = print,
+    execute: Callable[..., object] | None = None,
     **options: Any,
 ) -> Path | None:
     """Execute the notebooks of a clone and build its pages.
@@ -45,9 +47,11 @@ def make_book(
         parameters: passed to the notebooks.
         names: names of the notebooks to execute, with or without ``.ipynb``; all of them if empty.
         output: folder for a second book beside the usual one, which is ``build``.
+        into: folder for the executed notebooks alone: no page is built.
         html: build the pages as well.
         report: called with lines about the notebooks.
-        options: further ones of :func:`aucseg.notebooks.execute_notebooks`.
+        execute: what executes them, called as :func:`aucseg.notebooks.execute_notebooks`, the default.
+        options: further ones of that function.
 
     Returns:
         Path of ``index.html``, or ``None`` without pages.
@@ -56,10 +60,10 @@ def make_book(
         BookError: if ``root`` is no clone, a notebook is unknown, or the pages do not build.
         NotebookError: if a notebook fails.
     """
-    from aucseg.notebooks import (
-        execute_notebooks,  # needs the extra, of which help and tests of pages need none
-    )
+    if execute is None:
+        from aucseg.notebooks import execute_notebooks  # needs the extra, as nothing else here
 
+        execute = execute_notebooks
     pages, config = root / "book", root / "_config.yml"
     if not (pages / "_toc.yml").is_file() or not config.is_file():
         raise BookError(
@@ -70,17 +74,17 @@ def make_book(
     unknown = [name for name in chosen if name not in known]
     if unknown:
         raise BookError(f"unknown notebook {unknown[0]!r}; known: {', '.join(known)}")
-    if output is not None:
+    if output is not None and into is None:
         pages = stage_pages(pages, output / "source")
-    execute_notebooks(
+    execute(
         [known[name] for name in chosen],
-        pages / "notebooks",
+        into or pages / "notebooks",
         parameters,
         cwd=root,
         report=report,
         **options,
     )
-    return build_html(pages, config, output or root / "build") if html else None
+    return build_html(pages, config, output or root / "build") if html and into is None else None
 
 
 def stage_pages(book_dir: Path, destination: Path) -> Path:

@@ -41,6 +41,7 @@ ALLOWED: dict[str, set[str]] = {
         "paths",
         "errors",
     },
+    "engines": {"data", "paths", "errors"},  # commands, and nothing of what they do
     "experiments": {
         "functional",
         "theory",

@@ -11,7 +11,8 @@ from aucseg.cli.lazy import lazy_group
 
 _PLACES = {
     "data": "aucseg.cli.data:app",
-    **{name: f"aucseg.cli.runs:{name}" for name in ("config", "train", "evaluate", "predict", "sweep")},
+    **{name: f"aucseg.cli.runs:{name}" for name in ("config", "train", "evaluate", "predict")},
+    "sweep": "aucseg.cli.sweep:app",
     **{name: f"aucseg.cli.comparing:{name}" for name in ("compare", "advise")},
     **{name: f"aucseg.cli.bound:{name}" for name in ("bound", "gap")},
     "book": "aucseg.cli.book:book",

@@ -1,16 +1,19 @@
-"""Commands about runs: make a configuration, train, evaluate, predict, and fill a whole table."""
+"""Commands about one run: make a configuration, train, evaluate, predict."""
 
 from __future__ import annotations
 
 import ast
 import json
+import re
+import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from types import FrameType
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -19,9 +22,6 @@ from aucseg.cli.options import MOST_PIXELS, MaxPixels, ValueRange
 from aucseg.cli.printing import print_metrics
 from aucseg.data.reading import allow_pixels
 from aucseg.errors import OptionError, did_you_mean, file_errors
-
-if TYPE_CHECKING:
-    from aucseg.training import RunConfig
 
 # PyTorch, Lightning and the networks take seconds: a command imports them once its words are right.
 
@@ -63,7 +63,6 @@ WeightsOption = Annotated[
     str | None,
     typer.Option(help="First weights of the encoders: a file, 'package' or 'imagenet'. Random if not given."),
 ]
-SeedsOption = Annotated[list[int] | None, typer.Option("--seed", help="A seed; repeat for several.")]
 SetOption = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="A key of the configuration, as optim.steps=600."),
@@ -91,7 +90,7 @@ def config(
     if (experiment is None) != (arm is None):
         raise typer.BadParameter("give both --experiment and --arm, or neither")
     if experiment is not None:
-        _check_experiment(experiment)
+        check_experiment(experiment)
     from aucseg.experiments import explain_config, get_experiment, make_config
 
     say_guess(dataset, root)
@@ -291,52 +290,6 @@ def predict(
         raise typer.Exit(1)
 
 
-def sweep(
-    experiment: Annotated[str, typer.Argument(help="Experiment of the catalogue.")],
-    dataset: DatasetOption = "streets",
-    profile: ProfileOption = Profile.laptop,
-    seeds: SeedsOption = None,
-    compute: Annotated[ComputeMode, typer.Option(help="Which runs to train.")] = ComputeMode.missing,
-    root: RootOption = None,
-    start: StartOption = None,
-    encoder_weights: WeightsOption = None,
-    evaluate_again: Annotated[
-        bool, typer.Option("--evaluate-again", help="Evaluate finished runs anew, from their checkpoints.")
-    ] = False,
-    settings: SetOption = None,
-    quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
-) -> None:
-    """Train the runs that a table needs and that have no record yet.
-
-    One that fails is told and does not stop the others; the command then ends with an error.
-    """
-    _check_experiment(experiment)
-    from aucseg.experiments import RecordStore, get_experiment
-
-    say_guess(dataset, root)
-    wanted = get_experiment(experiment)
-    wanted = replace(wanted, settings=(*wanted.settings, *(settings or ())))
-    runs = wanted.runs(
-        dataset,
-        profile.value,
-        seeds or [0],
-        root=root,
-        start=value_of(start),
-        encoder_weights=encoder_weights,
-    )
-    configs = [run.config.pinned() for run in runs]
-    _check_different(settings, configs)
-    store = RecordStore()
-    if evaluate_again:
-        for config in configs:
-            record = store.evaluate_again(config, progress=not quiet)
-            state = "no record or no checkpoint here" if record is None else "evaluated"
-            typer.echo(f"{config.name} seed {config.seed} ({config.identity}): {state}")
-        return
-    with stoppable():
-        store.ensure(configs, compute=compute.value, progress=not quiet, report=typer.echo)
-
-
 def say_guess(dataset: str, root: object = None) -> None:
     """Say on standard error what a folder is taken for, where that is a guess.
 
@@ -350,39 +303,64 @@ def say_guess(dataset: str, root: object = None) -> None:
         locate(dataset)
 
 
-def _check_experiment(name: str) -> None:
-    """Refuse an unknown experiment by the names in the sources, before seconds are spent on imports."""
-    known = []
+def check_experiment(name: str) -> None:
+    """Refuse an unknown experiment by the names in the sources, before seconds are spent on imports.
+
+    Args:
+        name: what the user gave.
+
+    Raises:
+        OptionError: if there is no such experiment.
+    """
+    known: list[str] = []
+    patterns: list[str] = []
     for file in sorted((Path(aucseg.__file__).parent / "experiments" / "catalogue").glob("*.py")):
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and ast.unparse(node.func) == "Experiment":
-                known += [ast.literal_eval(word.value) for word in node.keywords if word.arg == "name"]
-    if name not in known:
+                for word in node.keywords:
+                    if word.arg == "name" and isinstance(word.value, ast.Constant):
+                        known.append(str(word.value.value))
+                    elif word.arg == "name":
+                        patterns.append(_pattern(word.value))
+    if name not in known and not any(re.fullmatch(pattern, name) for pattern in patterns):
         raise OptionError(f"unknown experiment {name!r}", remedy=did_you_mean(name, known))
 
 
-def _check_different(settings: list[str] | None, configs: list[RunConfig]) -> None:
-    """Refuse settings that make two arms of a table one run."""
-    arms: dict[str, str] = {}
-    for config in configs if settings else ():
-        other = arms.setdefault(config.identity, config.name)
-        if other != config.name:
-            raise OptionError(
-                f"--set {' --set '.join(settings or ())} makes one run of {other} and {config.name}",
-                remedy="leave out the key in which they differ",
-            )
+def _pattern(value: ast.expr) -> str:
+    """What a name may be that is put together, f"parts_{here}": the catalogue itself knows better."""
+    parts = value.values if isinstance(value, ast.JoinedStr) else [value]
+    texts = (re.escape(str(p.value)) if isinstance(p, ast.Constant) else r"\w+" for p in parts)
+    return "".join(texts)
 
 
 @contextmanager
 def stoppable() -> Iterator[None]:
-    """Ctrl-C and SIGTERM: say how to go on, and end as programs do."""
+    """Ctrl-C, SIGTERM and SIGUSR1: say how to go on, and end as programs do.
+
+    In a job of Slurm SIGUSR1 is the word that its time is nearly over: the job is queued again.
+    """
+    from aucseg.engines.slurm import SlurmError, requeue
     from aucseg.training import TrainingStopped
 
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise TrainingStopped("stopped between two trainings", number)
+
+    late = getattr(signal, "SIGUSR1", None)
+    main = threading.current_thread() is threading.main_thread()
+    before = {n: signal.signal(n, stop) for n in (signal.SIGTERM, late) if n is not None and main}
     try:
         yield
     except TrainingStopped as stopped:
         typer.echo(str(stopped), err=True)
+        try:
+            if stopped.signum == late and requeue():
+                typer.echo("this job of Slurm is queued again", err=True)
+        except SlurmError as error:
+            typer.echo(str(error), err=True)
         raise typer.Exit(stopped.exit_code) from None
+    finally:
+        for number, was in before.items():
+            signal.signal(number, was)
 
 
 def value_of(start: Start | None) -> Literal["random", "imagenet"] | None:

@@ -72,6 +72,14 @@ with extra("train"):
         side_by_side,
         summarise,
     )
+    from aucseg.experiments.scale import (
+        PAPER_DATASETS,
+        PublishedCost,
+        evidence_order,
+        published_cost,
+        scale_runs,
+        table_costs,
+    )
     from aucseg.experiments.store import RecordStore, RunsFailed
     from aucseg.experiments.tuning import Setting, best_setting
 
@@ -82,6 +90,7 @@ __all__ = [
     "FINDINGS",
     "FREQUENCIES",
     "FULL_SCALE",
+    "PAPER_DATASETS",
     "PROFILES",
     "STARTS",
     "TUNING_DATASETS",
@@ -91,6 +100,7 @@ __all__ = [
     "Experiment",
     "Finding",
     "FolderProfile",
+    "PublishedCost",
     "PublishedError",
     "RecordStore",
     "Remark2",
@@ -113,6 +123,7 @@ __all__ = [
     "default_seeds",
     "differences_in_words",
     "effects",
+    "evidence_order",
     "explain_config",
     "folder_profile",
     "frequency_correlation",
@@ -132,6 +143,7 @@ __all__ = [
     "power",
     "published_change",
     "published_class_iou",
+    "published_cost",
     "published_curve",
     "published_datasets",
     "published_effects",
@@ -141,9 +153,11 @@ __all__ = [
     "rarity_interval",
     "read_decision",
     "remark_2",
+    "scale_runs",
     "seeds_needed",
     "side_by_side",
     "stated",
     "summarise",
+    "table_costs",
     "together",
 ]

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import MappingProxyType
 from typing import Literal, get_args
 
 from aucseg import paths
 from aucseg.data.files import path_part, probe_folder
-from aucseg.errors import UserError
+from aucseg.errors import DataError, UserError
+from aucseg.experiments.failures import clear_failure, note_failure, read_failure
 from aucseg.training import (
     Record,
     RecordError,
+    RunClaimed,
     RunConfig,
     SegmentationModule,
     checkpoint_path,
@@ -32,6 +35,10 @@ _log = logging.getLogger("aucseg")
 Compute = Literal["missing", "never", "always"]
 
 
+class FailedBefore(UserError):
+    """The last attempt of a run failed, and nobody asked for another one."""
+
+
 class RunsFailed(UserError):
     """Some runs of a table failed; each has said so when it did.
 
@@ -48,7 +55,7 @@ class RunsFailed(UserError):
         first = next(iter(failed.values()))
         super().__init__(
             f"{len(failed)} of {number} runs failed, the first because of: {first}",
-            remedy="the same command trains those that lack",
+            remedy="the same command trains those that lack, a sweep with --retry",
         )
 
 
@@ -64,7 +71,11 @@ class RecordStore:
 
     def path(self, config: RunConfig) -> Path:
         """Where the record of a configuration lies or would lie."""
-        return self.root / path_part(config.profile, "profile") / f"{config.identity}.json"
+        return self.path_of(config.profile, config.identity)
+
+    def path_of(self, profile: str, identity: str) -> Path:
+        """The same by the names of profile and run."""
+        return self.root / path_part(profile, "profile") / f"{path_part(identity, 'run')}.json"
 
     def get(self, config: RunConfig) -> Record | None:
         """The record of a configuration, or ``None`` if it has not been run.
@@ -80,8 +91,7 @@ class RecordStore:
         Raises:
             DataError: if the system refuses.
         """
-        folder = self.root / path_part(record.profile, "profile")
-        return record.write(folder / f"{path_part(record.identity, 'run')}.json")
+        return record.write(self.path_of(record.profile, record.identity))
 
     def train(
         self,
@@ -118,7 +128,7 @@ class RecordStore:
         path, checkpoint = self.path(config), checkpoint_path(config, folder)
         if not (resume and checkpoint.exists()):
             self._first_stage(config, known, progress, report)
-        with claim(checkpoint.parent, report=report):
+        with claim(checkpoint.parent, report=report) as mine:
             if is_first():
                 clear_parts(path)
                 probe_folder(path.parent)
@@ -132,9 +142,11 @@ class RecordStore:
                 report=report,
                 loggers=loggers,
             )
+            mine.check()
             if is_first():
                 self.put(record)
                 clear(checkpoint, last=False)  # the last one is enough now
+                clear_failure(run_folder(config))
         return record
 
     def _first_stage(
@@ -193,19 +205,28 @@ class RecordStore:
         configs: Iterable[RunConfig],
         *,
         compute: Compute = "missing",
+        retry: bool = True,
+        wait: float = -1.0,
+        known: Mapping[str, RunConfig] = MappingProxyType({}),
         progress: bool = True,
         report: Callable[[str], None] = lambda line: None,
     ) -> dict[str, Record | None]:
         """Records of some configurations, trained where that is asked for.
 
         Each finished run is written at once: whatever happens later, it is not lost. One that fails does not
-        keep the next ones from being trained. Where another process trains a run at the moment, this one
-        waits and takes its record. A run that starts from another of them has that trained first.
+        keep the next ones from being trained; what was wrong is kept beside its checkpoint. Runs that another
+        process trains at the moment come last: two that were started with the same runs share the work. For
+        those that are not done by then this one waits, and takes their records. A run that starts from
+        another of them has that trained first.
 
         Args:
             configs: the runs wanted; one that occurs twice is trained once.
             compute: ``"missing"`` trains what has no record, ``"never"`` trains nothing, ``"always"`` trains
                 everything anew.
+            retry: train those too whose last attempt failed after its first step; what failed before that,
+                for want of data for one, is tried again anyway.
+            wait: seconds to wait for each run that another process trains; as long as it takes if negative.
+            known: further runs by identity, of those that these start from.
             progress: show a progress bar for each run.
             report: called with a line about each run.
 
@@ -214,6 +235,7 @@ class RecordStore:
 
         Raises:
             ValueError: for another value of ``compute``.
+            RunClaimed: if one run was wanted, and another process trains it still.
             UserError: if a run failed, once all others are done: its own error, if it was one alone, else a
                 :class:`RunsFailed`.
         """
@@ -221,13 +243,29 @@ class RecordStore:
         wanted = {config.identity: config for config in (config.pinned() for config in configs)}
         found: dict[str, Record | None] = {}
         failed: dict[str, UserError] = {}
-        for number, (identity, config) in enumerate(wanted.items(), 1):
-            label = f"[{number}/{len(wanted)}] {config.name} seed {config.seed} ({identity})"
+        later: dict[str, str] = {}
+
+        def one(identity: str, label: str, patience: float) -> None:
             try:
-                found[identity] = self._ensure(config, label, compute, progress, report, wanted)
+                found[identity] = self._ensure(
+                    wanted[identity], label, compute, retry, patience, progress, report, {**known, **wanted}
+                )
+            except RunClaimed as error:
+                if patience == 0 != wait:
+                    later[identity] = label
+                else:
+                    failed[label] = error
+                    report(f"{label}: {error}")
             except UserError as error:
                 failed[label] = error
-                report(f"{label}: failed: {error}")
+                report(f"{label}: {'' if isinstance(error, FailedBefore) else 'failed: '}{error}")
+
+        for number, (identity, config) in enumerate(wanted.items(), 1):
+            label = f"[{number}/{len(wanted)}] {config.name} seed {config.seed} ({identity})"
+            one(identity, label, 0.0)
+        for identity, label in later.items():
+            one(identity, label, wait)
+        found = {identity: found[identity] for identity in wanted if identity in found}
         if len(failed) > 1:
             raise RunsFailed(failed, len(wanted))
         for alone in failed.values():
@@ -239,6 +277,8 @@ class RecordStore:
         config: RunConfig,
         label: str,
         compute: Compute,
+        retry: bool,
+        wait: float,
         progress: bool,
         report: Callable[[str], None],
         known: Mapping[str, RunConfig],
@@ -247,13 +287,24 @@ class RecordStore:
         if record is not None or compute == "never":
             report(f"{label}: {'not run' if record is None else 'recorded'}")
             return record
-        report(f"{label}: training {config.optim.steps} steps")
-        with claim(run_folder(config), report=report):
+        folder = run_folder(config)
+        before = None if retry else read_failure(folder)
+        if before is not None and not before.at_once:
+            raise FailedBefore(f"failed before: {before}", remedy="--retry trains it again")
+        with claim(folder, wait=wait, report=report):
             record = None if compute == "always" else self.get(config)  # who had it may have left one
             if record is None:
-                # A run that is wanted anew does not take up its old checkpoint.
-                resume = compute == "missing"
-                record = self.train(config, resume=resume, progress=progress, report=report, known=known)
+                report(f"{label}: training {config.optim.steps} steps")
+                resume = compute == "missing"  # one that is wanted anew does not take up its old checkpoint
+                try:
+                    record = self.train(config, resume=resume, progress=progress, report=report, known=known)
+                except RunClaimed:  # lost on the way: the failure, if it is one, is another's
+                    raise
+                except Exception as error:
+                    kind = type(error).__name__
+                    with suppress(DataError):  # where nothing can be written, that is the error
+                        note_failure(folder, str(error) or kind, kind)
+                    raise
         mean = record.metrics["mIoU"]
         report(f"{label}: {'no labelled pixel' if mean is None else f'mIoU {100 * mean:.2f}'}")
         return record

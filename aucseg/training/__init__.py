@@ -5,7 +5,7 @@ from aucseg.errors import extra
 with extra("train"):
     from aucseg.training.bank import BankConfig
     from aucseg.training.checkpoint import CheckpointError, load_module, read_checkpoint
-    from aucseg.training.claim import claim
+    from aucseg.training.claim import Claim, RunClaimed, claim
     from aucseg.training.classes import ClassInfo
     from aucseg.training.config import EvaluationConfig, FirstStageConfig, ModelConfig, RunConfig
     from aucseg.training.curves import Curves, TrainingDiverged
@@ -34,6 +34,7 @@ __all__ = [
     "OBJECTIVES",
     "BankConfig",
     "CheckpointError",
+    "Claim",
     "ClassInfo",
     "ConfigError",
     "Curves",
@@ -53,6 +54,7 @@ __all__ = [
     "PredictionPlan",
     "Record",
     "RecordError",
+    "RunClaimed",
     "RunConfig",
     "SegmentationDataModule",
     "SegmentationModule",

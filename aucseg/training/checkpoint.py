@@ -48,12 +48,16 @@ class AtomicCheckpointIO(CheckpointIO):
     Whatever happens in between, a kill or a full disk, ``last.ckpt`` or ``previous.ckpt`` is whole and holds
     the newest step that the disk has. The checksums in the file are compared when it is read.
 
+    Args:
+        allowed: called before each write; what it raises keeps what is there.
+
     Attributes:
         step: the step that was written or read last.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, allowed: Callable[[], None] = lambda: None) -> None:
         self.step: int | None = None
+        self._allowed = allowed
         self._read: tuple[Path, dict[str, Any]] | None = None
 
     def save_checkpoint(
@@ -68,8 +72,10 @@ class AtomicCheckpointIO(CheckpointIO):
 
         Raises:
             DataError: if the system refuses, with what was there before as it was.
+            RunClaimed: if the run is another process's by now.
         """
         path = Path(path)
+        self._allowed()
 
         def write(part: Path) -> None:
             try:

@@ -11,6 +11,8 @@ from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback, RichProgressBar
 from rich.console import Console
 
+from aucseg.training.claim import Claim
+
 _LINES = 20  # of a training that is short
 _PAUSE = 60.0  # seconds without a line, at most
 
@@ -73,3 +75,26 @@ class StepLines(Callback):
             self._told = time.monotonic()
             (total,) = trainer.num_test_batches
             self.report(f"evaluation: {self._batches} of {total} batches")
+
+
+class Pulse(Callback):
+    """Tells beside the claim on a run how far it is, for those who look from elsewhere.
+
+    Args:
+        mine: the claim.
+    """
+
+    def __init__(self, mine: Claim) -> None:
+        self.mine = mine
+        self._since, self._first = 0.0, 0
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start the clock."""
+        self._since, self._first = time.monotonic(), trainer.global_step
+
+    def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
+        """Tell, if it is time; a claim that is lost ends the training here."""
+        self.mine.check()
+        step = trainer.global_step
+        each = (time.monotonic() - self._since) / max(1, step - self._first)
+        self.mine.tell(step=step, steps=trainer.max_steps, seconds_per_step=each)

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import math
 import platform
 import subprocess
 import sys
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator, model_validator
 
 from aucseg import paths
 from aucseg.data.files import write_file
 from aucseg.errors import UserError
 from aucseg.training.config import RunConfig
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+_WITHOUT_CHECKSUM = 1  # the version before
+_GROUPS = ("head", "middle", "tail")
 _PACKAGES = ("aucseg", "torch", "torchvision", "lightning", "segmentation-models-pytorch", "timm", "numpy")
 
 
@@ -27,6 +33,10 @@ class RecordError(UserError, ValueError):
 
 class Record(BaseModel):
     """One finished run.
+
+    What it holds is checked whenever one is made or read: metrics are in [0, 1] and there for each class of
+    the data set and no other, curves have one length, times are not negative. In its file a checksum of all
+    else is beside it, and compared whenever it is read; files of version 1 have none.
 
     Attributes:
         schema_version: version of this format.
@@ -73,6 +83,55 @@ class Record(BaseModel):
     versions: dict[str, str]
     git_commit: str | None
 
+    @field_validator("metrics")
+    @classmethod
+    def _in_range(cls, metrics: dict[str, Any]) -> dict[str, Any]:
+        if "mIoU" not in metrics or not isinstance(metrics.get("iou"), dict):
+            raise ValueError("metrics need mIoU and iou")
+        for key, value in metrics.items():
+            most = math.inf if key.endswith("_error_bound") else 1.0
+            for name, number in value.items() if isinstance(value, dict) else [(None, value)]:
+                where = key if name is None else f"{key} of {name}"
+                if number is not None and (type(number) not in (int, float) or not 0 <= number <= most):
+                    raise ValueError(f"{where} is {number!r}, no number from 0 to {most:g}")
+        return metrics
+
+    @field_validator("history")
+    @classmethod
+    def _curves(cls, history: dict[str, list[float | None]]) -> dict[str, list[float | None]]:
+        steps = history.get("step")
+        if steps is None:
+            raise ValueError("history needs step")
+        if any(len(curve) != len(steps) for curve in history.values()):
+            raise ValueError("curves are of several lengths")
+        if None in steps or steps != sorted(set(steps)):  # type: ignore[type-var]
+            raise ValueError("its steps do not rise")
+        if not all(
+            math.isfinite(value) for curve in history.values() for value in curve if value is not None
+        ):
+            raise ValueError("a curve has a value that is no number")
+        return history
+
+    @field_validator("timing")
+    @classmethod
+    def _times(cls, timing: dict[str, float]) -> dict[str, float]:
+        for key in ("seconds_total", "seconds_per_step"):
+            if not 0 <= timing.get(key, math.nan) < math.inf:
+                raise ValueError(f"{key} is {timing.get(key)!r}, no number of seconds")
+        return timing
+
+    @model_validator(mode="after")
+    def _of_these_classes(self) -> Record:
+        classes, groups = (self.dataset.get(key) for key in ("classes", "groups"))
+        if not isinstance(classes, list) or not isinstance(groups, list) or len(classes) != len(groups):
+            raise ValueError("dataset needs classes and groups, a group for each class")
+        if not set(groups) <= set(_GROUPS):
+            raise ValueError(f"groups are {', '.join(_GROUPS)}, got {groups}")
+        for key in ("iou", "accuracy"):
+            if key in self.metrics and list(self.metrics[key]) != classes:
+                raise ValueError(f"{key} is not of the classes {classes}")
+        return self
+
     @property
     def run_config(self) -> RunConfig:
         """The configuration as an object."""
@@ -92,7 +151,9 @@ class Record(BaseModel):
         Raises:
             DataError: if the system refuses.
         """
-        text = (self.model_dump_json(indent=1) + "\n").encode()
+        content = self.model_dump(mode="json") | {"schema_version": SCHEMA_VERSION}
+        content = {"schema_version": SCHEMA_VERSION, "checksum": checksum(content)} | content
+        text = (json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
         return write_file(path, lambda part: part.write_bytes(text), durable=True)  # hours of a machine
 
     @classmethod
@@ -100,23 +161,35 @@ class Record(BaseModel):
         """Read a record and check that it is what it says it is.
 
         Raises:
-            RecordError: if the file cannot be read, is not a record, or its identity is not that of its
-                configuration.
+            RecordError: if the file cannot be read, is not a record, its content is not what was written, or
+                its identity is not that of its configuration.
         """
         path = Path(path)
         remedy = "delete it to run it again, or restore it from version control"
         try:
-            record = cls.model_validate_json(path.read_bytes())
+            content = json.loads(path.read_bytes(), parse_constant=_no_number)
         except OSError as error:
             raise RecordError(f"cannot read record {path}: {error.strerror}") from error
+        except (ValueError, RecursionError) as error:
+            raise RecordError(f"{path} is not a record (file: {error}); {remedy}") from error
+        if not isinstance(content, dict):
+            raise RecordError(f"{path} is not a record (file: no mapping of keys to values); {remedy}")
+        version, written = content.get("schema_version"), content.pop("checksum", None)
+        if version not in (SCHEMA_VERSION, _WITHOUT_CHECKSUM) or isinstance(version, bool):
+            raise RecordError(
+                f"{path} is not a record of this version (schema_version {version!r}, this is "
+                f"{SCHEMA_VERSION}); {remedy}"
+            )
+        if written != checksum(content) and (version == SCHEMA_VERSION or written is not None):
+            raise RecordError(
+                f"{path} is damaged or was edited: its checksum is not that of its content; {remedy}"
+            )
+        try:
+            record = cls.model_validate(content | {"schema_version": SCHEMA_VERSION})
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(str(part) for part in first["loc"]) or "file"
             raise RecordError(f"{path} is not a record ({where}: {first['msg']}); {remedy}") from error
-        if record.schema_version != SCHEMA_VERSION:
-            raise RecordError(
-                f"{path} has schema version {record.schema_version}, this is {SCHEMA_VERSION}; {remedy}"
-            )
         try:
             identity = record.run_config.identity
         except ValueError as error:
@@ -126,6 +199,20 @@ class Record(BaseModel):
                 f"{path} says identity {record.identity}, its configuration has {identity}; {remedy}"
             )
         return record
+
+
+def checksum(content: Mapping[str, Any]) -> str:
+    """SHA-256 of what a record's file holds, whatever the order of its keys and the blanks between them.
+
+    Args:
+        content: plain values.
+    """
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _no_number(name: str) -> float:
+    raise ValueError(f"{name} is no value")
 
 
 def environment() -> dict[str, Any]:

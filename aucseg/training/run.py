@@ -33,7 +33,7 @@ from aucseg.training.checkpoint import (
     load_weights,
     tell_pairs,
 )
-from aucseg.training.claim import claim
+from aucseg.training.claim import Claim, claim
 from aucseg.training.config import CHECKPOINT, FirstStageConfig, RunConfig
 from aucseg.training.curves import Curves
 from aucseg.training.datamodule import SegmentationDataModule
@@ -52,7 +52,7 @@ from aucseg.training.devices import (
 )
 from aucseg.training.loggers import Logged, check_loggers
 from aucseg.training.module import SegmentationModule
-from aucseg.training.progress import progress_bar
+from aucseg.training.progress import Pulse, progress_bar
 from aucseg.training.record import Record, environment
 from aucseg.training.section import ConfigError, Section, map_sections
 from aucseg.training.splits import DataConfig
@@ -143,8 +143,8 @@ def train(
     path = checkpoint_path(config, folder)
     if not is_first():
         progress, report = False, _say_nothing
-    with claim(path.parent, report=report):
-        return _train(config, path, resume, progress, callbacks, recorded, report, loggers)
+    with claim(path.parent, report=report) as mine:
+        return _train(config, path, mine, resume, progress, callbacks, recorded, report, loggers)
 
 
 def _say_nothing(line: str) -> None:
@@ -154,6 +154,7 @@ def _say_nothing(line: str) -> None:
 def _train(
     config: RunConfig,
     path: Path,
+    mine: Claim,
     resume: bool,
     progress: bool,
     callbacks: tuple[Callback, ...],
@@ -165,7 +166,7 @@ def _train(
         probe_folder(path.parent)
         clear_parts(path)
     data = SegmentationDataModule(config)
-    curves, files = Curves(), AtomicCheckpointIO()
+    curves, files = Curves(), AtomicCheckpointIO(mine.check)
     stop = Stop(path, files, report)
     saver = ModelCheckpoint(
         dirpath=path.parent,
@@ -178,9 +179,8 @@ def _train(
     steps = config.optim.steps
     looking = [] if config.evaluation.every is None else [Validation(data, path, curves, report)]
     sent = [Logged(loggers, data, curves, next(iter(looking), None), path.parent)] if loggers else []
-    trainer, ranks, synced = _trainer(
-        config, progress, [curves, *looking, *sent, *callbacks, stop, saver], steps, files, report
-    )
+    inside = [curves, Pulse(mine), *looking, *sent, *callbacks, stop, saver]
+    trainer, ranks, synced = _trainer(config, progress, inside, steps, files, report)
     first = trainer.is_global_zero
     on_gpu = trainer.strategy.root_device.type == "cuda"
 

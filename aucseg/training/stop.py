@@ -1,10 +1,11 @@
-"""Ctrl-C and SIGTERM: the step is finished and saved, and whoever comes back goes on from there."""
+"""Ctrl-C, SIGTERM, SIGUSR1: the step is finished and saved, and whoever comes back goes on from there."""
 
 from __future__ import annotations
 
 import contextlib
 import signal
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType, TracebackType
@@ -17,7 +18,9 @@ from aucseg.errors import UserError
 from aucseg.training.checkpoint import AtomicCheckpointIO
 from aucseg.training.devices import Agreement
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+# Schedulers send the third some time before the end of a job; Windows has none.
+_SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1") if hasattr(signal, name))
+_ECHO = 1.0  # seconds: schedulers and launchers send one signal to a group and to each process of it
 
 
 class TrainingStopped(KeyboardInterrupt):
@@ -28,12 +31,13 @@ class TrainingStopped(KeyboardInterrupt):
         signum: number of the signal.
 
     Attributes:
-        exit_code: of a command that ends so: 130 after Ctrl-C, 143 after SIGTERM.
+        exit_code: of a command that ends so: 130 after Ctrl-C, 143 after SIGTERM, 138 after SIGUSR1 (Linux).
+        signum: the same.
     """
 
     def __init__(self, message: str, signum: int) -> None:
         super().__init__(message)
-        self.exit_code = 128 + signum
+        self.signum, self.exit_code = signum, 128 + signum
 
 
 class _Now(BaseException):  # Lightning would answer a KeyboardInterrupt with sys.exit(1)
@@ -42,6 +46,8 @@ class _Now(BaseException):  # Lightning would answer a KeyboardInterrupt with sy
 
 class Stop(Callback):
     """Ends a training after the step in which a signal comes; a second one ends it at once.
+
+    The same signal within a second counts once, but for Ctrl-C.
 
     In a ``with`` statement; outside the main thread, where there are no signals, it does nothing.
 
@@ -58,6 +64,7 @@ class Stop(Callback):
         self.path, self.files, self.report = path, files, report
         self.signum: int | None = None
         self.steps = 0
+        self._came = 0.0
         self._training, self._in_step = False, False
         self._before: dict[int, Any] = {}
         self._agreement: Agreement | None = None
@@ -91,7 +98,9 @@ class Stop(Callback):
                 signal.signal(number, self._handle)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        first, self.signum = self.signum is None, number
+        if number == self.signum != signal.SIGINT and time.monotonic() - self._came < _ECHO:
+            return
+        first, self.signum, self._came = self.signum is None, number, time.monotonic()
         if not (first and self._training):
             raise _Now
         if hasattr(signal, "SIGCHLD"):

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from aucseg import book
+from aucseg.engines import Place, Task
 from aucseg.errors import MissingExtraError
 from tests.conftest import Command
 
@@ -67,3 +68,43 @@ def test_command_names_an_unknown_notebook(
     code, _, err = run("book", "--notebook", "quik")
     assert code == 1
     assert "unknown notebook 'quik'; known: quick" in err
+
+
+def test_each_notebook_is_a_job_of_a_cluster(
+    run: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a job writes goes where the pages are built from, or where the reader wants it alone."""
+    (clone(tmp_path) / "notebooks" / "slow.ipynb").touch()
+    monkeypatch.setenv("AUCSEG_HOME", str(tmp_path))
+    given: list[Task] = []
+
+    def engine(tasks: list[Task], place: Place, report: object) -> dict[str, int]:
+        given.extend(tasks)
+        assert place.wait
+        assert (place.jobs, place.scheduler) == (3, "tcp://there:1")
+        return {task.name: int(task.name == "slow.ipynb") for task in tasks}
+
+    monkeypatch.setattr("aucseg.cli.book.ENGINES", {"dask": engine})
+    words = ("book", "--engine", "dask", "--scheduler", "tcp://there:1", "--jobs", 3, "--profile", "smoke")
+    code, _, err = run(*words, "--no-html")
+    assert code == 1
+    assert "1 of 2 notebooks failed: slow.ipynb; see" in err
+    into = str(tmp_path / "book" / "notebooks")
+    rest = (
+        "--into",
+        into,
+        "--cell-timeout",
+        "600.0",
+        "--jobs",
+        "1",
+        "--profile",
+        "smoke",
+        "--compute",
+        "missing",
+    )
+    assert [task.words for task in given] == [("book", "--notebook", n, *rest) for n in ("quick", "slow")]
+    given.clear()
+    before = sorted(tmp_path.rglob("*"))
+    assert run(*words, "--notebook", "quick", "--into", tmp_path / "there")[0] == 0
+    assert [task.words[4] for task in given] == [str(tmp_path / "there")]
+    assert sorted(tmp_path.rglob("*")) == before

@@ -10,11 +10,11 @@ import yaml
 from PIL import Image
 
 import aucseg
-from aucseg.cli.runs import _check_experiment
+from aucseg.cli.runs import check_experiment
 from aucseg.data import load_spec
 from aucseg.errors import OptionError
 from aucseg.experiments import EXPERIMENTS, RecordStore, make_config
-from aucseg.training import Record, RunConfig, TrainingDiverged, TrainingStopped, checkpoint_path
+from aucseg.training import Record, RunConfig, TrainingStopped, checkpoint_path
 
 
 @pytest.fixture(scope="module")
@@ -174,15 +174,6 @@ def test_a_folder_of_ones_own_is_trained_on_by_its_path(run, home, tiny_camvid):
     assert out.count("not run") == 4
 
 
-def test_sweep_reports_each_run(run, monkeypatch):
-    monkeypatch.setattr("aucseg.experiments.store.train", lambda *a, **k: pytest.fail("must not train"))
-    code, out, _ = run(
-        "sweep", "ablation_components", "--profile", "smoke", "--compute", "never", "--seed", 1
-    )
-    assert code == 0
-    assert out.count("not run") == 4
-
-
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -328,39 +319,12 @@ def test_a_training_takes_settings(run, home, monkeypatch):
     assert seen == [make_config("streets", "smoke", seed=7).with_(optim__steps=9)]
 
 
-def test_settings_of_a_sweep_are_those_of_every_run(run, monkeypatch):
-    wanted: list[RunConfig] = []
-    monkeypatch.setattr(RecordStore, "ensure", lambda self, configs, **_: wanted.extend(configs))
-    words = ("sweep", "ablation_components", "--profile", "smoke")
-    code, _, err = run(*words, "--set", "optim.steps=6")
-    assert code == 0, err
-    assert [config.optim.steps for config in wanted] == [6] * 4
-    code, _, err = run(*words, "--set", "bank=none")
-    assert code == 1
-    assert "--set bank=none makes one run of ablation_components/baseline and ablation_components/bank" in err
-
-
-def test_a_sweep_goes_on_after_a_run_that_fails_and_ends_with_an_error(run, monkeypatch):
-    def fails(self, config, **_):
-        raise TrainingDiverged(f"loss is nan at step {config.seed}")
-
-    monkeypatch.setattr(RecordStore, "train", fails)
-    words = ("sweep", "ablation_components", "--profile", "smoke", "--seed", "71")
-    code, out, err = run(*words)
-    assert code == 1
-    assert out.count("failed: loss is nan at step 71") == 4
-    assert err == (
-        "error: 4 of 4 runs failed, the first because of: loss is nan at step 71; the same command trains "
-        "those that lack\n"
-    )
-
-
 def test_names_of_experiments_are_read_without_importing_them(run):
     """An unknown one is refused before PyTorch is imported, and no known one is."""
     for name in EXPERIMENTS:
-        _check_experiment(name)
+        check_experiment(name)
     with pytest.raises(OptionError, match=r"known: .*ablation_components"):
-        _check_experiment("x")
+        check_experiment("x")
     program = (
         "import sys\n"
         "from aucseg.cli import app\n"

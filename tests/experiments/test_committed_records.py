@@ -33,6 +33,9 @@ def test_every_record_keeps_its_name():
 def test_record_is_whole_and_wanted(path):
     """A record that no table asks for is a leftover of an earlier configuration."""
     record = Record.read(path)
+    content = json.loads(path.read_text())
+    assert content["schema_version"] == 2, "written by an older version: Record.read(path).write(path)"
+    assert content["checksum"]  # compared whenever it is read
     config = record.run_config
     assert RecordStore(path.parents[1]).path(config) == path
     assert "/" not in str(config.data.root or "")
