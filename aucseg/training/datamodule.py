@@ -441,3 +441,5 @@ def _leave_signals(_: int) -> None:
     """What a worker does with signals: Ctrl-C reaches it too, and whoever started it ends it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a forked one has inherited the handler of the training
+    if hasattr(signal, "SIGUSR1"):
+        signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # a scheduler means the training, which ends its step
