@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 import torch
 
@@ -115,6 +118,73 @@ def test_banks_of_their_own_need_as_many_processes(together):
     assert not torch.equal(kept[0]["generator"], kept[1]["generator"])
     with pytest.raises(ConfigError, match=f"the banks of {number} processes; there are 1 now"):
         train(config, folder / "own", progress=False, report=lambda line: None)
+
+
+def wait_for_step(path: Path, step: int, *processes: subprocess.Popen) -> int:
+    """Wait until the checkpoint has that step."""
+    until = time.monotonic() + 400
+    while time.monotonic() < until:
+        for process in processes:
+            assert process.poll() is None, process.communicate()[0]
+        try:
+            if (found := torch.load(path, weights_only=True)["global_step"]) >= step:
+                return found
+        except (OSError, RuntimeError, EOFError):
+            pass
+        time.sleep(0.2)
+    raise AssertionError(f"no step {step} in {path}")
+
+
+def test_a_process_that_dies_or_hangs_is_told_and_the_run_goes_on(tmp_path, alone):
+    """Killed, stopped and asked to stop, by three kinds of start; the end is that of a run left alone."""
+    config = ranks.config("auc", optim__steps=4000, data__sampling="random")
+    file, folder = tmp_path / "run.yaml", tmp_path / "run"
+    config.to_yaml(file)
+    path = checkpoint_path(config, folder)
+    words = ("-m", "aucseg", "train", str(file), "--folder", str(folder), "--quiet")
+
+    first = start(*words, "--set", "devices=2", home=tmp_path)  # Lightning starts the second
+    before = wait_for_step(path, 2, first)
+    (other,) = psutil.Process(first.pid).children()
+    other.send_signal(signal.SIGKILL)
+    said, _ = first.communicate(timeout=300)
+    assert first.returncode != 0
+    assert "another one has ended or does not answer" in said or "terminated with code -9" in said, said
+
+    where = port()
+    slurm = {"SLURM_STEP_ID": "0", "SLURM_STEP_NUM_TASKS": "2", "SLURM_NTASKS": "2", "SLURM_JOB_ID": "7"}
+    slurm |= {"SLURM_NTASKS_PER_NODE": "2", "SLURM_NNODES": "1", "SLURM_NODEID": "0", "SLURM_JOB_NAME": "a"}
+    slurm |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": where, "SLURM_NODELIST": "localhost"}
+    pair = [
+        start(
+            *words,
+            *("--set", "rank_timeout=60"),
+            home=tmp_path,
+            **slurm,
+            SLURM_PROCID=str(rank),
+            SLURM_LOCALID=str(rank),
+        )
+        for rank in range(2)
+    ]
+    try:
+        after = wait_for_step(path, before + 1, *pair)
+        pair[1].send_signal(signal.SIGSTOP)
+        said, _ = pair[0].communicate(timeout=300)
+    finally:
+        pair[1].kill()
+        pair[1].communicate()
+    assert pair[0].returncode == 1
+    assert "error: process 0 of 2: another one has ended or does not answer" in said, said
+    assert "rank_timeout is how long an answer may take" in said
+
+    third = start(*words, "--set", "devices=2", home=tmp_path)
+    wait_for_step(path, after + 1, third)
+    third.send_signal(signal.SIGTERM)  # the second process is told by the first
+    said, _ = third.communicate(timeout=300)
+    assert third.returncode == 128 + signal.SIGTERM, said
+    assert "and the same command goes on from there" in said
+    left = read_checkpoint(path, expect=config)
+    assert len(left["aucseg"]["history"]["step"]) == left["global_step"] // 80
 
 
 def environment(monkeypatch, **variables: str) -> None:
