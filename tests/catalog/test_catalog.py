@@ -15,7 +15,7 @@ from aucseg.data.spec import load_spec
 from aucseg.errors import DataError, OptionError, UserError
 from aucseg.experiments import make_config
 from aucseg.longtail import CountError, count, list_statistics, load_statistics
-from aucseg.training import ConfigError, DataConfig, SegmentationDataModule
+from aucseg.training import DataConfig, SegmentationDataModule
 from tests.command import Result, aucseg
 from tests.conftest import write_camvid
 from tests.data.layouts.test_layouts import PATTERNS, folder
