@@ -14,6 +14,7 @@ METHODS = {
     "focal": "focal_",
     "disalign": "disalign_",
     "blv": "blv_sigma_",
+    "rr": "rr_weight_",
 }
 
 
@@ -45,7 +46,7 @@ def test_the_chosen_setting_has_the_highest_miou_on_validation_images(tuning, me
 
 
 def test_some_choice_was_held_to_records():
-    assert len(TUNED) >= 5
+    assert len(TUNED) >= 6
 
 
 def test_tuned_arms_are_the_chosen_ones_on_test_images():
@@ -54,4 +55,7 @@ def test_tuned_arms_are_the_chosen_ones_on_test_images():
         here = tuned.config(method, "streets", "laptop")
         there = tuning.config(choice, "streets", "laptop")
         assert here.data.eval_split == "test"
-        assert here.identity == there.with_(data__eval_split="test", name=here.name).identity
+        first = tuned.config("baseline", "streets", "laptop").identity
+        assert (here.init_from and here.init_from.run) == (there.init_from and first)
+        same = there.with_(data__eval_split="test", name=here.name, init_from=here.init_from)
+        assert here.identity == same.identity

@@ -13,6 +13,7 @@ LA: dict[str, Any] = {"name": "logit_adjusted"}
 VS: dict[str, Any] = {"name": "vs"}
 LDAM: dict[str, Any] = {"name": "ldam"}
 FOCAL: dict[str, Any] = {"name": "focal"}
+REGION: dict[str, Any] = {"name": "region_rebalance"}
 COSINE: dict[str, Any] = {"head": "cosine"}
 
 
@@ -93,6 +94,14 @@ LONG_TAIL_TUNING = Experiment(
             Arm(f"blv_sigma_{sigma:g}", f"BLV, σ = {sigma:g}", alone(BLV | {"sigma": sigma}, data=VAL))
             for sigma in (0.5, 2.0, 6.0)
         ),
+        *(
+            Arm(
+                f"rr_weight_{weight:g}",
+                f"Region Rebalance, λ = {weight:g}",
+                alone(REGION | {"weight": weight}, data=VAL),
+            )
+            for weight in (0.1, 0.3, 1.0)
+        ),
     ),
     baseline="baseline",
 )
@@ -104,6 +113,7 @@ TUNED = {
     "la": "la_tau_0.5",
     "ldam": "ldam_scale_10",
     "focal": "focal_2",
+    "disalign": "disalign_0.5",
     "blv": "blv_sigma_0.5",
 }
 

@@ -35,7 +35,7 @@ REGION_REBALANCE = Experiment(
         Arm("rr_auc", "Region Rebalance + AUC", {"loss": RR | {"pixel": AUC}, "bank": None}),
         Arm(
             "rr_released",
-            "as released",
+            "Region Rebalance, as released",
             {
                 "loss": RR
                 | {"weight": 1.0, "classifier": "released", "regions": "batch", "label_smoothing": 0.5},
