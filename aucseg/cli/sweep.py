@@ -337,17 +337,14 @@ def _dry_run(configs: Sequence[RunConfig], store: Any, jobs: int) -> None:
             typer.echo(f"one record for {', '.join(names)}, seed {same[0].seed} ({same[0].identity})")
     plan = Plan(planned)
     states = states_of(plan, store)
-    left = [state.run for state in states if state.state != "done"]
-    for line in in_words(states, recorded_seconds(_with_seeds(left), store), jobs):
+    for line in in_words(states, recorded_seconds(_with_seeds(planned), store), jobs):
         typer.echo(line)
 
 
 def _say(states: Sequence[Status], store: Any) -> None:
     from aucseg.experiments.sweeps import in_words, recorded_seconds
 
-    left = {state.run.name for state in states if state.state != "done"}
-    seconds = recorded_seconds((state.run for state in states if state.run.name in left), store)
-    for line in in_words(states, seconds):
+    for line in in_words(states, recorded_seconds((state.run for state in states), store)):
         typer.echo(line)
 
 
