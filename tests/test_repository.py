@@ -105,8 +105,10 @@ def test_commands_in_the_prose_exist() -> None:
             command = tree.commands.get(words[0])  # type: ignore[attr-defined]
             assert command is not None, f"{path.name}: no command `aucseg {words[0]}`"
             if hasattr(command, "commands"):
-                command = command.commands.get(words[1])
-                assert command is not None, f"{path.name}: no command `aucseg {words[0]} {words[1]}`"
+                # a sweep is of an experiment by its name, beside the commands that are about sweeps
+                inner = command.commands.get(words[1]) or command.commands.get("run")
+                assert inner is not None, f"{path.name}: no command `aucseg {words[0]} {words[1]}`"
+                command = inner
             known = {
                 option
                 for parameter in command.params

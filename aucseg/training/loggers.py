@@ -204,7 +204,9 @@ class Logged(Callback):
                 ready, _ = self.data.on_after_batch_transfer(tuple(t.to(module.device) for t in batch), 0)
                 with torch.no_grad():
                     ids, _, _ = module.predict_scores(ready)
-                truth, found = (overlay(image, m, module.spec, 0.6) for m in (mask, ids[0].cpu()))
+                truth, found = (
+                    overlay(np.asarray(image), np.asarray(m), module.spec, 0.6) for m in (mask, ids[0].cpu())
+                )
                 picture = np.concatenate((truth, found), axis=1)
                 for kind, logger in zip(self.kinds, self.loggers, strict=True):
                     kind.show(logger, f"prediction/{number}", picture, step)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -18,11 +18,29 @@ from aucseg.data import (
 )
 from aucseg.training.classes import ClassInfo
 
-if TYPE_CHECKING:
-    from aucseg.training.splits import DataConfig
+
+class SamplingOptions(Protocol):
+    """What a sampling is told of the section ``data``, whose keys have these names."""
+
+    @property
+    def batch_size(self) -> int:
+        """Images in a step."""
+
+    @property
+    def repeat_threshold(self) -> float:
+        """Share of images from which on a class is not repeated."""
+
+    @property
+    def rare_temperature(self) -> float:
+        """Temperature T."""
+
+    @property
+    def rare_min_share(self) -> float:
+        """Share of an image's pixels from which on it counts for a class."""
+
 
 # of the section data, the number of training images, the classes, and the options of StepBatchSampler
-Sampling = Callable[["DataConfig", int, ClassInfo, dict[str, Any]], StepBatchSampler]
+Sampling = Callable[[SamplingOptions, int, ClassInfo, dict[str, Any]], StepBatchSampler]
 
 
 def presence_of(classes: ClassInfo) -> np.ndarray:
@@ -36,37 +54,41 @@ def presence_of(classes: ClassInfo) -> np.ndarray:
     return presence
 
 
-def _random(data: DataConfig, images: int, classes: ClassInfo, options: dict[str, Any]) -> StepBatchSampler:
+def _random(
+    data: SamplingOptions, images: int, classes: ClassInfo, options: dict[str, Any]
+) -> StepBatchSampler:
     return StepBatchSampler(images, data.batch_size, **options)
 
 
 def _stratified(
-    data: DataConfig, images: int, classes: ClassInfo, options: dict[str, Any]
+    data: SamplingOptions, images: int, classes: ClassInfo, options: dict[str, Any]
 ) -> StepBatchSampler:
     return StratifiedBatchSampler(presence_of(classes), data.batch_size, **options)
 
 
-def _covering(data: DataConfig, images: int, classes: ClassInfo, options: dict[str, Any]) -> StepBatchSampler:
+def _covering(
+    data: SamplingOptions, images: int, classes: ClassInfo, options: dict[str, Any]
+) -> StepBatchSampler:
     presence = presence_of(classes)
     held = np.flatnonzero(presence.any(0)).tolist()
     return CoveringBatchSampler(presence, data.batch_size, classes=held, **options)
 
 
 def _repeat_factor(
-    data: DataConfig, images: int, classes: ClassInfo, options: dict[str, Any]
+    data: SamplingOptions, images: int, classes: ClassInfo, options: dict[str, Any]
 ) -> StepBatchSampler:
     factors = repeat_factors(presence_of(classes), data.repeat_threshold)
     return RepeatingBatchSampler(factors, data.batch_size, **options)
 
 
 def _rarest_class(
-    data: DataConfig, images: int, classes: ClassInfo, options: dict[str, Any]
+    data: SamplingOptions, images: int, classes: ClassInfo, options: dict[str, Any]
 ) -> StepBatchSampler:
     return RepeatingBatchSampler(rarest_class_factors(presence_of(classes)), data.batch_size, **options)
 
 
 def _rare_class(
-    data: DataConfig, images: int, classes: ClassInfo, options: dict[str, Any]
+    data: SamplingOptions, images: int, classes: ClassInfo, options: dict[str, Any]
 ) -> StepBatchSampler:
     by_image = classes.tally.by_image
     assert by_image is not None  # it was counted image by image

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -170,7 +171,8 @@ def test_names_are_printed_as_they_are(hostile: Path, columns: str, monkeypatch:
         if "stats" in words or "tail" in words:
             for name in NAMES:
                 assert name in result.stdout, (words, name)
-        assert "[bold]set" in result.stdout.replace("\n", "")
+        # a path breaks where the line ends, and the rest of a title is centred
+        assert "[bold]set" in re.sub(r"\s", "", result.stdout)
     assert "[blue]val" in aucseg("data", "verify", hostile).stdout
 
 

@@ -27,7 +27,7 @@ def walk(curves: Curves, losses: list[float], *, start: int = 0, bank: object = 
     module = SimpleNamespace(config=CONFIG, bank=bank)
     for step, loss in enumerate(losses, start + 1):
         parts = {"loss": torch.tensor(loss), "part": torch.tensor(2 * loss)}
-        curves.on_train_batch_end(SimpleNamespace(global_step=step), module, parts)
+        curves.on_train_batch_end(SimpleNamespace(global_step=step, world_size=1), module, parts)
 
 
 def test_points_are_means_over_stretches():

@@ -38,7 +38,7 @@ class Pipeline(ItemTransform, v2.Compose):
             *inputs: image and mask, see :func:`aucseg.data.items.typed`, and, for a :class:`ClassCrop`, the
                 train id of the class that the image was drawn for.
         """
-        if len(inputs) != 3:
+        if len(inputs) != 3 or isinstance(inputs[-1], Tensor):
             return super().forward(*inputs)
         *item, label = inputs
         for step in self.transforms:

@@ -115,6 +115,7 @@ TUNED = {
     "focal": "focal_2",
     "disalign": "disalign_0.5",
     "blv": "blv_sigma_0.5",
+    "rr": "rr_weight_0.3",
 }
 
 

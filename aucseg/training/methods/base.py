@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol
 
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
@@ -14,14 +14,11 @@ from aucseg.training.classes import ClassInfo
 from aucseg.training.section import Section
 from aucseg.training.splits import DataConfig
 
-if TYPE_CHECKING:
-    from aucseg.training.config import RunConfig
-
 
 class MethodContext(Protocol):
     """What a method may ask of the run that it is part of; ``SegmentationModule`` has it."""
 
-    config: RunConfig
+    config: Any  # a RunConfig, which is made of the methods' sections
     classes: ClassInfo
 
     @property
