@@ -102,7 +102,7 @@ def find_listed(dataset: Any, lines: Sequence[str]) -> tuple[int, ...]:
     """The items of a data set that the lines of a list mean.
 
     A line is a name, or what published lists have in its place, see
-    :func:`aucseg.data.listing.listed_items`.
+    ``aucseg.data.listing.listed_items``.
 
     Args:
         dataset: any data set of this package.

@@ -43,7 +43,7 @@ class Decision(BaseModel):
         split: split of the evaluation.
         eval_fingerprint: of its images and masks.
         profile: of the run.
-        metrics: as in :attr:`aucseg.training.Record.metrics`, without the AUC, which no rule changes.
+        metrics: as in ``metrics`` of :class:`aucseg.training.Record`, without the AUC, which no rule changes.
         versions: of Python and the packages that matter.
         git_commit: as in a record.
     """

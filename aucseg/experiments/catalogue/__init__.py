@@ -29,7 +29,7 @@ from aucseg.experiments.catalogue import (
     semi_supervised,
 )
 from aucseg.experiments.catalogue.evidence import EVIDENCE_DATASETS, TUNING_DATASETS
-from aucseg.experiments.catalogue.experiment import Arm, Experiment, Run
+from aucseg.experiments.catalogue.experiment import Arm, Domain, Experiment, Run
 from aucseg.training import ConfigError
 
 EXPERIMENTS = {
@@ -88,6 +88,7 @@ __all__ = [
     "EXPERIMENTS",
     "TUNING_DATASETS",
     "Arm",
+    "Domain",
     "Experiment",
     "Run",
     "get_experiment",
