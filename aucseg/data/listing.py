@@ -228,6 +228,26 @@ def by_stem(
     return found, problems + _same_but_for_case(found.values(), folder)
 
 
+def match_folders(
+    images: tuple[Path, Sequence[str]],
+    masks: tuple[Path, Sequence[str]],
+    *,
+    without: Sequence[str] = (),
+) -> Listing:
+    """Join the files of two folders by their names without endings; see :func:`by_stem`, :func:`match_keys`.
+
+    Args:
+        images: a folder, and endings in lower case.
+        masks: a folder, and endings in lower case.
+        without: endings of masks to leave out.
+    """
+    pictures, problems = by_stem(*images)
+    labels, more = by_stem(*masks, without=without)
+    listing = match_keys(pictures, labels)
+    listing.problems[:0] = problems + more
+    return listing
+
+
 def match_keys(images: dict[str, Path], masks: dict[str, Path]) -> Listing:
     """Join images and masks by their keys; what has no partner is a problem.
 

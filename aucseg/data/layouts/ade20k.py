@@ -7,7 +7,7 @@ from pathlib import Path
 
 from aucseg.data.labels import VOID, value_table
 from aucseg.data.layouts.base import Access, Layout
-from aucseg.data.listing import Listing, by_stem, match_keys
+from aucseg.data.listing import Listing, match_folders
 from aucseg.data.reading import read_gray_ids
 from aucseg.data.spec import load_spec
 
@@ -24,11 +24,9 @@ def _find(root: Path) -> Path | None:
 
 
 def _list(root: Path, split: str) -> Listing:
-    images, problems = by_stem(root / "images" / _FOLDERS[split], (".jpg", ".jpeg"))
-    masks, more = by_stem(root / "annotations" / _FOLDERS[split], (".png",))
-    listing = match_keys(images, masks)
-    listing.problems[:0] = problems + more
-    return listing
+    folder = _FOLDERS[split]
+    images, masks = root / "images" / folder, root / "annotations" / folder
+    return match_folders((images, (".jpg", ".jpeg")), (masks, (".png",)))
 
 
 ADE20K = Layout(

@@ -18,7 +18,7 @@ from aucseg.data.files import read_rows
 from aucseg.data.labels import VOID, value_table
 from aucseg.data.layouts.base import Access, Layout, first_folder
 from aucseg.data.layouts.own import list_folder, list_splits
-from aucseg.data.listing import IMAGE_SUFFIXES, Listing, by_stem, match_keys
+from aucseg.data.listing import IMAGE_SUFFIXES, Listing, match_folders
 from aucseg.data.reading import read_red_ids
 from aucseg.data.spec import load_spec
 from aucseg.errors import DataError
@@ -59,11 +59,7 @@ def _list(root: Path, split: str) -> Listing:
     masks_in = _saved(root)
     if masks_in is None:
         return list_folder(root, split)
-    images, problems = by_stem(root / _IMAGES, IMAGE_SUFFIXES)
-    masks, more = by_stem(masks_in, (".png",))
-    listing = match_keys(images, masks)
-    listing.problems[:0] = problems + more
-    return listing
+    return match_folders((root / _IMAGES, IMAGE_SUFFIXES), (masks_in, (".png",)))
 
 
 CARLA = Layout(

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from aucseg.data.labels import VOID, value_table
 from aucseg.data.layouts.base import Access, Layout, holding
-from aucseg.data.listing import Listing, by_stem, match_keys
+from aucseg.data.listing import Listing, match_folders
 from aucseg.data.reading import read_gray_ids
 from aucseg.data.spec import load_spec
 
@@ -28,11 +28,7 @@ def _splits(root: Path) -> tuple[str, ...]:
 
 
 def _list(root: Path, split: str) -> Listing:
-    images, problems = by_stem(root / "leftImg8bit" / split, (_IMAGE,))
-    masks, more = by_stem(root / "gtFine" / split, (_MASK,))
-    listing = match_keys(images, masks)
-    listing.problems[:0] = problems + more
-    return listing
+    return match_folders((root / "leftImg8bit" / split, (_IMAGE,)), (root / "gtFine" / split, (_MASK,)))
 
 
 CITYSCAPES = Layout(

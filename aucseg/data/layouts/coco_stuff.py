@@ -13,7 +13,7 @@ import numpy as np
 
 from aucseg.data.labels import VOID, value_table
 from aucseg.data.layouts.base import Access, Layout, first_folder
-from aucseg.data.listing import Listing, by_stem, match_keys, match_names, read_names
+from aucseg.data.listing import Listing, by_stem, match_folders, match_names, read_names
 from aucseg.data.reading import read_gray_ids, read_matrix
 from aucseg.data.spec import load_spec
 from aucseg.errors import DataError
@@ -53,12 +53,9 @@ def _find(root: Path) -> Path | None:
 
 def _list(root: Path, split: str) -> Listing:
     folder = _FOLDERS[split]
-    images, problems = by_stem(_images(root, folder) or root, (".jpg",))
+    images, masks = _images(root, folder) or root, _masks(root, folder) or root
     # Other programs put their converted masks beside the published ones.
-    masks, more = by_stem(_masks(root, folder) or root, (".png",), without=_CONVERTED)
-    listing = match_keys(images, masks)
-    listing.problems[:0] = problems + more
-    return listing
+    return match_folders((images, (".jpg",)), (masks, (".png",)), without=_CONVERTED)
 
 
 COCO_STUFF = Layout(

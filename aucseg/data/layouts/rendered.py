@@ -16,7 +16,7 @@ from pathlib import Path
 from aucseg.data.labels import VOID, value_table
 from aucseg.data.layouts.base import Access, Layout, first_folder
 from aucseg.data.layouts.cityscapes import CITYSCAPES
-from aucseg.data.listing import Listing, by_stem, match_keys
+from aucseg.data.listing import Listing, match_folders
 from aucseg.data.reading import read_first_channel, read_gray_ids
 from aucseg.data.spec import load_spec
 
@@ -31,11 +31,7 @@ def _all(root: Path) -> tuple[str, ...]:
 
 
 def _list(images: str, masks: str, root: Path, split: str) -> Listing:
-    pictures, problems = by_stem(root / images, (".png",))
-    labels, more = by_stem(root / masks, (".png",))
-    listing = match_keys(pictures, labels)
-    listing.problems[:0] = problems + more
-    return listing
+    return match_folders((root / images, (".png",)), (root / masks, (".png",)))
 
 
 def _find_gta5(root: Path) -> Path | None:
