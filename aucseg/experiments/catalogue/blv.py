@@ -2,12 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 from aucseg.experiments.catalogue.experiment import CE, Arm, Experiment
 from aucseg.experiments.catalogue.longtail import BLV, LA, alone
 
 VARIATIONS = ("gaussian", "uniform", "beta", "exponential")
+
+
+# Tables 6 to 8 are of domain adaptation in print. Their arms are the same in any setting: it says what a run
+# of a loss is, and what BLV is added to.
+Made = Callable[[dict[str, Any]], dict[str, Any]]
+
+
+def variation_arms(made: Made, base: str) -> tuple[Arm, ...]:
+    """Table 6: no variation, and each distribution."""
+    return (
+        Arm("baseline", base, made(CE), {"variation": "none"}),
+        *(
+            Arm(name, f"BLV, {name}", made(BLV | {"variation": name}), {"variation": name})
+            for name in VARIATIONS
+        ),
+    )
+
+
+def sigma_arms(made: Made, base: str) -> tuple[Arm, ...]:
+    """Table 7: no variation, and each width."""
+    return (
+        Arm("baseline", base, made(CE), {"sigma": "baseline"}),
+        *(
+            Arm(f"sigma_{s}", f"σ = {s}", made(BLV | {"sigma": float(s)}), {"sigma": str(s)})
+            for s in (3, 4, 5, 6, 7)
+        ),
+    )
+
+
+def part_arms(made: Made, base: str, *more: Arm) -> tuple[Arm, ...]:
+    """Table 8; what is added stands after the arm without variation.
+
+    A constant in the place of the draw is "w/o variation"; one coefficient for all classes is "w/o balance".
+    """
+    constant, ones = BLV | {"variation": "constant"}, BLV | {"coefficient": "ones"}
+    return (
+        Arm("baseline", base, made(CE), {"variant": "baseline"}),
+        Arm("constant", "without variation", made(constant), {"variant": "w/o variation"}),
+        *more,
+        Arm("unbalanced", "without balance", made(ones), {"variant": "w/o balance"}),
+        Arm("blv", "BLV", made(BLV), {"variant": "BLV"}),
+    )
 
 
 def _pair(name: str, label: str, network: str | None, printed: dict[str, str] | None) -> Iterator[Arm]:
@@ -52,13 +95,7 @@ BLV_RIVALS = Experiment(
 BLV_VARIATIONS = Experiment(
     name="blv_variations",
     title="Which distribution varies the logits? (BLV, Table 6, in the supervised setting)",
-    arms=(
-        Arm("baseline", "cross entropy", alone(CE), {"variation": "none"}),
-        *(
-            Arm(name, f"BLV, {name}", alone(BLV | {"variation": name}), {"variation": name})
-            for name in VARIATIONS
-        ),
-    ),
+    arms=variation_arms(alone, "cross entropy"),
     baseline="baseline",
     paper="blv",
     table="table_6",
@@ -83,38 +120,19 @@ BLV_COMMON_MEAN = Experiment(
 BLV_SIGMA = Experiment(
     name="blv_sigma",
     title="How wide is the variation? (BLV, Table 7, in the supervised setting)",
-    arms=(
-        Arm("baseline", "cross entropy", alone(CE), {"sigma": "baseline"}),
-        *(
-            Arm(f"sigma_{sigma}", f"σ = {sigma}", alone(BLV | {"sigma": float(sigma)}), {"sigma": str(sigma)})
-            for sigma in (3, 4, 5, 6, 7)
-        ),
-    ),
+    arms=sigma_arms(alone, "cross entropy"),
     baseline="baseline",
     paper="blv",
     table="table_7",
 )
 
-# A constant in the place of the draw is "w/o variation"; one coefficient for all classes is "w/o balance".
 BLV_PARTS = Experiment(
     name="blv_parts",
     title="Is it the variation or the balance? (BLV, Table 8, in the supervised setting)",
-    arms=(
-        Arm("baseline", "cross entropy", alone(CE), {"variant": "baseline"}),
-        Arm(
-            "constant",
-            "without variation",
-            alone(BLV | {"variation": "constant"}),
-            {"variant": "w/o variation"},
-        ),
+    arms=part_arms(
+        alone,
+        "cross entropy",
         Arm("mean", "without variation, mean of the draws", alone(BLV | {"variation": "mean"})),
-        Arm(
-            "unbalanced",
-            "without balance",
-            alone(BLV | {"coefficient": "ones"}),
-            {"variant": "w/o balance"},
-        ),
-        Arm("blv", "BLV", alone(BLV), {"variant": "BLV"}),
     ),
     baseline="baseline",
     paper="blv",

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from aucseg.experiments.catalogue.blv import VARIATIONS
+from aucseg.experiments.catalogue.blv import part_arms, sigma_arms, variation_arms
 from aucseg.experiments.catalogue.experiment import AUC, CE, Arm, Domain, Experiment
 from aucseg.experiments.catalogue.longtail import BLV, LA
-from aucseg.experiments.catalogue.semi_supervised import SHORT_RUNS, TEACHER
+from aucseg.experiments.catalogue.semi_supervised import SHORT_RUNS, TEACHER, taught
 
 _LOOKS = Domain({"name": "streets"}, {"look": "autumn"})
 _GTA5 = Domain(
@@ -71,11 +71,8 @@ _SMALLER: dict[tuple[str, str], Any] = SHORT_RUNS | {
     ("cityscapes", "paper"): _DAFORMER,
 }
 
+_SHARED: dict[str, Any] = {"paper": "blv", "smaller": _SMALLER, "domains": DOMAINS}
 _CNN = {"architecture": "CNN (DeepLabV2-R101)"}
-
-
-def _adapted(loss: dict[str, Any], **method: Any) -> dict[str, Any]:
-    return {"loss": loss, "bank": None, "method": TEACHER | method}
 
 
 def _arms(blv: dict[str, Any]) -> tuple[Arm, ...]:
@@ -86,10 +83,10 @@ def _arms(blv: dict[str, Any]) -> tuple[Arm, ...]:
             {"loss": CE, "bank": None},
             _CNN | {"method": "source only"},
         ),
-        Arm("self_training", "self-training", _adapted(CE), _CNN | {"method": "DAFormer", "blv": 0}),
-        Arm("blv", "+ BLV", _adapted(blv), _CNN | {"method": "DAFormer", "blv": 1}),
-        Arm("auc", "+ AUC", _adapted(AUC)),
-        Arm("both", "+ BLV and AUC", _adapted(blv | {"auc": {"weight": 1.0}})),
+        Arm("self_training", "self-training", taught(CE), _CNN | {"method": "DAFormer", "blv": 0}),
+        Arm("blv", "+ BLV", taught(blv), _CNN | {"method": "DAFormer", "blv": 1}),
+        Arm("auc", "+ AUC", taught(AUC)),
+        Arm("both", "+ BLV and AUC", taught(blv | {"auc": {"weight": 1.0}})),
     )
 
 
@@ -98,10 +95,8 @@ DOMAIN_ADAPTATION = Experiment(
     title="What does a loss for a long tail add from one domain to another? (BLV, Table 3)",
     arms=_arms(BLV),
     baseline="self_training",
-    paper="blv",
     table="table_3",
-    smaller=_SMALLER,
-    domains=DOMAINS,
+    **_SHARED,
 )
 
 DOMAIN_ADAPTATION_STREETS = Experiment(
@@ -109,10 +104,8 @@ DOMAIN_ADAPTATION_STREETS = Experiment(
     title="From drawn streets to photographs (as BLV, Table 3)",
     arms=_arms(BLV),
     baseline="self_training",
-    paper="blv",
     table="table_3",
-    smaller=_SMALLER,
-    domains=FROM_STREETS,
+    **(_SHARED | {"domains": FROM_STREETS}),
 )
 
 DOMAIN_ADAPTATION_16 = Experiment(
@@ -120,10 +113,8 @@ DOMAIN_ADAPTATION_16 = Experiment(
     title="The same in sixteen classes, with sigma 4 (BLV, Table 4)",
     arms=_arms(BLV | {"sigma": 4.0}),
     baseline="self_training",
-    paper="blv",
     table="table_4",
-    smaller=_SMALLER,
-    domains=SIXTEEN,
+    **(_SHARED | {"domains": SIXTEEN}),
 )
 
 
@@ -136,82 +127,46 @@ DOMAIN_ADAPTATION_RIVALS = Experiment(
     name="domain_adaptation_rivals",
     title="How much less do others reach than BLV, from one domain to another? (BLV, Table 5)",
     arms=(
-        Arm("blv", "BLV", _adapted(BLV), _printed("BLV")),
-        Arm("rs", "resampling", _adapted(CE, source={"sampling": "rarest_class"}), _printed("RS")),
-        Arm("rw", "reweighting", _adapted({"name": "weighted_cross_entropy"}), _printed("RW")),
+        Arm("blv", "BLV", taught(BLV), _printed("BLV")),
+        Arm("rs", "resampling", taught(CE, source={"sampling": "rarest_class"}), _printed("RS")),
+        Arm("rw", "reweighting", taught({"name": "weighted_cross_entropy"}), _printed("RW")),
         Arm(
             "rw_root",
             "reweighting by the root",
-            _adapted({"name": "weighted_cross_entropy", "weights": "sqrt_inverse"}),
+            taught({"name": "weighted_cross_entropy", "weights": "sqrt_inverse"}),
         ),
-        Arm("la", "logit adjustment", _adapted(LA), _printed("LA")),
-        Arm("lovasz", "Lovász-Softmax", _adapted({"name": "lovasz"})),
-        Arm("self_training", "self-training", _adapted(CE)),
+        Arm("la", "logit adjustment", taught(LA), _printed("LA")),
+        Arm("lovasz", "Lovász-Softmax", taught({"name": "lovasz"})),
+        Arm("self_training", "self-training", taught(CE)),
     ),
     baseline="blv",
-    paper="blv",
     table="table_5",
-    smaller=_SMALLER,
-    domains=DOMAINS,
+    **_SHARED,
 )
 
 DOMAIN_ADAPTATION_VARIATIONS = Experiment(
     name="domain_adaptation_variations",
     title="Which distribution varies the logits? (BLV, Table 6)",
-    arms=(
-        Arm("baseline", "self-training", _adapted(CE), {"variation": "none"}),
-        *(
-            Arm(name, f"BLV, {name}", _adapted(BLV | {"variation": name}), {"variation": name})
-            for name in VARIATIONS
-        ),
-    ),
+    arms=variation_arms(taught, "self-training"),
     baseline="baseline",
-    paper="blv",
     table="table_6",
-    smaller=_SMALLER,
-    domains=DOMAINS,
+    **_SHARED,
 )
 
 DOMAIN_ADAPTATION_SIGMA = Experiment(
     name="domain_adaptation_sigma",
     title="How wide is the variation? (BLV, Table 7)",
-    arms=(
-        Arm("baseline", "self-training", _adapted(CE), {"sigma": "baseline"}),
-        *(
-            Arm(f"sigma_{s}", f"σ = {s}", _adapted(BLV | {"sigma": float(s)}), {"sigma": str(s)})
-            for s in (3, 4, 5, 6, 7)
-        ),
-    ),
+    arms=sigma_arms(taught, "self-training"),
     baseline="baseline",
-    paper="blv",
     table="table_7",
-    smaller=_SMALLER,
-    domains=DOMAINS,
+    **_SHARED,
 )
 
-# A constant in the place of the draw is "w/o variation"; one coefficient for all classes is "w/o balance".
 DOMAIN_ADAPTATION_PARTS = Experiment(
     name="domain_adaptation_parts",
     title="Is it the variation or the balance? (BLV, Table 8)",
-    arms=(
-        Arm("baseline", "self-training", _adapted(CE), {"variant": "baseline"}),
-        Arm(
-            "constant",
-            "without variation",
-            _adapted(BLV | {"variation": "constant"}),
-            {"variant": "w/o variation"},
-        ),
-        Arm(
-            "unbalanced",
-            "without balance",
-            _adapted(BLV | {"coefficient": "ones"}),
-            {"variant": "w/o balance"},
-        ),
-        Arm("blv", "BLV", _adapted(BLV), {"variant": "BLV"}),
-    ),
+    arms=part_arms(taught, "self-training"),
     baseline="baseline",
-    paper="blv",
     table="table_8",
-    smaller=_SMALLER,
-    domains=DOMAINS,
+    **_SHARED,
 )

@@ -8,8 +8,12 @@ from aucseg.experiments.catalogue.experiment import AUC, BANK, CE, Arm, Experime
 from aucseg.experiments.catalogue.longtail import BLV, LA
 
 TEACHER: dict[str, Any] = {"name": "mean_teacher"}
-ESTIMATED: dict[str, Any] = TEACHER | {"counts": "estimated"}
-TRUE: dict[str, Any] = TEACHER | {"counts": "true"}
+
+
+def taught(loss: dict[str, Any], **method: Any) -> dict[str, Any]:
+    """Changes of an arm that has a loss, a teacher and no bank."""
+    return {"loss": loss, "bank": None, "method": TEACHER | method}
+
 
 # A moving average of 0.999 looks back over a thousand steps, more than a short run has: 0.99 as in U2PL.
 _SHORT: dict[str, dict[str, Any]] = {"method": TEACHER | {"decay": 0.99}}
@@ -68,19 +72,19 @@ def _table(fraction: str) -> dict[str, Any]:
             Arm(
                 "self_training",
                 "self-training",
-                {"loss": CE, "bank": None, "method": TEACHER},
+                taught(CE),
                 printed | {"method": "Self-Training"},
             ),
             Arm(
                 "blv_estimated",
                 "+ BLV, estimated counts",
-                {"loss": BLV, "bank": None, "method": ESTIMATED},
+                taught(BLV, counts="estimated"),
                 printed | {"method": "Self-Training+BLV"},
             ),
-            Arm("blv_labelled", "+ BLV, labelled counts", {"loss": BLV, "bank": None, "method": TEACHER}),
-            Arm("blv_true", "+ BLV, true counts", {"loss": BLV, "bank": None, "method": TRUE}),
-            Arm("auc", "+ AUC", {"loss": AUC, "bank": None, "method": TEACHER}),
-            Arm("auc_bank", "+ AUC and bank", {"loss": AUC, "bank": BANK, "method": TEACHER}),
+            Arm("blv_labelled", "+ BLV, labelled counts", taught(BLV)),
+            Arm("blv_true", "+ BLV, true counts", taught(BLV, counts="true")),
+            Arm("auc", "+ AUC", taught(AUC)),
+            Arm("auc_bank", "+ AUC and bank", taught(AUC) | {"bank": BANK}),
         ),
         "table": "table_2",
         **_shared(fraction),
@@ -104,32 +108,32 @@ def _counts(fraction: str) -> dict[str, Any]:
             Arm(
                 "self_training",
                 "self-training",
-                {"loss": CE, "bank": None, "method": TEACHER},
+                taught(CE),
                 printed | {"method": "self-training"},
             ),
             Arm(
                 "labelled",
                 "of the labelled images",
-                {"loss": BLV, "bank": None, "method": TEACHER},
+                taught(BLV),
                 printed | {"method": "BLV, counts from labelled images only"},
             ),
             Arm(
                 "estimated",
                 "by the teacher, each epoch",
-                {"loss": BLV, "bank": None, "method": ESTIMATED},
+                taught(BLV, counts="estimated"),
                 printed | {"method": "BLV, counts re-estimated each epoch"},
             ),
             Arm(
                 "student",
                 "by the student, each epoch",
-                {"loss": BLV, "bank": None, "method": ESTIMATED | {"counted_by": "student"}},
+                taught(BLV, counts="estimated", counted_by="student"),
             ),
             Arm(
                 "with_labelled",
                 "by the teacher, and the labelled pixels",
-                {"loss": BLV, "bank": None, "method": ESTIMATED | {"count_labelled": True}},
+                taught(BLV, counts="estimated", count_labelled=True),
             ),
-            Arm("true", "true ones", {"loss": BLV, "bank": None, "method": TRUE}),
+            Arm("true", "true ones", taught(BLV, counts="true")),
         ),
         "table": "supp_table_5",
         **_shared(fraction),
@@ -149,17 +153,17 @@ SEMI_SUPERVISED_RIVALS = Experiment(
         Arm(
             "blv",
             "BLV",
-            {"loss": BLV, "bank": None, "method": ESTIMATED},
+            taught(BLV, counts="estimated"),
             {"supervision": "semi", "method": "BLV"},
         ),
         Arm(
             "la",
             "logit adjustment",
-            {"loss": LA, "bank": None, "method": ESTIMATED},
+            taught(LA, counts="estimated"),
             {"supervision": "semi", "method": "LA"},
         ),
-        Arm("lovasz", "Lovász-Softmax", {"loss": {"name": "lovasz"}, "bank": None, "method": TEACHER}),
-        Arm("self_training", "self-training", {"loss": CE, "bank": None, "method": TEACHER}),
+        Arm("lovasz", "Lovász-Softmax", taught({"name": "lovasz"})),
+        Arm("self_training", "self-training", taught(CE)),
     ),
     baseline="blv",
     paper="blv",
