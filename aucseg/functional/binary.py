@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from aucseg.functional.checks import transformed
-from aucseg.functional.logits import strips
+from aucseg.functional.logits import worked_strips
 
 # Above it softplus(x) is x to the last digit of float64; PyTorch's own default of 20 is float32's.
 _LINEAR_FROM = 40.0
@@ -54,22 +54,10 @@ class _SigmoidFocal(torch.autograd.Function):
     def forward(
         ctx: Any, logits: Tensor, rows: Tensor, gamma: float, alpha: float | None, keep: bool
     ) -> Tensor:
-        k = logits.shape[1]
-        wide = torch.promote_types(logits.dtype, torch.float32)
-        void = rows >= k
-        losses = logits.new_empty(rows.shape, dtype=wide)
+        losses = logits.new_empty(rows.shape, dtype=torch.promote_types(logits.dtype, torch.float32))
         slopes = torch.empty_like(logits) if keep else None
-        scratch: Tensor | None = None
-        column: Tensor | None = None
-        for image, part in strips(logits, rows):
-            strip = logits[image, :, part]
-            p = strip.shape[1]
-            if scratch is None or column is None:  # no later strip is longer
-                scratch = logits.new_empty((4, k * p), dtype=wide)
-                column = torch.arange(p, device=logits.device)
-            u, cost, wrong, power = (memory[: k * p].view(k, p) for memory in scratch)
-            own = rows[image, part].masked_fill(void[image, part], 0).mul_(p).add_(column[:p])
-            u.copy_(strip)
+        for image, part, _, own, (u, cost, wrong, power) in worked_strips(logits, rows, 4):
+            u.copy_(logits[image, :, part])
             _negate(u, own)
             torch.ops.aten.softplus.out(u, 1.0, _LINEAR_FROM, out=cost)
             torch.sigmoid(u, out=wrong)
@@ -86,7 +74,7 @@ class _SigmoidFocal(torch.autograd.Function):
                 slopes[image, :, part].copy_(u)
         ctx.save_for_backward(logits, slopes, rows)
         ctx.gamma, ctx.alpha = gamma, alpha
-        return losses.masked_fill_(void, 0)
+        return losses.masked_fill_(rows >= logits.shape[1], 0)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:

@@ -20,6 +20,11 @@ NO_SECOND_DERIVATIVE = (
 )
 
 
+def own_rank() -> int:
+    """The rank of this process among all; 0 where it is alone."""
+    return dist.get_rank() if dist.is_available() and dist.is_initialized() else 0
+
+
 def joined_ranks(
     process_group: dist.ProcessGroup | Literal["auto"] | None, gradients: str
 ) -> tuple[dist.ProcessGroup | None, float]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -315,6 +315,47 @@ def strips(logits: Tensor, rows: Tensor) -> Iterator[tuple[int, slice]]:
             yield image, slice(start, min(start + length, pixels))
 
 
+class Strip(NamedTuple):
+    """A run of p pixels, and what a pass over it works with.
+
+    Attributes:
+        image: number of the image.
+        part: its pixels.
+        label: (p,) int64, a class for every pixel, the first where it is void.
+        own: (p,) int64, where the class of each pixel stands in a memory that is laid out flat.
+        memories: (K, p) each, at least float32, of undefined content; the next strip has the same.
+    """
+
+    image: int
+    part: slice
+    label: Tensor
+    own: Tensor
+    memories: tuple[Tensor, ...]
+
+
+def worked_strips(logits: Tensor, rows: Tensor, memories: int) -> Iterator[Strip]:
+    """The same runs, with memory that is made once for all of them.
+
+    Args:
+        logits: (B, K, P).
+        rows: (B, P), integer labels; K and more for void.
+        memories: how many.
+    """
+    k = logits.shape[1]
+    wide = torch.promote_types(logits.dtype, torch.float32)
+    scratch: Tensor | None = None
+    column: Tensor | None = None
+    for image, part in strips(logits, rows):
+        p = part.stop - part.start
+        if scratch is None or column is None:  # no later strip is longer
+            scratch = logits.new_empty((memories, k * p), dtype=wide)
+            column = torch.arange(p, device=logits.device)
+        row = rows[image, part]
+        label = row.masked_fill(row >= k, 0)
+        views = tuple(memory[: k * p].view(k, p) for memory in scratch)
+        yield Strip(image, part, label, (label * p).add_(column[:p]), views)
+
+
 class _AdjustedCrossEntropy(torch.autograd.Function):
     @staticmethod
     def forward(
@@ -326,35 +367,24 @@ class _AdjustedCrossEntropy(torch.autograd.Function):
         weigh: Weighing | None,
         keep: bool,
     ) -> Tensor:
-        k = logits.shape[1]
         wide = torch.promote_types(logits.dtype, torch.float32)
-        void = rows >= k
         losses = logits.new_empty(rows.shape, dtype=wide)
         weight = None if weigh is None else torch.empty_like(losses)
         # softmax minus one-hot, what the gradient is up to a factor for each pixel
         slopes = torch.empty_like(logits) if keep else None
-        scratch: Tensor | None = None
-        column: Tensor | None = None
         if isinstance(scale, Tensor):
             scale = scale.to(logits.device, wide)[:, None]
-        for image, part in strips(logits, rows):
+        for image, part, label, own, (changed, shares) in worked_strips(logits, rows, 2):
             strip = logits[image, :, part]
-            p = strip.shape[1]
-            if scratch is None or column is None:  # no later strip is longer
-                scratch = logits.new_empty((2, k * p), dtype=wide)
-                column = torch.arange(p, device=logits.device)
-            changed, shares = (memory[: k * p].view(k, p) for memory in scratch)
-            label = rows[image, part].masked_fill(void[image, part], 0)
             changed = changed.copy_(strip) if adjust is None else adjust(strip, label, changed)
             torch.log_softmax(changed, 0, out=shares)
-            own = label.mul_(p).add_(column[:p])
             torch.neg(shares.view(-1).index_select(0, own), out=losses[image, part])
             if slopes is not None or weight is not None:
                 shares.exp_()
             if weigh is not None and weight is not None:
                 weight[image, part] = weigh(shares, losses[image, part].neg().exp_())
             if slopes is not None:
-                shares.view(-1).scatter_add_(0, own, shares.new_full((), -1.0).expand(p))
+                shares.view(-1).scatter_add_(0, own, shares.new_full((), -1.0).expand_as(own))
                 target = slopes[image, :, part]
                 if scale is None:
                     target.copy_(shares)
@@ -364,7 +394,7 @@ class _AdjustedCrossEntropy(torch.autograd.Function):
             losses *= weight
         ctx.save_for_backward(logits, slopes, rows, weight)
         ctx.scale = scale
-        return losses.masked_fill_(void, 0)
+        return losses.masked_fill_(rows >= logits.shape[1], 0)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:

@@ -6,10 +6,10 @@ import hashlib
 from typing import Any
 
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
 
 from aucseg.functional.checks import check_count, check_option
+from aucseg.functional.distributed import own_rank
 from aucseg.functional.logits import adjusted_cross_entropy, strips
 from aucseg.losses.base import PixelwiseLoss, StepCount
 
@@ -149,8 +149,7 @@ class _Draws:
 
     def __init__(self, loss: NoisyLoss, logits: Tensor) -> None:
         self.loss, self.k, self.pixels, self.device = loss, *logits.shape[1:], logits.device
-        rank = dist.get_rank() if dist.is_available() and dist.is_initialized() else 0
-        self.image, self.left = rank * len(logits), 0  # ranks have equally many images
+        self.image, self.left = own_rank() * len(logits), 0  # ranks have equally many images
         self.memory = logits.new_empty(0, dtype=torch.float32)
         if loss.draws == "class":  # one for all images, on all ranks
             one = logits.new_empty((self.k, 1), dtype=torch.float32)
