@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
-import torch.distributed as dist
 import torch.nn.functional as F
 from lightning import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
@@ -19,7 +18,7 @@ from aucseg.data import normalize
 from aucseg.data.sampling import mix_seed
 from aucseg.data.spec import ClassSpec
 from aucseg.errors import DataError, UserError
-from aucseg.functional.distributed import all_reduce, joined_ranks
+from aucseg.functional.distributed import all_reduce, joined_ranks, own_rank
 from aucseg.functional.pseudo_labels import weigh_gradient
 from aucseg.longtail import Tally, groups_by_images
 from aucseg.losses.micro_batches import in_micro_batches
@@ -158,7 +157,7 @@ class SegmentationModule(LightningModule):
             self.method = config.method.build(self.model)
         self.bank: TailMemoryBank | None = None
         if config.bank is not None:
-            own = config.bank.share == "none" and _rank()
+            own = config.bank.share == "none" and own_rank()
             seed = mix_seed(config.seed, "bank", *((own,) if own else ()))
             generator = torch.Generator().manual_seed(seed)
             self.bank = make_bank(config.bank, classes, config.data.crop_size or config.data.size, generator)
@@ -428,7 +427,3 @@ class SegmentationModule(LightningModule):
 def _number(value: Any) -> float | None:
     value = float(value)
     return None if value != value else value  # JSON has no NaN
-
-
-def _rank() -> int:
-    return dist.get_rank() if dist.is_available() and dist.is_initialized() else 0

@@ -135,10 +135,12 @@ class MethodConfig(Section):
     def loaders(self, data: LoaderFactory) -> Any:
         """The training batches: a loader, or a dictionary of loaders that are walked through together.
 
+        Unless a method says otherwise, those of the training split in the order that the configuration names.
+
         Args:
             data: makes loaders of any split, see :meth:`LoaderFactory.training_loader`.
         """
-        raise NotImplementedError
+        return data.training_loader()
 
     def splits(self) -> tuple[str, ...]:
         """Further splits of the run's own data set that the loaders read: they belong to the run's identity.

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from torch import Tensor, nn
 
 from aucseg.models import AlignedConv2d, classifier
-from aucseg.training.methods.base import LoaderFactory, Method, MethodConfig, MethodContext
+from aucseg.training.methods.base import Method, MethodConfig, MethodContext
+from aucseg.training.methods.supervised import Supervised
 from aucseg.training.section import ConfigError
 
 
@@ -27,10 +28,6 @@ class DisAlignConfig(MethodConfig):
 
     needs_first_stage: ClassVar[bool] = True
 
-    def loaders(self, data: LoaderFactory) -> Any:
-        """Batches of the training split, in the order that the configuration names."""
-        return data.training_loader()
-
     def build(self, model: nn.Module) -> Method:
         """The method of a run; it remembers nothing, and freezes the network but for the head's alignment."""
         if not isinstance(head := classifier(model), AlignedConv2d):
@@ -45,15 +42,12 @@ class DisAlignConfig(MethodConfig):
         return DisAlign()
 
 
-class DisAlign(Method):
+class DisAlign(Supervised):
     """One supervised step of the head's alignment alone."""
 
     def step(self, module: MethodContext, batch: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
         """Batch -> bank -> frozen network, aligned head -> objective; see :meth:`Method.step`."""
-        images, target = batch
-        if module.bank is not None:
-            images, target = module.bank(images, target)
         head = classifier(module.model.eval())
         assert isinstance(head, AlignedConv2d)
         head.confidence.train()
-        return module.losses(images, target)
+        return super().step(module, batch)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 from torch import Tensor, nn
 
-from aucseg.training.methods.base import LoaderFactory, Method, MethodConfig, MethodContext
+from aucseg.training.methods.base import Method, MethodConfig, MethodContext
 
 
 class SupervisedConfig(MethodConfig):
@@ -18,10 +18,6 @@ class SupervisedConfig(MethodConfig):
     """
 
     name: Literal["supervised"] = "supervised"
-
-    def loaders(self, data: LoaderFactory) -> Any:
-        """Batches of the training split, in the order that the configuration names."""
-        return data.training_loader()
 
     def build(self, model: nn.Module) -> Method:
         """The method of a run; it remembers nothing."""
