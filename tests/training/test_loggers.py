@@ -9,20 +9,14 @@ from importlib.util import find_spec
 import numpy as np
 import pandas as pd
 import pytest
-from lightning.pytorch.callbacks import Callback
 from PIL import Image
 
 from aucseg.training import ConfigError, train
 from aucseg.training.loggers import check_loggers
+from tests.training.interrupted import StopAt
 from tests.training.ranks import config
 
 RUN = config("region", bank=None)
-
-
-class StopAt(Callback):
-    def on_train_batch_end(self, trainer, *args) -> None:
-        if trainer.global_step == 2:
-            raise ConnectionError("the power went out")
 
 
 def quiet(*_: object) -> None:
@@ -53,7 +47,7 @@ def test_csv_has_the_curves_and_the_pictures(tmp_path):
 def test_a_resumed_run_has_all_rows_once_and_the_same_record(tmp_path):
     plain = train(RUN, tmp_path / "plain", progress=False, report=quiet)
     with pytest.raises(ConnectionError):
-        train(RUN, tmp_path / "run", progress=False, report=quiet, loggers=("csv",), callbacks=(StopAt(),))
+        train(RUN, tmp_path / "run", progress=False, report=quiet, loggers=("csv",), callbacks=(StopAt(2),))
     record = train(RUN, tmp_path / "run", progress=False, report=quiet, loggers=("csv",))
     assert record.same_result(plain)
     check_table(pd.read_csv(tmp_path / "run" / "logs" / "csv" / "metrics.csv"), record)

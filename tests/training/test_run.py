@@ -33,17 +33,9 @@ from aucseg.training import (
 )
 from aucseg.training.bank import foretell_cover
 from aucseg.training.progress import StepLines
+from tests.training.interrupted import StopAt
 
 BANK = {"sample_ratio": 1.0, "resize_ratio": 0.5}
-
-
-class StopAt(Callback):
-    def __init__(self, step: int) -> None:
-        self.step = step
-
-    def on_train_batch_end(self, trainer, *args) -> None:
-        if trainer.global_step == self.step:
-            raise ConnectionError("the power went out")
 
 
 def smoke(**changes) -> RunConfig:

@@ -7,7 +7,6 @@ import json
 import numpy as np
 import pytest
 import torch
-from lightning.pytorch.callbacks import Callback
 
 from aucseg.experiments import make_config
 from aucseg.experiments.catalogue import Arm, Run
@@ -21,6 +20,7 @@ from aucseg.training import (
     evaluate,
     train,
 )
+from tests.training.interrupted import StopAt
 
 LOOK = {"evaluation__every": 2, "evaluation__split": "test"}
 
@@ -29,15 +29,6 @@ def smoke(**changes) -> RunConfig:
     return make_config("streets", "smoke").with_(
         **{"optim__steps": 5, "optim__lr": 0.01, "checkpoint_every": 2, "device": "cpu"} | changes
     )
-
-
-class StopAt(Callback):
-    def __init__(self, step: int) -> None:
-        self.step = step
-
-    def on_train_batch_end(self, trainer, *args) -> None:
-        if trainer.global_step == self.step:
-            raise ConnectionError("the power went out")
 
 
 @pytest.fixture(scope="module")

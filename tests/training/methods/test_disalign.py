@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 import torch
 import torch.nn.functional as F
-from lightning.pytorch.callbacks import Callback
 
 from aucseg.experiments import RecordStore, get_experiment
 from aucseg.models import classifier
@@ -26,6 +25,7 @@ from aucseg.training import (
     run_folder,
     train,
 )
+from tests.training.interrupted import StopAt
 
 FILE = "last.ckpt"
 
@@ -111,18 +111,12 @@ def test_a_step_is_that_of_the_head_on_the_features_of_evaluation():
     torch.testing.assert_close(found.double(), sum_ / (target != 255).sum(), rtol=1e-5, atol=1e-6)
 
 
-class _StopAt(Callback):
-    def on_train_batch_end(self, trainer, *_) -> None:
-        if trainer.global_step == 3:
-            raise ConnectionError("the power went out")
-
-
 def test_a_resumed_second_stage_comes_to_the_same_record(tmp_path: Path):
     whole = RecordStore().get(second())
     assert whole is not None
     assert whole.config["init_from"]["run"] == arm("baseline").identity
     with pytest.raises(ConnectionError):
-        train(second(), tmp_path, progress=False, callbacks=(_StopAt(),))
+        train(second(), tmp_path, progress=False, callbacks=(StopAt(3),))
     said: list[str] = []
     assert train(second(), tmp_path, progress=False, report=said.append).same_result(whole)
     assert not any("starts from" in line for line in said)

@@ -25,6 +25,7 @@ from aucseg.training import (
     train,
 )
 from aucseg.training.methods.mean_teacher import MeanTeacher, MeanTeacherConfig, _average
+from tests.training.interrupted import StopAt
 
 
 def make(loss: str = "cross_entropy", **changes: Any) -> RunConfig:
@@ -46,15 +47,6 @@ class Watch(Callback):
 
     def on_train_batch_end(self, trainer, pl_module, *args) -> None:
         self.look(pl_module)
-
-
-class StopAt(Callback):
-    def __init__(self, step: int) -> None:
-        self.step = step
-
-    def on_train_batch_end(self, trainer, *args) -> None:
-        if trainer.global_step == self.step:
-            raise ConnectionError("the power went out")
 
 
 def test_a_teacher_without_memory_is_the_student(tmp_path):

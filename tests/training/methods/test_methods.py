@@ -8,7 +8,6 @@ from typing import Any, Literal
 
 import pytest
 import torch
-from lightning.pytorch.callbacks import Callback
 from torch import Tensor, nn
 
 from aucseg.experiments import make_config
@@ -27,6 +26,7 @@ from aucseg.training import (
     train,
 )
 from aucseg.training.methods.supervised import SupervisedConfig
+from tests.training.interrupted import StopAt
 
 
 class Agreement(Method):
@@ -158,12 +158,6 @@ def test_another_data_set_is_a_loader_away(config, tiny_camvid, tmp_path, monkey
     assert next(iter(loaders["labelled"]))[0].shape[:2] == (4, 3)
 
 
-class StopAt(Callback):
-    def on_train_batch_end(self, trainer, *args) -> None:
-        if trainer.global_step == 3:
-            raise ConnectionError("the power went out")
-
-
 def test_its_state_is_trained_kept_and_resumed(config, tmp_path):
     record = train(config, tmp_path / "whole", progress=False)
     assert {"loss", "auc", "agreement"} <= set(record.history)
@@ -172,7 +166,7 @@ def test_its_state_is_trained_kept_and_resumed(config, tmp_path):
     pairs = list(zip(module.method.teacher.parameters(), module.model.parameters(), strict=True))
     assert not all(torch.equal(mean, weight) for mean, weight in pairs)
     with pytest.raises(ConnectionError):
-        train(config, tmp_path / "part", progress=False, callbacks=(StopAt(),))
+        train(config, tmp_path / "part", progress=False, callbacks=(StopAt(3),))
     left = torch.load(checkpoint_path(config, tmp_path / "part"), weights_only=True)
     assert (
         left["state_dict"]["method.steps"] == left["global_step"] == 2
