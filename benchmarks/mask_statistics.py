@@ -9,8 +9,9 @@ Parts of the table, each a ratio of candidates that took turns in one run:
 - ``classes``: the same shapes filled with 19 and with 171 classes; ``ratio`` is the time of the candidate
   divided by that of 19 classes.
 - ``commands``: what `aucseg data init`, `verify` and `stats` do with a folder of JPEG images and PNG masks,
-  beside reading its files once in as many threads; ``cpu_ratio`` is their time of the processor divided by
-  that of ``decode masks``, or for ``verify``, which opens the images too, of ``decode images and masks``.
+  beside loops in as many threads that open the same files with Pillow and do nothing else. ``stats`` is
+  divided by ``decode masks``, ``init`` by ``decode masks, open images``, as it wants the images' sizes, and
+  ``verify`` by ``decode masks and images``: ``ratio`` by the clock, ``cpu_ratio`` by the processor.
 - ``growth``: 1,250 to 10,000 masks, each in a process of its own; ``cpu_microseconds_per_mask``, and
   ``extra_memory_mib``, the peak of the process less what it held before the scan.
 
@@ -38,9 +39,9 @@ from timing import quartiles, turns
 
 from aucseg.catalog import init_folder, resolve
 from aucseg.data.palette import distinct_colors
-from aucseg.data.reading import decode_gray_png, read_ids, read_image
+from aucseg.data.reading import decode_gray_png, read_ids
 from aucseg.data.spec import ClassSpec
-from aucseg.data.threads import bounded_map, default_workers
+from aucseg.data.threads import default_workers
 from aucseg.errors import DataError
 from aucseg.longtail import MaskFiles, count
 
@@ -168,48 +169,77 @@ def class_numbers(repetitions: int, number: int) -> Iterator[Row]:
 
 
 def commands(repetitions: int, number: int, size: tuple[int, int]) -> Iterator[Row]:
-    """The commands on a folder of one's own, and reading its files, in turns."""
+    """The commands on a folder of one's own, and loops over its files, in turns."""
     with tempfile.TemporaryDirectory() as folder:
-        root = Path(folder)
-        source = write_masks(root / "masks", number, 19, size)
-        (root / "images").mkdir()
-        palette = np.array(distinct_colors(20))
-        for i, name in enumerate(source.names):
-            colors = palette[draw_mask(i, 19, size) % 20]
-            noise = np.random.default_rng(i).integers(0, 16, colors.shape)
-            Image.fromarray((colors // 2 + noise).astype(np.uint8)).save(root / "images" / f"{name}.jpg")
-        images = sorted((root / "images").iterdir())
-        init_folder(root)
+        write_folder(Path(folder), number, size)
+        yield from beside_loops(Path(folder), repetitions)
 
-        def read(reader: Callable[[Path], Any], files: Sequence[Path]) -> None:
-            for _ in bounded_map(reader, files):
-                pass
 
-        def decode_both() -> None:
-            read(read_image, images)
-            read(source.read, source.places)
+def write_folder(root: Path, number: int, size: tuple[int, int]) -> None:
+    """Images and masks, no two alike: few masks are drawn, and the others are these, moved sideways."""
+    for name in ("masks", "images"):
+        (root / name).mkdir(parents=True)
+    drawn = [draw_mask(i, 19, size) for i in range(min(number, 250))]
+    palette = np.array(distinct_colors(20), np.uint8)
+    for i in range(number):
+        turn, which = divmod(i, len(drawn))
+        mask = np.roll(drawn[which], turn * size[1] // 64, axis=1)
+        noise = np.random.default_rng(i).integers(0, 16, (*size, 3), dtype=np.uint8)
+        Image.fromarray(mask).save(root / "masks" / f"{i:05d}.png")
+        Image.fromarray(palette[mask % 20] // 2 + noise).save(root / "images" / f"{i:05d}.jpg")
 
-        candidates: dict[str, tuple[str, Callable[[], Any]]] = {
-            "decode masks": ("decode masks", lambda: read(source.read, source.places)),
-            "decode images and masks": ("decode images and masks", decode_both),
-            "data init": ("decode masks", lambda: init_folder(root, overwrite=True)),
-            "data verify": ("decode images and masks", lambda: resolve(root).verify()),
-            "data stats": ("decode masks", lambda: resolve(root).count("all")),
-        }
-        runs, processor = clocked({name: run for name, (_, run) in candidates.items()})
-        times = turns(runs, repetitions=repetitions, device="cpu")
+
+def beside_loops(root: Path, repetitions: int) -> Iterator[Row]:
+    """The commands on a folder that :func:`write_folder` made, beside loops over its files."""
+    images, masks = (sorted((root / name).iterdir()) for name in ("images", "masks"))
+    with Image.open(masks[0]) as picture:
+        size = f"{picture.width}x{picture.height}"
+    init_folder(root, overwrite=True)
+    decode_masks = partial(open_all, (masks, True))
+    open_images = partial(open_all, (masks, True), (images, False))
+    decode_both = partial(open_all, (masks, True), (images, True))
+    candidates: dict[str, tuple[str, Callable[[], Any]]] = {
+        "decode masks": ("decode masks", decode_masks),
+        "decode masks, open images": ("decode masks, open images", open_images),
+        "decode masks and images": ("decode masks and images", decode_both),
+        "data init": ("decode masks, open images", lambda: init_folder(root, overwrite=True)),
+        "data verify": ("decode masks and images", lambda: resolve(root).verify()),
+        "data stats": ("decode masks", lambda: resolve(root).count("all")),
+    }
+    runs, processor = clocked({name: run for name, (_, run) in candidates.items()})
+    times = turns(runs, repetitions=repetitions, device="cpu")
     for name, (base, _) in candidates.items():
+        low, middle, high = quartiles(times[name], times[base])
         yield {
             "part": "commands",
             "device": "cpu",
             "candidate": name,
-            "masks": number,
-            "images": f"generated, {size[1]}x{size[0]}",
+            "masks": len(masks),
+            "images": f"generated, {size}",
             "workers": default_workers(),
             "seconds": statistics.median(times[name]),
+            "ratio": middle,
+            "ratio_low": low,
+            "ratio_high": high,
             "cpu_seconds": min(processor[name]),
             "cpu_ratio": min(processor[name]) / min(processor[base]),
         }
+
+
+def open_all(*sides: tuple[Sequence[Path], bool]) -> None:
+    """Open files with Pillow, and decode those of which that is said; each thread has its share of them."""
+    workers = default_workers()
+
+    def share(first: int) -> None:
+        for files, decoded in sides:
+            for place in files[first::workers]:
+                with Image.open(place) as picture:
+                    if decoded:
+                        np.asarray(picture)
+
+    with ThreadPoolExecutor(workers) as pool:
+        for _ in pool.map(share, range(workers)):
+            pass
 
 
 def growth(numbers: tuple[int, ...]) -> Iterator[Row]:
@@ -264,8 +294,8 @@ def measure(device: str, repetitions: int) -> Iterator[Row]:
     if device == "cpu":
         yield from throughput(repetitions, 400)
         yield from class_numbers(repetitions, 400)
-        yield from commands(min(repetitions, 5), 2000, SIZE)
-        yield from commands(min(repetitions, 5), 200, (512, 1024))
+        yield from commands(min(repetitions, 3), 10_000, SIZE)
+        yield from commands(min(repetitions, 5), 500, (512, 1024))
         yield from growth((1250, 2500, 5000, 10_000))
 
 

@@ -159,6 +159,11 @@ def resolve(
     """
     options: dict[str, Any] = {"images": images, "masks": masks, "spec": spec, "train_split": train_split}
     target = paths.expand(target) if os.fspath(target)[:1] in ("~", "$") else target
+    if root is not None and os.fspath(target) not in DATASETS and Path(target).is_dir():
+        raise OptionError(
+            f"{target} is a folder, and root ({os.fspath(root)!r}) goes with the name of a data set",
+            remedy="leave root out; a split is given as split=NAME",
+        )
     if root is not None:
         return find_dataset(os.fspath(target)).at(root, **options)
     place, name = Path(target), os.fspath(target)

@@ -13,6 +13,7 @@ from typing import Any
 from aucseg import paths
 from aucseg.data.get.fetch import Progress
 from aucseg.data.layouts.base import find_training_split
+from aucseg.data.listing import walk_once
 from aucseg.data.prepare import PrepareReport, Step
 from aucseg.data.reading import Range
 from aucseg.data.spec import ClassSpec
@@ -390,10 +391,11 @@ class Located(ABC):
             CountError: if masks could not be counted, after all others were.
             DataError: if there is no such split, no labelled pixel in it, or the folder keeps no counts.
         """
-        split = self.training_split if split is None else split
         options: dict[str, Any] = {"regions": regions, "workers": workers, "scheduler": scheduler}
         options |= {"partial_results": partial_results, "progress": progress}
-        whole = join([self._count(name, write, **options) for name in self._counted_splits(split)])
+        with walk_once():
+            split = self.training_split if split is None else split
+            whole = join([self._count(name, write, **options) for name in self._counted_splits(split)])
         self._check_labelled(split, whole)
         return whole.with_spec(self.spec)
 

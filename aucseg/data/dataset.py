@@ -144,7 +144,7 @@ class ImageMaskDataset(Dataset[ImageAndMask]):
     def _load(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
         image_file, mask_file = self.files[index]
         pixels, ids = read_image(image_file), self.read_ids(mask_file)
-        check_same_size(pixels, ids, image_file, mask_file)
+        check_same_size(pixels.shape, ids.shape, image_file, mask_file)
         image = torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
         mask = torch.from_numpy(to_train_ids(ids, self.lookup, mask_file))
         return (image, mask) if self.size is None else resize_item(image, mask, self.size)

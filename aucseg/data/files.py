@@ -67,6 +67,10 @@ def probe_folder(folder: str | Path, size: int = 0) -> None:
         DataError: if the system refuses: a place that is read-only or no folder, a full disk, a quota.
     """
     folder = Path(folder)
+    if folder.exists() and not folder.is_dir():
+        raise DataError(
+            "cannot be written to (File exists)", file=folder, remedy="it is a file: name a folder"
+        )
     probe = folder / f"probe.{secrets.token_hex(4)}.part"
     with file_errors(folder, "cannot be written to"):
         folder.mkdir(parents=True, exist_ok=True)

@@ -6,17 +6,19 @@ import os
 import re
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import cached_property
 from operator import itemgetter
 from pathlib import Path, PurePosixPath
+from typing import Any, TypeVar
 
 from aucseg.data.files import read_text
-from aucseg.errors import DataError
+from aucseg.errors import DataError, file_errors
 
+K = TypeVar("K")
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 # What a name in a list may end in without being part of the item's name.
 PICTURE_SUFFIXES = (*IMAGE_SUFFIXES, ".bmp", ".tif", ".tiff", ".webp", ".gif")
@@ -98,12 +100,37 @@ class Listing:
         return [(p.image, p.mask) for p in self.items if p.image is not None and p.mask is not None]
 
 
+# Bytes; the longest path that Linux takes has 4,096, which UTF-16 doubles.
+_LONGEST_LINE = 2**16
+
+
+def _check_lines(path: Path) -> None:
+    """Refuse a list whose lines cannot be names, before all of it is in memory.
+
+    Raises:
+        DataError: with the number of the line.
+    """
+    if not path.is_file():
+        return  # which reading it tells
+    with file_errors(path, "cannot be read"), path.open("rb") as file:
+        number = 1
+        while line := file.readline(_LONGEST_LINE):
+            if len(line) == _LONGEST_LINE and not line.endswith(b"\n") and b"\r" not in line:
+                raise DataError(
+                    f"line {number} is longer than {_LONGEST_LINE:,} bytes, which no name is",
+                    file=path,
+                    remedy="write the names of its items, one a line",
+                )
+            number += 1
+
+
 def read_names(path: Path) -> tuple[str, ...]:
     """The lines of a list, one for each item, as they stand there; one may repeat.
 
     Raises:
-        DataError: if the list cannot be read, is no text, or is empty.
+        DataError: if the list cannot be read, is no text, is empty, or has a line longer than any path.
     """
+    _check_lines(path)
     text = read_text(path, remedy="a split file is UTF-8 text with a name a line")
     names = tuple(line.strip() for line in text.splitlines() if line.strip())
     if not names:
@@ -143,6 +170,8 @@ def find_files(folder: Path, suffixes: Sequence[str]) -> tuple[dict[str, Path], 
         names = sorted(((path[below:].replace(os.sep, "/"), path) for path in there), key=itemgetter(0))
         walks.folders[start] = {name: walks.path(path) for name, path in names}, problems
     found, problems = walks.folders[start]
+    if "" in endings:
+        return dict(found), list(problems)
     return {name: path for name, path in found.items() if name.lower().endswith(endings)}, list(problems)
 
 
@@ -156,11 +185,27 @@ def walk_once() -> Iterator[None]:
         _WALKS.reset(token)
 
 
+def once(key: Hashable, find: Callable[[], dict[K, Path]]) -> dict[K, Path]:
+    """What is found among the files of folders; inside of :func:`walk_once` it is looked for once.
+
+    Args:
+        key: what is looked for, and where.
+        find: looks for it.
+    """
+    walks = _WALKS.get()
+    if walks is None:
+        return find()
+    if key not in walks.kept:
+        walks.kept[key] = find()
+    return dict(walks.kept[key])
+
+
 class _Walks:
-    """What is in the folders that were walked through."""
+    """What is in the folders that were walked through, and what was found among it."""
 
     def __init__(self) -> None:
         self.folders: dict[str, tuple[dict[str, Path], list[DataError]]] = {}
+        self.kept: dict[Hashable, dict[Any, Path]] = {}
         self._paths: dict[str, Path] = {}
 
     def path(self, text: str) -> Path:

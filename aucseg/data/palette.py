@@ -1,10 +1,14 @@
-"""Colours for classes that have none: far apart for every reader, those who confuse red and green too."""
+"""Colours of classes: in the files of masks, and for classes that have none.
+
+Those are far apart for every reader, those who confuse red and green too.
+"""
 
 from __future__ import annotations
 
 from functools import lru_cache
 
 import numpy as np
+from PIL import Image
 
 # How dichromats see, on linear RGB: Machado, Oliveira, Fernandes, A Physiologically-based Model for
 # Simulation of Color Vision Deficiency, IEEE TVCG 2009, severity 1.0.
@@ -78,3 +82,15 @@ def distinct_colors(number: int) -> tuple[tuple[int, int, int], ...]:
         chosen.append(best)
         nearest = np.minimum(nearest, np.linalg.norm(seen - seen[:, best : best + 1], axis=-1).min(0))
     return tuple((int(r), int(g), int(b)) for r, g, b in grid[chosen])
+
+
+def indexed_mask(ids: np.ndarray, palette: np.ndarray) -> Image.Image:
+    """A mask as a picture of mode P: its pixels are the train ids, and programs show it in the colours.
+
+    Args:
+        ids: (H, W) uint8.
+        palette: (256, 3) uint8, colours by id, as ``ClassSpec.palette``.
+    """
+    picture = Image.fromarray(ids)
+    picture.putpalette(palette.tobytes())
+    return picture

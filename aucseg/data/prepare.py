@@ -19,6 +19,7 @@ from aucseg.data.files import write_file, write_text
 from aucseg.data.labels import VOID, to_train_ids
 from aucseg.data.layouts.base import Layout
 from aucseg.data.listing import Item
+from aucseg.data.palette import indexed_mask
 from aucseg.data.reading import (
     Range,
     check_range,
@@ -220,8 +221,7 @@ def _write_drawn(dataset: Any, spec: ClassSpec, out: Path, split: str, index: in
 
 
 def _write_mask(path: Path, labels: np.ndarray, spec: ClassSpec, out: Path) -> None:
-    picture = Image.fromarray(labels)
-    picture.putpalette(spec.palette.tobytes())
+    picture = indexed_mask(labels, spec.palette)
     write_file(path, lambda part: picture.save(part, format="PNG"), inside=out)
 
 
@@ -275,7 +275,7 @@ def _prepare_item(
             if mask_path.is_file() and any(path.is_file() for path in image_paths.values()):
                 return False
             pixels, ids = read_image(image_file, value_range), layout.read_ids(mask_file)
-            check_same_size(pixels, ids, image_file, mask_file)
+            check_same_size(pixels.shape, ids.shape, image_file, mask_file)
             labels = to_train_ids(ids, layout.lookup, mask_file)
             kept = stored_format(image_file)
             as_it_is = size is None and (kept == "JPEG" or (kept == "PNG" and not is_wide(image_file)))

@@ -148,7 +148,7 @@ def load_spec(name: str) -> ClassSpec:
         ValueError: for an unknown name, with the nearest known one.
     """
     path = _SPEC_DIR / f"{name}.csv"
-    if not path.is_file():
+    if name not in list_specs():
         raise OptionError(f"unknown label set {name!r}; {did_you_mean(name, list_specs())}")
     rows = read_rows(path, ("name", "r", "g", "b", "group", "image_share", "pixel_share"))
     return ClassSpec(

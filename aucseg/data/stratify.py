@@ -112,13 +112,13 @@ def _deal(presence: np.ndarray, room: np.ndarray) -> np.ndarray:
     left = presence.sum(0)
     dealt = np.full(number, -1, np.int64)
 
-    def give(image: int, split: int) -> None:
-        held = presence[image]
-        dealt[image] = split
-        room[split] -= 1
-        wanted[split, held] -= 1
-        have[split, held] += 1
-        left[held] -= 1
+    def give(images: np.ndarray, splits: np.ndarray) -> None:
+        dealt[images] = splits
+        room[:] -= np.bincount(splits, minlength=len(room))
+        at, held = np.nonzero(presence[images])
+        np.subtract.at(wanted, (splits[at], held), 1)
+        np.add.at(have, (splits[at], held), 1)
+        left[:] -= np.bincount(held, minlength=k)
 
     while left.any():
         rarest = int(np.argmin(np.where(left > 0, left, number + 1)))
@@ -130,16 +130,40 @@ def _deal(presence: np.ndarray, room: np.ndarray) -> np.ndarray:
         # smaller ones choose first, for they have the least room to get their other classes.
         for split in reversed(lacking[: len(images)]):
             image = images[_most_useful(presence[images], split, have, left)]
-            give(int(image), int(split))
+            give(np.array([image]), np.array([split]))
             images = images[images != image]
-        for image in images:
-            open_splits = np.flatnonzero(room)
-            wants = wanted[open_splits, rarest]
-            best = open_splits[wants >= wants.max() - 1e-9]
-            give(int(image), int(best[np.argmax(room[best] / np.maximum(shares[best], 1e-12))]))
-    for image in np.flatnonzero(dealt < 0):  # images without any class
-        give(int(image), int(np.argmax(room / np.maximum(shares, 1e-12))))
+        give(images, _by_wants(len(images), wanted[:, rarest], room, shares))
+    bare = np.flatnonzero(dealt < 0)  # images without any class
+    give(bare, _by_wants(len(bare), np.zeros(len(room)), room, shares, falling=0))
     return dealt
+
+
+def _by_wants(
+    number: int, wanted: np.ndarray, room: np.ndarray, shares: np.ndarray, *, falling: int = 1
+) -> np.ndarray:
+    """The splits that get some images one after the other: each goes to the one that wants it most.
+
+    Of those that want it alike, to the one that has most room for its share. In plain numbers: a set of
+    10,000 images is dealt out one by one.
+
+    Args:
+        number: how many images.
+        wanted: how many each split wants, (S,).
+        room: how many each split can take, (S,).
+        shares: share of each split in all images, (S,).
+        falling: how much less a split wants for each that it gets.
+    """
+    wants, free = wanted.tolist(), room.tolist()
+    share = np.maximum(shares, 1e-12).tolist()
+    given = []
+    for _ in range(number):
+        there = [s for s, each in enumerate(free) if each]
+        most = max(wants[s] for s in there) - 1e-9
+        split = max((s for s in there if wants[s] >= most), key=lambda s: free[s] / share[s])
+        given.append(split)
+        free[split] -= 1
+        wants[split] -= falling
+    return np.array(given, np.int64)
 
 
 def _most_useful(candidates: np.ndarray, split: int, have: np.ndarray, left: np.ndarray) -> int:

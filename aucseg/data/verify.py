@@ -8,7 +8,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache, partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +23,9 @@ from aucseg.data.prepare import prepared_from
 from aucseg.data.reading import (
     check_bytes,
     check_same_size,
-    is_wide,
     read_ids,
     read_image,
-    read_turned_image,
+    read_rows_of_image,
 )
 from aucseg.data.spec import ClassSpec
 from aucseg.data.threads import bounded_map
@@ -38,6 +37,7 @@ MUCH_VOID = 0.5
 _NAMED = 5
 _MANY = 8
 _MARKED = 16  # one row of an image in so many tells it from nearly all others
+_TOGETHER = 8  # items that a thread checks before it asks for more
 
 
 @dataclass(frozen=True)
@@ -206,7 +206,9 @@ def _verify(
         report.problems += [_as_problem(split, error) for error in listing.problems]
         new = [item for item in listing.items if item not in checked]  # lists may overlap: "trainval"
         for item, result in zip(
-            new, bounded_map(partial(_check_item, subject, split), new, workers=workers), strict=True
+            new,
+            bounded_map(partial(_check_item, subject, split), new, workers=workers, together=_TOGETHER),
+            strict=True,
         ):
             checked[item] = result
             report.problems += result.problems
@@ -447,7 +449,6 @@ class _Subject:
         table: the class table of the folder, if it has one.
         own: whether the label set is the user's own, and not a published one.
         parts: the files that a mask is made of.
-        real: the real path of a folder, found once for all its files.
     """
 
     root: Path
@@ -459,11 +460,29 @@ class _Subject:
     table: ClassTable | None
     own: bool
     parts: Callable[[Path], Mapping[str, Path]] = one_file
-    real: Callable[[str], str] = field(default_factory=lambda: lru_cache(maxsize=None)(_real))
+
+    def lies_away(self, path: Path) -> bool:
+        """Whether a file is behind a link that leads out of the folder, which may itself be one."""
+        if os.path.islink(path):  # noqa: PTH114 - sooner
+            return not _is_below(_real(path), _real(self.root))
+        folder, _, _ = str(path).rpartition(os.sep)
+        if folder not in self._away:
+            real = _real(self.root)
+            self._away[folder] = not _is_below(_real(folder) + os.sep, real)
+        return self._away[folder]
+
+    @cached_property
+    def _away(self) -> dict[str, bool]:
+        """Of each folder, whether its files lie elsewhere."""
+        return {}
 
 
-def _real(path: str) -> str:
+def _real(path: str | Path) -> str:
     return os.path.normcase(os.path.realpath(path))
+
+
+def _is_below(path: str, folder: str) -> bool:
+    return path.startswith(folder.rstrip(os.sep) + os.sep)
 
 
 @dataclass
@@ -503,37 +522,34 @@ def _check_item(subject: _Subject, split: str, item: Item) -> _CheckedItem:
         item: the two files; one that is missing is passed over, since the listing has reported it.
     """
     checked = _CheckedItem()
-    found: list[np.ndarray | None] = []
-    turned = 1
-    for kind, path in (("image", item.image), ("mask", item.mask)):
-        value = None
-        if path is not None:
-            try:
-                with file_errors(path, "cannot be read"):
-                    files = [path] if kind == "image" else list(subject.parts(path).values())
-                    checked.away += [file for file in files if _lies_away(file, subject.root, subject.real)]
-                    if kind == "image":
-                        value, turned = read_turned_image(path)
-                    else:
-                        value = subject.read_ids(path)
-                    for file in files:
-                        check_bytes(file, kind)
-            except DataError as error:
-                checked.problems.append(_as_problem(split, error))
-        found.append(value)
-    image, ids = found
-    if image is not None:
-        checked.mark = _digest(image, _MARKED)
-        checked.size = (image.shape[0], image.shape[1])
-        if turned != 1:
-            checked.turned = item.image
-    if image is not None and ids is not None and item.image is not None and item.mask is not None:
+    ids = None
+    if item.image is not None:
         try:
-            check_same_size(image, ids, item.image, item.mask)
+            with file_errors(item.image, "cannot be read"):
+                checked.away += filter(subject.lies_away, [item.image])
+                seen = read_rows_of_image(item.image, _MARKED)
+                checked.mark, checked.size = _digest(seen.rows, seen.size), seen.size
+                checked.turned = None if seen.orientation == 1 else item.image
+                if seen.checkable:
+                    check_bytes(item.image, "image")
+        except DataError as error:
+            checked.problems.append(_as_problem(split, error))
+    if item.mask is not None:
+        try:
+            with file_errors(item.mask, "cannot be read"):
+                files = list(subject.parts(item.mask).values())
+                checked.away += filter(subject.lies_away, files)
+                ids = subject.read_ids(item.mask)
+                wide = [file for file in files if check_bytes(file, "mask")]
+                checked.wide = next(iter(wide), None)
+        except DataError as error:
+            checked.problems.append(_as_problem(split, error))
+    if checked.size is not None and ids is not None and item.image is not None and item.mask is not None:
+        try:
+            check_same_size(checked.size, ids.shape, item.image, item.mask)
         except DataError as error:
             checked.problems.append(_as_problem(split, error))
     if ids is not None and item.mask is not None:
-        checked.wide = next(filter(is_wide, subject.parts(item.mask).values()), None)
         pixels = value_histogram(ids)
         held = np.flatnonzero(pixels)
         checked.values = held.astype(np.uint8), pixels[held]
@@ -542,12 +558,10 @@ def _check_item(subject: _Subject, split: str, item: Item) -> _CheckedItem:
     return checked
 
 
-def _digest(image: np.ndarray, step: int = 1) -> str:
-    """sha256 of the rows of an image, each ``step``-th of them."""
-    # The shape is hashed too: the same bytes are another image in another shape.
-    digest = hashlib.sha256(repr(image.shape).encode())
-    for row in image[::step] if step > 1 else (image,):
-        digest.update(row.data)
+def _digest(pixels: np.ndarray, size: tuple[int, ...]) -> str:
+    """sha256 of some pixels of an image, and of its size: the same bytes are another image in another one."""
+    digest = hashlib.sha256(repr(size).encode())
+    digest.update(np.ascontiguousarray(pixels).data)
     return digest.hexdigest()
 
 
@@ -559,7 +573,8 @@ def _same_pixels(alike: Sequence[tuple[str, Item]]) -> list[list[tuple[str, Item
         if item.image is None:
             continue
         if item.image not in digests:
-            digests[item.image] = _digest(read_image(item.image))
+            image = read_image(item.image)
+            digests[item.image] = _digest(image, image.shape)
         groups[digests[item.image]].append((split, item))
     return list(groups.values())
 
@@ -578,15 +593,3 @@ def _wrong_labels(pixels: np.ndarray, lookup: np.ndarray, split: str, mask: Path
     return [
         Problem(split, str(mask), f"label outside the classes: {what}", remedy, kind) for what, kind in told
     ]
-
-
-def _lies_away(path: Path, root: Path, real: Callable[[str], str]) -> bool:
-    """Whether a file is behind a link that leads out of the data set's folder.
-
-    Args:
-        path: the file.
-        root: the folder; it may itself be reached by a link.
-        real: the real path of a folder.
-    """
-    place = _real(str(path)) if path.is_symlink() else real(os.path.dirname(path)) + os.sep  # noqa: PTH120 - sooner
-    return not place.startswith(real(str(root)).rstrip(os.sep) + os.sep)

@@ -36,7 +36,7 @@ from aucseg.longtail.tally import Tally, join
 
 Progress = Callable[[int, int], None]
 _VERSION = 2  # of what is counted and how: raise it, and nothing that was kept is taken up
-_CHUNK = 8, 64  # masks in a task: some milliseconds at least, and kilobytes to send at most
+_CHUNK = 8, 256  # masks in a task: some milliseconds at least, and kilobytes to send and keep at most
 _TASKS = 32  # so many that no thread waits long for the last ones
 _AHEAD = 3  # tasks for each thread that are on their way: enough that none waits
 _SHOWN = 8
@@ -165,7 +165,7 @@ def count(
         folder: where partial results are kept while the count runs. One that was killed goes on from there;
             of masks that were changed since, the task is counted again. Emptied of them at the end. None
             keeps nothing.
-        chunk_size: masks in a task; 8 to 64, so that there are 32 tasks if possible, if None.
+        chunk_size: masks in a task; 8 to 256, so that there are 32 tasks if possible, if None.
         progress: called with masks done and masks in all.
 
     Returns:

@@ -193,13 +193,15 @@ def test_a_folder_of_several_sets(tmp_path: Path) -> None:
     assert resolve(tmp_path, kind="voc").splits == ("train", "trainval", "val")
 
 
-def test_what_is_not_there() -> None:
+def test_what_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(
         DataError, match=r"^no data 'cityscape'; give a folder or one of streets.*did you mean"
     ):
         resolve("cityscape")
     with pytest.raises(DataError, match=r"^no/where: no such folder"):
         resolve("no/where")
+    with pytest.raises(OptionError, match=r"is a folder, and root \('train'\) .*split=NAME"):
+        open_dataset(tmp_path, "train")
     with pytest.raises(OptionError, match="unknown data set 'vox'; did you mean 'voc'"):
         find_dataset("vox")
     for ask, message in (

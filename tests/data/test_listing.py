@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 import unicodedata
 from pathlib import Path
 
@@ -218,3 +219,23 @@ def test_a_folder_is_walked_through_once_in_a_block(tmp_path, monkeypatch):
         assert walked.count(str(tmp_path)) == 1
     (tmp_path / "a/5.png").touch()
     assert "a/5.png" in find_files(tmp_path, (".png",))[0]
+
+
+def test_a_line_that_no_name_is_has_bounded_memory(tmp_path: Path) -> None:
+    """A small archive unpacks to a list of one line of 600 MB: told after its first 64 KiB."""
+    file = tmp_path / "train.txt"
+    with file.open("wb") as sparse:
+        sparse.write(b"a\nb\n")
+        sparse.truncate(600_000_000)  # zeros that take no place on the disk
+    tracemalloc.start()
+    try:
+        with pytest.raises(DataError, match=r"train\.txt: line 3 is longer than 65,536 bytes"):
+            read_names(file)
+        assert tracemalloc.get_traced_memory()[1] < 2**21
+    finally:
+        tracemalloc.stop()
+    long = "a" * 4000
+    file.write_text(f"{long}\r\nb\n", encoding="utf-16")
+    assert read_names(file) == (long, "b")
+    file.write_bytes(b"\r".join([b"name"] * 30_000))  # as old Macs end lines
+    assert len(read_names(file)) == 30_000

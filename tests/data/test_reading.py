@@ -28,10 +28,12 @@ from aucseg.data.reading import (
     decode_gray_png,
     orientation,
     read_gray_ids,
+    read_header,
     read_ids,
     read_image,
     read_indexed,
     read_luminance,
+    read_rows_of_image,
 )
 from aucseg.data.spec import load_spec
 from aucseg.errors import DataError, MissingExtraError, OptionError
@@ -551,3 +553,56 @@ def test_the_fast_way_gives_the_same_labels_or_none(tmp_path: Path, monkeypatch:
             slow = read_ids(tmp_path / f"{name}.png", None)
         np.testing.assert_array_equal(read_ids(tmp_path / f"{name}.png", None), slow, strict=True)
         np.testing.assert_array_equal(slow, GRAY, strict=True)
+
+
+def pictures(folder: Path) -> Iterator[Path]:
+    """A picture of 37 x 21 in many modes and formats, some with much before the header ends."""
+    rng = np.random.default_rng(0)
+    whole = Image.fromarray(rng.integers(0, 256, (21, 37, 3), dtype=np.uint8))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    exif[0x010E] = "x" * 6000
+    for mode in ("L", "RGB", "CMYK"):
+        for name, options in {
+            "a": {},
+            "progressive": {"progressive": True},
+            "turned": {"exif": exif},
+        }.items():
+            whole.convert(mode).save(folder / f"{mode}_{name}.jpg", **options)
+            yield folder / f"{mode}_{name}.jpg"
+    for mode in ("L", "RGB", "P", "1", "LA", "RGBA", "I;16"):
+        wide = Image.fromarray(rng.integers(0, 9999, (21, 37), dtype=np.uint16))
+        (wide if mode == "I;16" else whole.convert(mode)).save(folder / f"{mode[0:4]}.png".replace(";", "_"))
+        yield folder / f"{mode[0:4]}.png".replace(";", "_")
+    for ending in ("bmp", "tif", "gif", "webp"):
+        whole.save(folder / f"x.{ending}")
+        yield folder / f"x.{ending}"
+
+
+def test_a_header_says_what_pillow_says_of_it(tmp_path: Path) -> None:
+    own = 0
+    for path in pictures(tmp_path):
+        with Image.open(path) as image:
+            assert read_header(path) == ((image.height, image.width), image.mode), path.name
+        own += reading._common_header(path.read_bytes()[:4096]) is not None
+    assert own == 9  # six JPEG files, less two with much before the header; five PNG files
+    (tmp_path / "no.jpg").write_bytes(b"\xff\xd8\xff" + bytes(50))
+    for name in ("no.jpg", "absent.jpg"):
+        with pytest.raises(DataError, match=r"unreadable image|missing image"):
+            read_header(tmp_path / name)
+
+
+def test_some_rows_of_an_image_are_rows_of_the_image(tmp_path: Path) -> None:
+    for path in pictures(tmp_path):
+        if path.name == "I_16.png":
+            with pytest.raises(DataError, match="image of mode 'I;16'"):
+                read_rows_of_image(path, 4)
+            continue
+        whole = read_image(path)
+        rows, size, turned, checkable = read_rows_of_image(path, 4)
+        assert checkable == (path.suffix == ".png")
+        assert size == whole.shape[:2], path.name
+        assert rows.shape == (-(-size[0] // 4), *whole.shape[1:]), path.name
+        assert turned == orientation(path), path.name
+        at = [int(np.flatnonzero((whole == row).all((1, 2)))[0]) for row in rows]
+        assert at == sorted(at), path.name

@@ -12,6 +12,7 @@ from torchvision.datasets import Cityscapes
 from aucseg.data import ClassSpec, list_specs, load_spec
 from aucseg.data.layouts.voc import interleaved_palette
 from aucseg.data.spec import choose_flip_pairs, find_flip_pairs
+from aucseg.errors import OptionError
 from aucseg.longtail import auto_partition, choose_tail, list_tails, load_statistics
 from tests.data.layouts.writers import LAYOUTS
 from tests.repository import ROOT
@@ -36,6 +37,15 @@ def test_coco_stuff_10k_shares_are_counted_on_its_own_images() -> None:
     assert spec.pixel_share == pytest.approx(pixels / pixels.sum(), abs=1e-9)
     assert spec.image_share == pytest.approx([int(r["images"]) / 9000 for r in rows], abs=1e-6)
     assert spec.groups == load_spec("coco_stuff").groups
+
+
+@pytest.mark.parametrize(
+    "name", ["../specs/voc", "voc_checksums", "camvid_checksums", "/etc/passwd", "", "."]
+)
+def test_a_label_set_is_one_of_the_list(name: str) -> None:
+    """No path to another file beside them or elsewhere, and none of the files that hold sums."""
+    with pytest.raises(OptionError, match=f"unknown label set {name!r}; "):
+        load_spec(name)
 
 
 @pytest.mark.parametrize("name", list_specs())

@@ -43,3 +43,23 @@ def test_an_error_comes_in_its_turn_and_stops_the_rest() -> None:
 def test_threads_work_at_the_same_time() -> None:
     both = threading.Barrier(2, timeout=20)
     assert list(bounded_map(lambda i: both.wait() >= 0, range(4), workers=2)) == [True] * 4
+
+
+def test_items_handed_over_together_are_in_order_and_few_wait() -> None:
+    taken: list[int] = []
+    threads: dict[int, set[int]] = {}
+
+    def items() -> Iterator[int]:
+        for i in range(103):
+            taken.append(i)
+            yield i
+
+    def work(i: int) -> int:
+        threads.setdefault(i // 8, set()).add(threading.get_ident())
+        return -i
+
+    results = bounded_map(work, items(), workers=2, ahead=16, together=8)
+    assert [next(results) for _ in range(9)] == [-i for i in range(9)]
+    assert len(taken) <= 32
+    assert list(results) == [-i for i in range(9, 103)]
+    assert all(len(each) == 1 for each in threads.values())

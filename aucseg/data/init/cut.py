@@ -82,9 +82,12 @@ def _presence(seen: Sequence[Seen | None], classes: Sequence[Value]) -> np.ndarr
     """Which image holds which class, (N, K) bool."""
     place = {code: k for k, value in enumerate(classes) for code in {value.code, value.row.id}}
     presence = np.zeros((len(seen), len(classes)), bool)
-    for n, each in enumerate(seen):
-        if each is not None:
-            presence[n, [place[code] for code in each.codes.tolist() if code in place]] = True
+    there = [(n, each.codes) for n, each in enumerate(seen) if each is not None]
+    if there:
+        codes, at = np.unique(np.concatenate([held for _, held in there]), return_inverse=True)
+        column = np.array([place.get(code, -1) for code in codes.tolist()], np.int64)[at]
+        row = np.repeat([n for n, _ in there], [len(held) for _, held in there])
+        presence[row[column >= 0], column[column >= 0]] = True
     return presence
 
 

@@ -10,8 +10,6 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from PIL import Image
-
 from aucseg.data.classes import ClassRow, ClassTable, read_classes
 from aucseg.data.files import rows_text, write_text
 from aucseg.data.init.cut import cut
@@ -41,7 +39,7 @@ from aucseg.data.layouts.labelme import shapes, without_area
 from aucseg.data.layouts.own import list_splits
 from aucseg.data.layouts.patterns import fitting
 from aucseg.data.listing import find_files, walk_once
-from aucseg.data.reading import orientation
+from aucseg.data.reading import orientation, read_header
 from aucseg.data.threads import bounded_map
 from aucseg.errors import DataError, OptionError
 
@@ -50,6 +48,7 @@ Step = Callable[[str, int, int], None]
 _VAL, _TEST, _SEED = 0.1, 0.2, 0
 _BAD = 0.1  # of the masks: if more cannot be read, nothing is written
 _FEW = 8  # values of masks that were drawn; of smoothed ones there are more
+_TOGETHER = 8  # items that a thread looks at before it asks for more
 _LOSSY = (".jpg", ".jpeg", ".webp", ".jp2")
 
 
@@ -226,7 +225,7 @@ def _scan(
         see_mask = partial(see_ids, kind.read(description, ClassTable(rows, found.root / "classes.csv")))
     seen: list[Seen | None] = []
     bad: list[str] = []
-    results = bounded_map(partial(_look_at, see_mask), found.pairs, workers=workers)
+    results = bounded_map(partial(_look_at, see_mask), found.pairs, workers=workers, together=_TOGETHER)
     for pair, (mask, mode, problem) in zip(found.pairs, results, strict=True):
         seen.append(mask)
         if problem is not None:
@@ -264,15 +263,14 @@ def _look_at(see_mask: Callable[[Path], Seen], pair: Pair) -> tuple[Seen | None,
     """What a mask holds; the mode of its image, of which only the header is read; and what is wrong."""
     mode = ""
     try:
-        with Image.open(pair.image) as image:
-            (width, height), mode = image.size, image.mode
+        (height, width), mode = read_header(pair.image)
         seen = see_mask(pair.mask)
         if (height, width) != seen.size and orientation(pair.image) > 4:
             width, height = height, width
     except DataError as error:
         return None, mode, str(error)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        return None, mode, f"{pair.image}: unreadable image ({type(error).__name__})"
+    except OSError as error:
+        return None, mode, f"{pair.mask}: unreadable mask ({type(error).__name__})"
     if (height, width) != seen.size:
         told = f"{seen.size[1]}x{seen.size[0]} but its image is {width}x{height} (width x height)"
         return seen, mode, f"{pair.mask}: the mask is {told}"

@@ -220,28 +220,39 @@ def _apart(name: str) -> tuple[str, str]:
 
 def _streams(files: dict[str, Path], endings: tuple[str, ...] = PICTURES) -> list[_Stream]:
     streams: dict[tuple[str, str | None], _Stream] = {}
+    places: dict[str, tuple[str, str, str | None, str]] = {}
     for name, path in files.items():
-        *folders, last = name.split("/")
+        folder, _, last = name.rpartition("/")
         stem, ending = _apart(last)
         if ending.lower() not in endings:
             continue
-        word, kind, depth = "", None, 0
-        for i, folder in enumerate(folders):
-            parsed = None if word else split_word(folder)
-            told = _kind(folder if parsed is None else parsed[0] + parsed[2])
-            if parsed is not None:
-                word = parsed[1]
-                folders[i] = f"{parsed[0]}{{split}}{parsed[2]}"
-            if told is not None:
-                kind = told
-            if parsed is not None or told is not None:
-                depth = i + 1
+        if folder not in places:
+            places[folder] = _place(folder)
+        base, below, kind, word = places[folder]
         if kind == "neither":
             continue
-        base = "".join(f"{folder}/" for folder in folders[:depth])
-        below = "/".join([*folders[depth:], stem])
-        streams.setdefault((base, kind), _Stream(base, kind)).files.append((word, below, path))
+        if (base, kind) not in streams:
+            streams[base, kind] = _Stream(base, kind)
+        streams[base, kind].files.append((word, below + stem, path))
     return list(streams.values())
+
+
+def _place(folder: str) -> tuple[str, str, str | None, str]:
+    """The folders up to where the names begin, those below, what they tell, and the word for a split."""
+    folders = folder.split("/") if folder else []
+    word, kind, depth = "", None, 0
+    for i, each in enumerate(folders):
+        parsed = None if word else split_word(each)
+        told = _kind(each if parsed is None else parsed[0] + parsed[2])
+        if parsed is not None:
+            word = parsed[1]
+            folders[i] = f"{parsed[0]}{{split}}{parsed[2]}"
+        if told is not None:
+            kind = told
+        if parsed is not None or told is not None:
+            depth = i + 1
+    base, below = ("".join(f"{each}/" for each in some) for some in (folders[:depth], folders[depth:]))
+    return base, below, kind, word
 
 
 @dataclass(frozen=True)
@@ -325,7 +336,7 @@ def _matches(images: _Stream, masks: _Stream) -> list[_Match]:
                     rank=rank,
                 )
             )
-        classes = _per_class(set(have), wanted)
+        classes = _per_class(set(have), wanted) if most < len(wanted) else None
         if classes is not None and classes[2] > most:
             pattern, names, pairs = classes
             found.append(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -70,11 +71,12 @@ def find_names(files: Mapping[str, Path]) -> NameList | None:
     Raises:
         DataError: if a file is there and cannot be read, or two of a kind differ.
     """
+    there: dict[str, list[tuple[str, Path]]] = defaultdict(list)
+    for name, path in files.items():
+        there[name.rpartition("/")[2].lower()].append((name, path))
     for kind, read in _READERS.items():
         found: NameList | None = None
-        for name, path in files.items():
-            if name.rpartition("/")[2].lower() != kind:
-                continue
+        for name, path in there.get(kind, ()):
             names = read(name, path)
             if found is not None and (found.by_value, found.by_color) != (names.by_value, names.by_color):
                 raise DataError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -158,12 +158,6 @@ class Values:
     two: bool = False
 
 
-@dataclass
-class _Sum:
-    pixels: Counter[int] = field(default_factory=Counter)
-    images: Counter[int] = field(default_factory=Counter)
-
-
 def color_of(code: int) -> tuple[int, int, int]:
     """Red, green and blue of a code."""
     return code >> 16 & 255, code >> 8 & 255, code & 255
@@ -175,12 +169,17 @@ def add_up(seen: Sequence[Seen]) -> tuple[Counter[int], Counter[int]]:
     Args:
         seen: what each mask holds.
     """
-    total = _Sum()
-    for each in seen:
-        for code, number in zip(each.codes.tolist(), each.pixels.tolist(), strict=True):
-            total.pixels[code] += number
-            total.images[code] += 1
-    return total.pixels, total.images
+    pixels: Counter[int] = Counter()
+    images: Counter[int] = Counter()
+    if seen:
+        codes, place = np.unique(np.concatenate([each.codes for each in seen]), return_inverse=True)
+        counted = np.zeros(len(codes), np.int64)
+        np.add.at(counted, place, np.concatenate([each.pixels for each in seen]))
+        pixels.update(dict(zip(codes.tolist(), counted.tolist(), strict=True)))
+        images.update(
+            dict(zip(codes.tolist(), np.bincount(place, minlength=len(codes)).tolist(), strict=True))
+        )
+    return pixels, images
 
 
 def at_the_ends(pixels: Counter[int]) -> bool:

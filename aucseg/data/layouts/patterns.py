@@ -18,7 +18,7 @@ import numpy as np
 
 from aucseg.data.classes import ClassTable
 from aucseg.data.layouts.description import Description, Found, Kind
-from aucseg.data.listing import PICTURE_SUFFIXES, Listing, find_files, is_clutter
+from aucseg.data.listing import PICTURE_SUFFIXES, Listing, find_files, is_clutter, once
 from aucseg.data.reading import read_ids
 from aucseg.errors import DataError, OptionError, did_you_mean
 
@@ -108,6 +108,10 @@ def matches(root: Path, pattern: str) -> Found:
     Raises:
         DataError: for two files of one split and name, and for a folder that cannot be read.
     """
+    return once((str(root), pattern), lambda: _matches(root, pattern))
+
+
+def _matches(root: Path, pattern: str) -> Found:
     found: Found = {}
     for match, path in fitting(root, pattern):
         key = match.groupdict().get("split", ""), match["name"]

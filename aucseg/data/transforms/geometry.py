@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -104,11 +104,16 @@ class RandomResize(_Resize):
     ``img_scale`` and ``ratio_range``. AUCSeg F.2 has (1024, 2048) for Cityscapes and (512, 2048) for ADE20K
     and COCO-Stuff. Interpolation is that of :class:`RandomScale`.
 
+    mmsegmentation cuts the sides of the scaled box off to whole pixels before the image is fitted into it,
+    and rounds halves up: its images are smaller by up to two pixels in two draws of three. ``rule="mmseg"``
+    does so too.
+
     Args:
         size: (short, long) side in pixels of the box, or the short side alone; (height, width) without
             ``keep_aspect``.
         ratio: range (low, high) of the random ratio; (1, 1) draws nothing.
         keep_aspect: keep the ratio of height and width; otherwise the result is ``size`` times the ratio.
+        rule: ``"exact"``, the formula, or ``"mmseg"``.
 
     Raises:
         ValueError: if an argument is out of its range.
@@ -120,8 +125,11 @@ class RandomResize(_Resize):
         ratio: tuple[float, float] = (1.0, 1.0),
         *,
         keep_aspect: bool = True,
+        rule: Literal["exact", "mmseg"] = "exact",
     ) -> None:
         super().__init__()
+        if rule not in ("exact", "mmseg"):
+            raise ValueError(f"rule is 'exact' or 'mmseg', got {rule!r}")
         sides = (size,) if isinstance(size, int) else tuple(size)
         if min(sides) < 1 or len(sides) > 2:
             raise ValueError(f"size is a side or two sides in pixels, all positive, got {size!r}")
@@ -131,15 +139,26 @@ class RandomResize(_Resize):
             raise ValueError(f"size is (height, width) where the aspect ratio is not kept, got {size!r}")
         check_ratio(*ratio)
         self.sides, self.ratio, self.keep_aspect = sides, (ratio[0], ratio[1]), keep_aspect
+        self.rule = rule
 
     def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
         """Draw the new (height, width)."""
         factor = 1.0 if self.ratio == (1.0, 1.0) else draw_between(*self.ratio)
+        if self.rule == "mmseg":
+            return {"size": self._whole_box(v2.query_size(flat_inputs), factor)}
         if not self.keep_aspect:
             return {"size": [max(1, round(side * factor)) for side in self.sides]}
         own = v2.query_size(flat_inputs)
         factor *= min(to / side for to, side in zip(self.sides, sorted(own), strict=False))
         return {"size": [max(1, round(side * factor)) for side in own]}
+
+    def _whole_box(self, own: Sequence[int], factor: float) -> list[int]:
+        """(height, width) of an image in a box whose sides are whole pixels."""
+        box = [int(side * factor) for side in self.sides]
+        if not self.keep_aspect:
+            return [max(1, side) for side in box]
+        fit = min(to / side for to, side in zip(box, sorted(own), strict=False))
+        return [max(1, int(side * fit + 0.5)) for side in own]
 
 
 class CappedRandomCrop(ItemTransform, v2.RandomCrop):

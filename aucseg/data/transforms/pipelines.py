@@ -53,6 +53,7 @@ def train_transform(
     hflip: float = 0.5,
     photometric: bool | Literal["mmseg"] = False,
     resize: int | tuple[int, int] | None = None,
+    resize_rule: Literal["exact", "mmseg"] = "exact",
     max_class_share: float = 1.0,
     flip_pairs: Sequence[tuple[int, int]] = (),
 ) -> Pipeline:
@@ -84,6 +85,7 @@ def train_transform(
             ``"mmseg"`` is the stronger :class:`PhotometricDistortion`.
         resize: (short, long) side of the box that images are brought to, before ``scale`` acts; or the short
             side alone. See :class:`RandomResize`. None takes images at their own size.
+        resize_rule: how that comes to whole pixels, ``"exact"`` or as ``"mmseg"`` does it.
         max_class_share: where one class has as much of a crop, another is drawn, up to ten times; 1 for no
             cap. See :class:`CappedRandomCrop`. A crop that is given has its own.
         flip_pairs: pairs of labels that a mirror swaps, left and right of a thing, as the
@@ -101,7 +103,7 @@ def train_transform(
         crop = CappedRandomCrop(crop, max_class_share=max_class_share)
     steps: list[v2.Transform] = []
     if resize is not None:
-        steps.append(RandomResize(resize, scale or (1.0, 1.0)))
+        steps.append(RandomResize(resize, scale or (1.0, 1.0), rule=resize_rule))
     elif scale is not None:
         steps.append(RandomScale(*scale))
     steps.append(crop)

@@ -64,6 +64,37 @@ def test_size_after_a_resize(options: dict, size: tuple[int, int], lies: bool) -
     assert tuple(params["size"]) == (size if lies or not kept else size[::-1])
 
 
+def as_mmsegmentation(height: int, width: int, box: tuple[int, int], ratio: float) -> list[int]:
+    """Its `RandomResize`, and mmcv's `rescale_size`, step by step; the box is (long, short) there."""
+    long, short = int(max(box) * ratio), int(min(box) * ratio)
+    factor = min(long / max(height, width), short / min(height, width))
+    return [int(height * factor + 0.5), int(width * factor + 0.5)]
+
+
+@pytest.mark.parametrize("box", [(1024, 2048), (512, 2048)])
+def test_the_rule_of_mmsegmentation_is_followed_to_the_pixel(box: tuple[int, int]) -> None:
+    exact, theirs = (RandomResize(box, (0.5, 2.0), rule=rule) for rule in ("exact", "mmseg"))
+    away = 0
+    for seed in range(300):
+        torch.manual_seed(seed)
+        image = [torch.zeros(1).expand(3, 300 + seed % 97, 500 - seed % 61)]
+        torch.manual_seed(seed)
+        ratio = 0.5 + 1.5 * torch.rand(()).item()
+        torch.manual_seed(seed)
+        found = theirs.make_params(image)["size"]
+        torch.manual_seed(seed)
+        plain = exact.make_params(image)["size"]
+        assert found == as_mmsegmentation(*image[0].shape[1:], box, ratio)
+        assert all(0 <= b - a <= 3 for a, b in zip(found, plain, strict=True))
+        away += found != plain
+    assert away > 100
+
+
+def test_the_rule_of_mmsegmentation_without_the_aspect_ratio() -> None:
+    resize = RandomResize((61, 50), (1.5, 1.5), keep_aspect=False, rule="mmseg")
+    assert resize.make_params([torch.zeros(3, 9, 9)])["size"] == [91, 75]
+
+
 def test_resize_draws_the_ratio_evenly() -> None:
     torch.manual_seed(0)
     resize = RandomResize((100, 400), (0.5, 2.0))
@@ -89,6 +120,7 @@ def test_a_resize_without_a_ratio_draws_nothing() -> None:
         ({"size": (4, 5, 6)}, r"got \(4, 5, 6\)"),
         ({"size": (8, 4)}, r"size is \(short, long\) .* got \(8, 4\)"),
         ({"size": 8, "keep_aspect": False}, r"size is \(height, width\) .* got 8"),
+        ({"size": 8, "rule": "theirs"}, "rule is 'exact' or 'mmseg', got 'theirs'"),
         ({"size": 8, "ratio": (0.0, 1.0)}, r"0 < low <= high, got \(0.0, 1.0\)"),
         ({"size": 8, "ratio": (1.0, float("inf"))}, r"0 < low <= high, got \(1.0, inf\)"),
         ({"size": 8, "ratio": (1.0, float("nan"))}, r"0 < low <= high, got \(1.0, nan\)"),
