@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 from torch.nn import functional as F
 
-from aucseg.functional.checks import check_count, check_num_classes, poison
+from aucseg.functional.checks import check_count, check_num_classes, poison, transformed
 from aucseg.functional.distributed import all_reduce, of_whole_batch
 from aucseg.functional.engine import class_count, class_sums
 from aucseg.functional.hinge import sorted_hinge
+from aucseg.functional.plain import plain_count, plain_sums
 from aucseg.functional.sums import ChannelSums, ClassSums, Request, channels_of
 from aucseg.functional.surrogates import BilinearForm, SortedForm
 
@@ -48,26 +49,48 @@ def auc_risk(
     Raises:
         ValueError: for ``whole`` or ``remember`` with a sorted form, which has no sums.
     """
+    if request.pixel_weights is not None:
+        return _by_weight(logits, rows, request, group)
     if isinstance(request.form, SortedForm) and whole is None and remember is None:
         return _by_order(logits, rows, request, request.form, group)
     form, alone = request.bilinear, group is None and whole is None and remember is None
+    dtype = torch.promote_types(logits.dtype, torch.float32)
     if request.pair_weights is None and request.reduction != "none" and remember is None:
         count = class_count(rows, request.num_classes) if whole is None else whole.count
         if group is not None:
             count = all_reduce(count, group)
         weights = separable_weights(count, multiclass=request.multiclass, reduction=request.reduction)
-        few = class_sums(logits, rows, request, weights.pixel, all_channels=not alone)
+        few = class_sums(logits, rows, request, weights.pixel, all_channels=not alone, count=count)
         few = of_whole_batch(few, None if whole is None else channels_of(whole, weights.pixel), group)
-        risk, cross_entropy = separable_risk(few, count, form, weights), few.cross_entropy
-    else:
-        sums = class_sums(logits, rows, request, all_channels=not alone)
-        sums = of_whole_batch(sums, whole, group)
-        count, cross_entropy, current = sums.count, sums.cross_entropy, None
-        if remember is not None:
-            current = sums.count > 0
-            sums = remember(sums)
-        risk = _reduce(pair_table(sums, form), sums.count, request, current)
+        risk, mean = _risk_and_mean(few, count, form, weights, dtype)
+        return risk, mean if request.cross_entropy else mean.detach()
+    sums = class_sums(logits, rows, request, all_channels=not alone)
+    sums = of_whole_batch(sums, whole, group)
+    count, cross_entropy, current = sums.count, sums.cross_entropy, None
+    if remember is not None:
+        current = sums.count > 0
+        sums = remember(sums)
+    risk = _reduce(pair_table(sums, form), sums.count, request, current)
+    if not request.cross_entropy:
+        return risk, cross_entropy.detach()
     return risk, cross_entropy / count.sum().clamp(min=1)
+
+
+def _by_weight(
+    logits: Tensor, rows: Tensor, request: Request, group: dist.ProcessGroup | None
+) -> tuple[Tensor, Tensor]:
+    """As ``auc_risk``, where each pixel has a weight: the table of pairs of weighted means.
+
+    By ordinary operations; the strips and the kernels know ones and zeros only.
+    """
+    k = request.num_classes
+    with torch.autocast(logits.device.type, enabled=False):
+        sums = of_whole_batch(plain_sums(logits, rows, request), None, group)
+        pixels = plain_count(rows, k).sum()
+        if group is not None:
+            pixels = all_reduce(pixels, group)
+        risk = _reduce(pair_table(sums, request.bilinear), sums.count, request)
+    return risk, sums.cross_entropy / pixels.clamp(min=1)
 
 
 def _by_order(
@@ -213,7 +236,7 @@ def separable_weights(count: Tensor, *, multiclass: str, reduction: str) -> Sepa
     Returns:
         The weights; zero for classes without a pixel.
     """
-    present = (count > 0).to(count)
+    present = count.sign()
     if multiclass == "ova":
         rest = count.sum() - count
         positive = present * (rest > 0)
@@ -221,7 +244,8 @@ def separable_weights(count: Tensor, *, multiclass: str, reduction: str) -> Sepa
         number = positive.sum()
     else:
         a, pixel = present, present / count.clamp(min=1)
-        number = present.sum() * (present.sum() - 1)
+        held = present.sum()
+        number = held * (held - 1)
     return SeparableWeights(a / number.clamp(min=1) if reduction == "mean" else a, pixel)
 
 
@@ -243,11 +267,69 @@ def separable_risk(sums: ChannelSums, count: Tensor, form: BilinearForm, weights
     Returns:
         A scalar.
     """
-    a, pixel = weights
-    mass = (pixel * count).sum() - pixel * count
-    own = F.pad(sums.own / count.clamp(min=1)[:, None], (1, 0), value=1.0)
-    rest = torch.cat((mass[:, None], sums.rest), 1)
-    return torch.einsum("c,cj,jk,ck->", a, own, form.matrix_like(own), rest)
+    return _risk_and_mean(sums, count, form, weights, sums.own.dtype)[0]
+
+
+def _risk_and_mean(
+    sums: ChannelSums, count: Tensor, form: BilinearForm, weights: SeparableWeights, dtype: torch.dtype
+) -> tuple[Tensor, Tensor]:
+    """The risk and the mean cross entropy, in a dtype."""
+    parts = (count, form.matrix_like(sums.own), *weights)
+    if transformed():
+        risk, _, _ = _separable(sums.own, sums.rest, *parts)
+        return risk.to(dtype), (sums.cross_entropy / count.sum().clamp(min=1)).to(dtype)
+    both: tuple[Tensor, Tensor] = _SeparableRisk.apply(sums.own, sums.rest, sums.cross_entropy, dtype, *parts)
+    return both
+
+
+class _SeparableRisk(torch.autograd.Function):
+    """Risk and mean cross entropy with their derivatives, which are as short as themselves.
+
+    Autograd's own way through a dozen operations on K numbers takes as long as the pixels of a small image.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        own: Tensor,
+        rest: Tensor,
+        cross_entropy: Tensor,
+        dtype: torch.dtype,
+        count: Tensor,
+        matrix: Tensor,
+        a: Tensor,
+        pixel: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        ctx.save_for_backward(own, rest, count, matrix, a, pixel)
+        ctx.set_materialize_grads(False)
+        value, ctx.by_own, ctx.by_rest = _separable(own, rest, count, matrix, a, pixel)
+        ctx.pixels = count.sum().clamp(min=1)
+        return value.to(dtype), (cross_entropy / ctx.pixels).to(dtype)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor | None, grad_mean: Tensor | None) -> tuple[Tensor | None, ...]:
+        by_own = by_rest = None
+        if grad is not None and torch.is_grad_enabled():  # the gradient will be differentiated
+            own, rest, *others = ctx.saved_tensors
+            value, _, _ = _separable(own, rest, *others)
+            by_own, by_rest = torch.autograd.grad(value, (own, rest), grad.to(value), create_graph=True)
+        elif grad is not None:
+            by_own, by_rest = grad * ctx.by_own, grad * ctx.by_rest
+        by_sum = None if grad_mean is None else grad_mean / ctx.pixels
+        return by_own, by_rest, by_sum, None, None, None, None, None
+
+
+def _separable(
+    own: Tensor, rest: Tensor, count: Tensor, matrix: Tensor, a: Tensor, pixel: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The risk, and its derivatives by both sums."""
+    negatives = pixel * count
+    share = (a / count.clamp(min=1))[:, None]
+    # the polynomials of order zero are one: of each class a times 1, and the weight of all other pixels
+    left = torch.cat((a[:, None], own * share), 1)
+    right = torch.cat(((negatives.sum() - negatives)[:, None], rest), 1)
+    left_side = left @ matrix
+    return (left_side * right).sum(), (right @ matrix[1:].t()) * share, left_side[:, 1:]
 
 
 def tail_versus_rest(tail_classes: Sequence[int], num_classes: int) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Callable, Sequence
 
@@ -186,7 +187,7 @@ def label_map(
             raise ValueError(
                 f"{name} of shape {shape} holds a number for each class and not labels of shape {wanted}; "
                 f"make them with .argmax({axis}), and put ignore_index where .sum({axis}) says that no class "
-                f"is set"
+                f"is set; for pixels of several classes at once there is aucseg.losses.MultilabelLoss"
             )
     if target.dtype == torch.bool and num_classes in (2, None):
         target = target.to(torch.uint8)
@@ -252,10 +253,25 @@ def logits_and_labels(
                 f"with size='target'"
             )
         logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+        lowest, highest = logits.detach().amin(), logits.detach().amax()
         logits = F.interpolate(logits, size=found[1:], mode=mode, align_corners=False)
+        logits = not_beyond(logits, lowest, highest)  # means lie between their terms, but for rounding
     if shape[1] != num_classes:
         logits = torch.cat((torch.zeros_like(logits), logits), 1)
     return logits, labels
+
+
+def not_beyond(scores: Tensor, low: Tensor | float, high: Tensor | float) -> Tensor:
+    """Scores that only rounding can have put beyond the ends of their range, put back; the gradient is kept.
+
+    Args:
+        scores: of any shape.
+        low: the lowest that they can be.
+        high: the highest.
+    """
+    clamped = scores.clamp(low, high)  # type: ignore[arg-type]  # its stubs know no union of both
+    inside = scores + (clamped - scores).detach()
+    return torch.where((scores < low) | (scores > high), inside, scores)
 
 
 def check_finite(logits: Tensor) -> None:
@@ -273,7 +289,12 @@ def check_finite(logits: Tensor) -> None:
     if not logits.numel() or transformed():
         return
     low, high = torch.aminmax(logits.detach())
-    if not bool(low.isfinite() & high.isfinite()):
+    # two looks cost less than one operation more, where a look waits for nothing
+    if synchronizes(logits.device):
+        finite = bool(low.isfinite() & high.isfinite())
+    else:
+        finite = math.isfinite(low.item()) and math.isfinite(high.item())
+    if not finite:
         nan, infinite = int(logits.isnan().sum()), int(logits.isinf().sum())
         raise ValueError(
             f"logits hold {nan} nan and {infinite} infinite values of {logits.numel()}; look for a step size "
@@ -315,7 +336,8 @@ def class_index(
         bad = (rows < 0) | (rows >= num_classes)
         return rows.masked_fill_(void, num_classes).masked_fill_(bad, num_classes + 1)
     if not torch.compiler.is_compiling() and rows.numel():
-        lowest, highest = torch.stack(torch.aminmax(rows)).tolist()
+        ends = torch.aminmax(rows)
+        lowest, highest = torch.stack(ends).tolist() if synchronizes(rows.device) else map(Tensor.item, ends)
         if lowest < 0 or highest >= num_classes:
             label = lowest if lowest < 0 else highest
             remedy = (

@@ -7,18 +7,20 @@ is below and works on any device, and the Triton kernels of ``cuda`` where they 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache, partial
 from importlib import import_module
 from importlib.util import find_spec
 from types import ModuleType
 from typing import Any, overload
+from weakref import finalize
 
 import torch
 from torch import Tensor
 
 from aucseg.functional import checks
+from aucseg.functional.parallel import Scratch, borrow, give_back, in_threads
 from aucseg.functional.plain import gradient_again, plain_count, plain_sums
 from aucseg.functional.sums import ChannelSums, ClassSums, Request, channels_of
 
@@ -31,6 +33,11 @@ STRIP_SCORES_CPU = 2**21
 STRIP_SCORES_DEVICE = 2**26
 STRIP_MAX_PIXELS = 2**15
 STRIP_MIN_PIXELS = 2**10
+# Exponentials of the logits up to which, and from whose inverse on, they are taken as they are: a sum of
+# them, and a quotient of two, is far from both ends of float32.
+_EXPONENTIALS = 1e17
+# Scores of a batch that are kept from the pass forward, so few that nobody sees their memory.
+_KEPT_SCORES = 2**20
 # Numbers that one product of matrices adds up in the dtype of its factors.
 _SUMMANDS = 2**8
 # Share of the channels up to which picking those that matter pays for the picking.
@@ -64,13 +71,25 @@ def class_count(rows: Tensor, num_classes: int) -> Tensor:
 
 @overload
 def class_sums(
-    logits: Tensor, rows: Tensor, request: Request, weights: None = None, *, all_channels: bool = False
+    logits: Tensor,
+    rows: Tensor,
+    request: Request,
+    weights: None = None,
+    *,
+    all_channels: bool = False,
+    count: Tensor | None = None,
 ) -> ClassSums: ...
 
 
 @overload
 def class_sums(
-    logits: Tensor, rows: Tensor, request: Request, weights: Tensor, *, all_channels: bool = False
+    logits: Tensor,
+    rows: Tensor,
+    request: Request,
+    weights: Tensor,
+    *,
+    all_channels: bool = False,
+    count: Tensor | None = None,
 ) -> ChannelSums: ...
 
 
@@ -81,6 +100,7 @@ def class_sums(
     weights: Tensor | None = None,
     *,
     all_channels: bool = False,
+    count: Tensor | None = None,
 ) -> ClassSums | ChannelSums:
     """Sum the features of a surrogate over the pixels of every class; differentiable.
 
@@ -99,6 +119,7 @@ def class_sums(
             different classes apart.
         all_channels: fill the channels of classes that no pixel of this batch holds as well; needed where
             the sums will meet those of other batches or ranks.
+        count: (K,), pixels of each class of these images (or of more), where they have been counted already.
 
     Returns:
         The sums, K x K of them or with ``weights`` K. The gradient flows to the logits from all but the
@@ -108,15 +129,17 @@ def class_sums(
         ValueError: for a sorted surrogate, which has no sums.
     """
     kernels = _kernels(logits.device.type)
-    # labels in the smallest dtype that holds them are compared with a class several times faster
-    labels = rows.to(torch.uint8 if request.num_classes < 254 else torch.int16)
+    labels = rows
+    if checks.synchronizes(logits.device) or logits.numel() > _KEPT_SCORES:
+        # in the smallest dtype that holds them they are compared with a class several times faster
+        labels = rows.to(torch.uint8 if request.num_classes < 254 else torch.int16)
     with torch.autocast(logits.device.type, enabled=False):
         if checks.transformed():
             sums = plain_sums(logits, rows, request)
             return sums if weights is None else channels_of(sums, weights)
         if weights is not None and kernels is not None and kernels.fit(logits, request.bilinear):
             return kernels.channel_sums(logits, labels, request, weights)
-        strips = _Strips(logits.detach(), labels, request, all_channels)
+        strips = _Strips(logits.detach(), labels, request, all_channels, count)
         if weights is None:
             return ClassSums(strips.count, *_ByClass.apply(logits, strips))
         return ChannelSums(*_ByChannel.apply(logits, strips, weights.detach()))
@@ -131,49 +154,78 @@ def _kernels(device: str) -> ModuleType | None:
     return import_module(KERNELS[device])
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Strip:
     """A run of p pixels of one image.
 
     Attributes:
+        number: its place among all strips.
         image: its image.
         part: its pixels.
         label: (p,), labels in their narrow dtype.
         row: (p,) int64, labels.
         own: (p,) int64, where in the flattened (n, p) scores each pixel's own channel is; the first where
             it is void.
+        scratch: memory that no other strip uses at the same time.
+        scores: (n, p), once they have been computed.
+        picked: (p,), of these each pixel's own, once they have been looked up.
+        exponentials: (K, p), of the logits as they are, once they have been computed.
     """
 
+    number: int
     image: int
     part: slice
     label: Tensor
     row: Tensor
     own: Tensor
+    scratch: Scratch
+    scores: Tensor | None = None
+    picked: Tensor | None = None
+    exponentials: Tensor | None = None
+
+    @property
+    def size(self) -> int:
+        """P."""
+        return self.label.shape[0]
 
     def pick(self, scores: Tensor) -> Tensor:
-        """(1, p), the score of each pixel's own channel. In one dimension that is three times as fast."""
-        return scores.reshape(-1).index_select(0, self.own)[None]
+        """(p,), the score of each pixel's own channel. In one dimension that is three times as fast."""
+        return scores.reshape(-1).index_select(0, self.own)
+
+    def own_scores(self, scores: Tensor) -> Tensor:
+        """(p,), of its scores (n, p) each pixel's own."""
+        if self.picked is None:
+            self.picked = self.pick(scores)
+        return self.picked
 
     def put(self, scores: Tensor, values: Tensor) -> None:
-        """Write (1, p) to each pixel's own channel of (n, p), in place."""
-        scores.view(-1).scatter_(0, self.own, values.view(-1))
+        """Write (p,) to each pixel's own channel of (n, p), in place."""
+        scores.view(-1).scatter_(0, self.own, values)
 
     def blank(self, scores: Tensor) -> None:
         """Set each pixel's own channel of (n, p) to zero, in place."""
-        scores.view(-1).scatter_(0, self.own, 0)
+        self.put(scores, _zeros(self.size, scores.dtype, scores.device))
+
+    def buffer(self, name: str, rows: int, dtype: torch.dtype) -> Tensor:
+        """(rows, p) of scratch memory."""
+        return self.scratch.get(name, rows * self.size, self.label, dtype).view(rows, self.size)
 
 
 class _Strips:
     """A batch of logits (B, K, P), without a gradient, and labels, cut up alike forward and backward."""
 
-    def __init__(self, logits: Tensor, labels: Tensor, request: Request, all_channels: bool) -> None:
+    def __init__(
+        self, logits: Tensor, labels: Tensor, request: Request, all_channels: bool, count: Tensor | None
+    ) -> None:
         self.logits, self.labels, self.request = logits, labels, request
         self.form, self.k = request.bilinear, request.num_classes
         self.cpu = not checks.synchronizes(logits.device)
         self.accumulator = checks.widest(logits.device)
         double = self.form.double or logits.dtype == torch.float64
         self.dtype = self.accumulator if double else torch.float32
-        self.place = torch.arange(self.k + 2, device=logits.device)  # row of a class among the scores
+        self.place = _places(self.k, logits.device)  # row of a class among the scores
+        if count is not None:
+            self.count = count
         # Only the channel of a class that occurs is ever compared. Which those are an accelerator would have
         # to wait for, and a softmax needs all of them anyway.
         self.channels: Tensor | None = None
@@ -183,62 +235,115 @@ class _Strips:
                 held = torch.zeros(1, dtype=torch.int64)
             if len(held) <= _FEW * self.k:
                 self.channels = held
-                self.place[held] = torch.arange(len(held))
-        self.place[self.k :] = 0
-        self.column = torch.arange(min(STRIP_MAX_PIXELS, labels.shape[1]), device=logits.device)
-        self.lse = logits.new_empty(labels.shape if request.cross_entropy else (0, 0), dtype=self.dtype)
+                self.place = self.place.index_copy(0, held, _numbers(len(held), held.device))
+        self.width = self.k if self.channels is None else len(self.channels)  # n, the channels that matter
+        self.cut = self._cut()
+        longest = max((part.stop - part.start for _, part in self.cut), default=0)
+        self.column = _numbers(longest, logits.device)
+        if request.cross_entropy and self.cpu:
+            # the sum of the exponentials of each pixel
+            self.total = logits.new_empty(labels.shape, dtype=self.dtype)
+        self.shared = [False] * len(self.cut)  # whether the exponentials of a strip are those of its logits
         self.poison = self._poison()
-        self.scratch: dict[int, Tensor] = {}
+        self.scratch = Scratch()  # of an accelerator, where one strip follows the other
+        # what there is of each strip from the pass forward, where it is so little that nobody sees its memory
+        self.kept: dict[int, _Strip] | None = None
+        if self.cpu and labels.numel() * max(self.width, self.k) <= _KEPT_SCORES:
+            self.kept = {}
+            finalize(self, _give_back_kept, self.kept)
 
     @cached_property
     def count(self) -> Tensor:
         """(K,) pixels of each class, in the dtype of the sums."""
         return class_count(self.labels, self.k)
 
-    @property
-    def width(self) -> int:
-        """n, the number of channels that matter."""
-        return self.k if self.channels is None else len(self.channels)
-
-    def __iter__(self) -> Iterator[_Strip]:
-        """Every pixel of every image once."""
+    def _cut(self) -> list[tuple[int, slice]]:
+        """Every pixel of every image once. The number of threads has no say in it, nor so in any sum."""
+        images, pixels = self.labels.shape
         wide = max(self.k if self.request.cross_entropy else 0, self.width * self.form.degree)
         limit = (STRIP_SCORES_CPU if self.cpu else STRIP_SCORES_DEVICE) // wide
-        pixels = min(STRIP_MAX_PIXELS, max(STRIP_MIN_PIXELS, limit // _SUMMANDS * _SUMMANDS))
-        for image in range(len(self.labels)):
-            for start in range(0, self.labels.shape[1], pixels):
-                part = slice(start, start + pixels)
-                label = self.labels[image, part]
-                row = label.long()
-                own = self.place.index_select(0, row).mul_(len(row)).add_(self.column[: len(row)])
-                yield _Strip(image, part, label, row, own)
+        size = min(STRIP_MAX_PIXELS, max(STRIP_MIN_PIXELS, limit // _SUMMANDS * _SUMMANDS))
+        return [
+            (image, slice(start, min(start + size, pixels)))
+            for image in range(images)
+            for start in range(0, pixels, size)
+        ]
 
-    def buffer(self, number: int, rows: int, strip: _Strip) -> Tensor:
-        """(rows, p) of scratch memory; one for each number, the same for all strips."""
-        size = rows * len(strip.label)
-        if number not in self.scratch or len(self.scratch[number]) < size:
-            self.scratch[number] = self.logits.new_empty(size, dtype=self.dtype)
-        return self.scratch[number][:size].view(rows, len(strip.label))
+    def each(self, work: Callable[[_Strip], None]) -> None:
+        """Do some work with every strip; on a CPU in several threads."""
+
+        def one(number: int) -> None:
+            if self.kept is not None and number in self.kept:
+                work(self.kept[number])
+                return
+            image, part = self.cut[number]
+            label = self.labels[image, part]
+            row = label.long()
+            size = row.shape[0]
+            own = torch.add(self.column[:size], self.place.index_select(0, row), alpha=size)
+            scratch = borrow() if self.cpu else self.scratch
+            strip = _Strip(number, image, part, label, row, own, scratch)
+            work(strip)
+            if self.kept is not None:
+                self.kept[number] = strip
+            elif self.cpu:
+                give_back(scratch)
+
+        numbers = range(len(self.cut))
+        if self.cpu:
+            in_threads(one, numbers)
+        else:
+            for number in numbers:
+                one(number)
+
+    def buffer(self, name: str, rows: int, strip: _Strip) -> Tensor:
+        """(rows, p) of the strip's scratch memory in the dtype of the scores."""
+        return strip.buffer(name, rows, self.dtype)
 
     def scores(self, strip: _Strip, out: Tensor | None = None) -> Tensor:
         """(n, p) scores of the channels that matter, float32 or wider; in ``out``, scratch or the logits."""
-        logits = self.logits[strip.image, :, strip.part]
-        if self.channels is not None:
-            logits = logits.index_select(0, self.channels)
-        logits = logits.to(self.dtype)
-        if self.request.activation == "identity":
-            return logits
-        out = self.buffer(0, self.width, strip) if out is None else out
-        if self.request.activation == "sigmoid":
-            return torch.sigmoid(logits, out=out)
-        return torch.softmax(logits, 0, out=out)
+        if strip.scores is not None:
+            return strip.scores
+        activation = self.request.activation
+        exponentials = None if activation == "identity" else self.exponentials(strip)
+        if exponentials is None:
+            logits = self.logits[strip.image, :, strip.part]
+            if self.channels is not None:
+                logits = logits.index_select(0, self.channels)
+            logits = logits.to(self.dtype)
+            if activation == "identity":
+                strip.scores = logits
+                return logits
+        out = self.buffer("scores", self.width, strip) if out is None else out
+        if exponentials is None:
+            activate = torch.sigmoid if activation == "sigmoid" else partial(torch.softmax, dim=0)
+            strip.scores = activate(logits, out=out)
+        elif activation == "softmax":
+            strip.scores = torch.div(exponentials, self.total[strip.image, strip.part], out=out)
+        else:
+            if self.channels is not None:
+                exponentials = exponentials.index_select(0, self.channels)
+            strip.scores = torch.div(exponentials, torch.add(exponentials, 1, out=out), out=out)
+        return strip.scores
+
+    def exponentials(self, strip: _Strip) -> Tensor | None:
+        """(K, p), of all logits of the strip as they are, which scores and cross entropies share.
+
+        None where no cross entropy is asked for, or ``sum_cross_entropy`` found them too large or too small.
+        """
+        if not self.shared[strip.number]:
+            return None
+        if strip.exponentials is None:
+            logits = self.logits[strip.image, :, strip.part].to(self.dtype)
+            strip.exponentials = torch.exp(logits, out=self.buffer("exponentials", self.k, strip))
+        return strip.exponentials
 
     def onehot(self, strip: _Strip) -> tuple[Tensor, Tensor]:
         """The classes of the strip and, for each, a row of ones and zeros (C, p); void pixels are in none."""
         classes = self.place[: self.k]
         if self.cpu:
             classes = torch.bincount(strip.label, minlength=self.k + 1)[: self.k].nonzero().flatten()
-        out = self.buffer(3, len(classes), strip)
+        out = self.buffer("onehot", len(classes), strip)
         return classes, torch.eq(classes.to(strip.label.dtype)[:, None], strip.label, out=out)
 
     def by_class(self, values: Tensor, strip: _Strip) -> Tensor:
@@ -246,17 +351,33 @@ class _Strips:
         if not self.cpu:
             _, onehot = self.onehot(strip)
             return _contract(values, onehot, self.accumulator)
-        size = self.k + 2
-        sums = [torch.bincount(strip.row, weights=v.to(self.accumulator), minlength=size) for v in values]
-        return torch.stack(sums)[:, : self.k]
+        values = values.to(self.accumulator)
+        sums = values.new_zeros(len(values), self.k + 2)
+        for total, value in zip(sums.unbind(), values.unbind(), strict=True):
+            total.scatter_add_(0, strip.row, value)  # in one dimension, several times as fast as in two
+        return sums[:, : self.k]
 
     def sum_cross_entropy(self, strip: _Strip) -> Tensor:
         """Sum of the cross entropies of the pixels that are not void."""
-        logits = self.logits[strip.image, :, strip.part].to(self.dtype)
-        log_softmax = torch.log_softmax(logits, 0, out=self.buffer(1, self.k, strip))
-        torch.sub(logits[0], log_softmax[0], out=self.lse[strip.image, strip.part])
         void = strip.label >= self.k
-        picked = log_softmax.gather(0, strip.row.masked_fill(void, 0)[None])[0]
+        place = strip.own
+        if self.channels is not None:  # all K are here
+            row = strip.row.masked_fill(void, 0)
+            place = torch.add(self.column[: strip.size], row, alpha=strip.size)
+        logits = self.logits[strip.image, :, strip.part].to(self.dtype)
+        if self.cpu:
+            total = self.total[strip.image, strip.part]
+            # Without the largest logit taken out first, which is safe where every pixel's are of a size that
+            # exponentials know. The own class's share of their sum has all digits that the loss has.
+            exponentials = torch.exp(logits, out=self.buffer("exponentials", self.k, strip))
+            torch.sum(exponentials, 0, out=total)
+            picked = exponentials.view(-1).index_select(0, place)
+            low, high = (end.item() for end in torch.aminmax(total))
+            if min(picked.amin().item(), low) >= 1 / _EXPONENTIALS and high <= _EXPONENTIALS:
+                self.shared[strip.number], strip.exponentials = True, exponentials
+                return -picked.div_(total).masked_fill_(void, 1).log_().sum(dtype=self.accumulator)
+        log_softmax = torch.log_softmax(logits, 0, out=self.buffer("softmax", self.k, strip))
+        picked = log_softmax.view(-1).index_select(0, place)
         return -picked.masked_fill_(void, 0).sum(dtype=self.accumulator)
 
     def new_gradient(self, logits: Tensor) -> Tensor:
@@ -285,8 +406,16 @@ class _Strips:
                 return
         if self.request.cross_entropy:
             # both terms are added before half precision rounds their sum
-            total = out if wide else self.buffer(4, self.k, strip)
-            share, softmax = self._cross_entropy_slope(strip, weight)
+            total = out if wide else self.buffer("gradient", self.k, strip)
+            share = weight.to(self.dtype) * (strip.label < self.k)
+            # the softmax less the one-hot, of which a pixel's own channel always is among those that matter
+            slope.view(-1).scatter_add_(0, strip.own, -share)
+            softmax = self.exponentials(strip)
+            if softmax is None:
+                logits = self.logits[strip.image, :, strip.part].to(self.dtype)
+                softmax = torch.softmax(logits, 0, out=self.buffer("softmax", self.k, strip))
+            else:
+                share.div_(self.total[strip.image, strip.part])
             if self.channels is None:
                 torch.addcmul(slope, softmax, share, out=total)
             else:
@@ -298,24 +427,44 @@ class _Strips:
         else:
             out.index_copy_(0, self.channels, slope.to(out.dtype))
 
-    def _cross_entropy_slope(self, strip: _Strip, weight: Tensor) -> tuple[Tensor, Tensor]:
-        """A factor for each pixel (p,), zero where void, and softmax minus one-hot (K, p)."""
-        logits = self.logits[strip.image, :, strip.part].to(self.dtype)
-        void = strip.label >= self.k
-        slope = self.buffer(5, self.k, strip)
-        torch.sub(logits, self.lse[strip.image, strip.part], out=slope).exp_()
-        here = strip.row.masked_fill(void, 0) * len(void) + self.column[: len(void)]
-        slope.view(-1).scatter_add_(0, here, slope.new_full((), -1.0).expand(len(void)))
-        return weight.to(self.dtype) * ~void, slope
+    def or_nan(self, sums: Tensor) -> Tensor:
+        """The sums; nan where an input is one that no error could be raised for without a wait."""
+        return sums if self.poison is None else sums + self.poison
 
-    def _poison(self) -> Tensor:
-        """A nan where an input is one that no error could be raised for without waiting for the device."""
-        bad = self.labels.new_zeros((), dtype=torch.bool) if self.cpu else (self.labels > self.k).any()
+    def _poison(self) -> Tensor | None:
+        """What ``or_nan`` adds, nan or 0; None where there is nothing to look at."""
         allowed = self.form.score_range
-        if self.request.activation == "identity" and allowed is not None and self.logits.numel():
+        bounded = self.request.activation == "identity" and allowed is not None and self.logits.numel() > 0
+        if self.cpu and not bounded:
+            return None
+        bad = self.labels.new_zeros((), dtype=torch.bool) if self.cpu else (self.labels > self.k).any()
+        if bounded and allowed is not None:
             low, high = torch.aminmax(self.logits)
             bad = bad | (low < allowed[0]) | (high > allowed[1])
         return torch.where(bad, torch.nan, 0.0)
+
+
+@lru_cache(maxsize=64)
+def _numbers(size: int, device: torch.device) -> Tensor:
+    with torch.inference_mode(False):
+        return torch.arange(size, device=device)
+
+
+@lru_cache(maxsize=64)
+def _places(classes: int, device: torch.device) -> Tensor:
+    """(K + 2,) where all channels are there: that of a class at its own number, of void and of none at 0."""
+    with torch.inference_mode(False):
+        return torch.cat((_numbers(classes, device), _zeros(2, torch.int64, device)))
+
+
+@lru_cache(maxsize=64)
+def _zeros(size: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    with torch.inference_mode(False):
+        return torch.zeros(size, dtype=dtype, device=device)
+
+
+def _give_back_kept(kept: dict[int, _Strip]) -> None:
+    give_back(*(strip.scratch for strip in kept.values()))
 
 
 class _ByClass(torch.autograd.Function):
@@ -326,20 +475,25 @@ class _ByClass(torch.autograd.Function):
         form, k, acc = strips.form, strips.k, strips.accumulator
         own = logits.new_zeros((k, form.degree), dtype=acc)
         other = logits.new_zeros((k, k, form.degree), dtype=acc)
-        cross_entropy = logits.new_zeros((), dtype=acc)
-        for strip in strips:
+        cross_entropy = logits.new_zeros(len(strips.cut), dtype=acc)
+        tables: list[tuple[Tensor, Tensor]] = [(own, own)] * len(strips.cut)
+
+        def work(strip: _Strip) -> None:
             if strips.request.cross_entropy:
-                cross_entropy += strips.sum_cross_entropy(strip)
+                cross_entropy[strip.number] = strips.sum_cross_entropy(strip)
             scores = strips.scores(strip)
             n = len(scores)
             # one product for both: the features of all channels, and below them those of the own channel
-            stack = strips.buffer(1, form.degree * (n + 1), strip)
+            stack = strips.buffer("stack", form.degree * (n + 1), strip)
             negative = stack[: form.degree * n].view(form.degree, *scores.shape)
             form.polynomials(form.other, scores, negative)
-            positive = stack[form.degree * n :].view(form.degree, 1, -1)
-            form.polynomials(form.own, strip.pick(scores), positive)
+            form.polynomials(form.own, strip.pick(scores), stack[form.degree * n :])
             classes, onehot = strips.onehot(strip)
-            table = _contract(stack, onehot, acc)
+            tables[strip.number] = classes, _contract(stack, onehot, acc)
+
+        strips.each(work)
+        n = strips.width
+        for classes, table in tables:  # in their order, so that the sum is the same each time
             own.index_add_(0, classes, table[form.degree * n :].t())
             table = table[: form.degree * n].view(form.degree, n, -1).permute(2, 1, 0)
             if strips.channels is None:
@@ -348,7 +502,7 @@ class _ByClass(torch.autograd.Function):
                 other.index_put_((classes[:, None], strips.channels), table, accumulate=True)
         ctx.save_for_backward(logits)
         ctx.strips = strips
-        return own + strips.poison, other + strips.poison, cross_entropy
+        return strips.or_nan(own), strips.or_nan(other), cross_entropy.sum()
 
     @staticmethod
     def backward(
@@ -368,16 +522,19 @@ class _ByClass(torch.autograd.Function):
         table = torch.cat((other_table, own_table), 1).to(strips.dtype)  # (K, n + 1, D)
         table = table.permute(2, 1, 0).flatten(0, 1).contiguous()
         grad = strips.new_gradient(logits)
-        for strip in strips:
+
+        def work(strip: _Strip) -> None:
             scores = strips.scores(strip)
             n = len(scores)
             classes, onehot = strips.onehot(strip)
-            found = strips.buffer(1, form.degree * (n + 1), strip)
+            found = strips.buffer("slope", form.degree * (n + 1), strip)
             found = _lookup(table.index_select(1, classes), onehot, out=found).view(form.degree, n + 1, -1)
             slope = form.derivative(form.other, scores, found[:, :n], found[-1, :n])
             # on its own channel a pixel is a positive, not a negative of itself; void looks up zeros
-            strip.put(slope, form.derivative(form.own, strip.pick(scores), found[:, n:]))
+            strip.put(slope, form.derivative(form.own, strip.pick(scores), found[:, n]))
             strips.write(strip, slope, scores, grad, grad_cross_entropy)
+
+        strips.each(work)
         return grad, None
 
 
@@ -386,53 +543,79 @@ class _ByChannel(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, logits: Tensor, strips: _Strips, weights: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        form, k, acc = strips.form, strips.k, strips.accumulator
-        own = logits.new_zeros((form.degree, k), dtype=acc)
-        rest = logits.new_zeros((form.degree, k), dtype=acc)
-        cross_entropy = logits.new_zeros((), dtype=acc)
-        # void weighs nothing
-        weights = torch.nn.functional.pad(weights, (0, 2)).to(strips.dtype)
-        for strip in strips:
+        form, k, acc, pieces = strips.form, strips.k, strips.accumulator, len(strips.cut)
+        own = logits.new_empty((pieces, form.degree, k), dtype=acc)
+        rest = logits.new_empty((pieces, form.degree * strips.width), dtype=acc)
+        cross_entropy = logits.new_zeros(pieces, dtype=acc)
+        weights = _with_void(weights, strips.dtype)
+
+        def work(strip: _Strip) -> None:
             if strips.request.cross_entropy:
-                cross_entropy += strips.sum_cross_entropy(strip)
-            stack = strips.buffer(1, form.degree * strips.width, strip)
-            stack = stack.view(form.degree, strips.width, -1)
+                cross_entropy[strip.number] = strips.sum_cross_entropy(strip)
+            flat = strips.buffer("stack", form.degree * strips.width, strip)
+            stack = flat.view(form.degree, strips.width, -1)
+            # where the feature of a score is the score, that is the first layer
             scores = strips.scores(strip, out=stack[0] if form.other.identical else None)
-            positive = strips.buffer(2, form.degree, strip)[:, None]
-            form.polynomials(form.own, strip.pick(scores), positive)
-            own += strips.by_class(positive[:, 0], strip)
+            picked = strip.own_scores(scores)
+            positive = strips.buffer("positive", form.degree, strip)
+            own[strip.number] = strips.by_class(form.polynomials(form.own, picked, positive), strip)
             # taken out before the sum and not after it: the own scores are the large ones
             form.polynomials(form.other, scores, stack, blank=strip.blank)
             weight = weights.index_select(0, strip.row)[None]
-            table = _contract(stack.flatten(0, 1), weight, acc).view(form.degree, -1)
-            rest = rest + table if strips.channels is None else rest.index_add_(1, strips.channels, table)
+            rest[strip.number] = _contract(flat, weight, acc).view(-1)
+            if strips.kept is not None and form.other.identical and strips.request.activation != "identity":
+                strip.put(scores, picked)  # whole again for the pass backward
+
+        strips.each(work)
+        own, total = (parts[0] if pieces == 1 else parts.sum(0) for parts in (own, rest))
+        total = total.view(form.degree, -1)
+        if strips.channels is not None:
+            total = total.new_zeros((form.degree, k)).index_copy_(1, strips.channels, total)
         ctx.save_for_backward(logits, weights)
+        ctx.set_materialize_grads(False)
         ctx.strips = strips
-        return own.t() + strips.poison, rest.t() + strips.poison, cross_entropy
+        return strips.or_nan(own.t()), strips.or_nan(total.t()), cross_entropy.sum()
 
     @staticmethod
     def backward(
-        ctx: Any, grad_own: Tensor, grad_rest: Tensor, grad_cross_entropy: Tensor
+        ctx: Any, grad_own: Tensor | None, grad_rest: Tensor | None, grad_cross_entropy: Tensor | None
     ) -> tuple[Tensor, None, None]:
         logits, weights = ctx.saved_tensors
         strips: _Strips = ctx.strips
+        if grad_own is None or grad_rest is None:
+            none = logits.new_zeros((strips.k, strips.form.degree), dtype=strips.accumulator)
+            grad_own = none if grad_own is None else grad_own
+            grad_rest = none if grad_rest is None else grad_rest
+        if grad_cross_entropy is None:
+            grad_cross_entropy = _zeros(1, strips.accumulator, logits.device)[0]
         if torch.is_grad_enabled():
             sums = channels_of(plain_sums(logits, strips.labels, strips.request), weights[: strips.k])
             grads = [grad_own, grad_rest, grad_cross_entropy]
             return gradient_again([sums.own, sums.rest, sums.cross_entropy], logits, grads), None, None
         form = strips.form
-        own_table = torch.nn.functional.pad(form.slopes(form.own, grad_own).t(), (0, 2)).to(strips.dtype)
+        own_table = _with_void(form.slopes(form.own, grad_own).t(), strips.dtype)
         table = form.slopes(form.other, grad_rest).to(strips.dtype)
         table = (table if strips.channels is None else table[strips.channels]).t()[..., None]  # (D, n, 1)
         grad = strips.new_gradient(logits)
-        for strip in strips:
+
+        def work(strip: _Strip) -> None:
             scores = strips.scores(strip)
-            slope = form.derivative(form.other, scores, table, strips.buffer(1, len(scores), strip))
+            slope = form.derivative(form.other, scores, table, strips.buffer("slope", len(scores), strip))
             slope.mul_(weights.index_select(0, strip.row))
-            found = own_table.index_select(1, strip.row)[:, None]
-            strip.put(slope, form.derivative(form.own, strip.pick(scores), found))
+            found = torch.stack([line.index_select(0, strip.row) for line in own_table.unbind()])
+            strip.put(slope, form.derivative(form.own, strip.own_scores(scores), found))
             strips.write(strip, slope, scores, grad, grad_cross_entropy)
+
+        strips.each(work)
         return grad, None, None
+
+
+def _with_void(values: Tensor, dtype: torch.dtype) -> Tensor:
+    """(..., K + 2) from (..., K): zero for void, and for what is no label."""
+    k = values.shape[-1]
+    wider = values.new_zeros((*values.shape[:-1], k + 2), dtype=dtype)
+    wider[..., :k] = values
+    return wider
 
 
 def _contract(a: Tensor, b: Tensor, accumulator: torch.dtype) -> Tensor:
@@ -452,13 +635,13 @@ def _contract(a: Tensor, b: Tensor, accumulator: torch.dtype) -> Tensor:
     m, p = a.shape
     blocks = p // _SUMMANDS
     cut = blocks * _SUMMANDS
-    total = _lookup(a[:, cut:], b[:, cut:].t()).to(accumulator)  # what is left over
+    sums = [_lookup(a[:, cut:], b[:, cut:].t()).to(accumulator)] if cut < p or not p else []  # what is left
     if blocks:
         left = b[:, :cut].view(-1, blocks, _SUMMANDS).transpose(0, 1)
         right = a[:, :cut].view(m, blocks, _SUMMANDS).permute(1, 2, 0)
-        for third in (right,) if _exact(a) else _thirds(right):
-            total += torch.bmm(left, third).sum(0, dtype=accumulator).t()
-    return total
+        thirds = (right,) if _exact(a) else _thirds(right)
+        sums += [torch.bmm(left, third).sum(0, dtype=accumulator).t() for third in thirds]
+    return sum(sums[1:], sums[0])
 
 
 def _lookup(table: Tensor, onehot: Tensor, out: Tensor | None = None) -> Tensor:

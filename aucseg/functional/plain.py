@@ -30,7 +30,7 @@ def plain_count(rows: Tensor, num_classes: int) -> Tensor:
 
 
 def plain_sums(logits: Tensor, rows: Tensor, request: Request) -> ClassSums:
-    """The sums that ``class_sums`` takes without weights.
+    """The sums that ``class_sums`` takes without weights, and those where each pixel has a weight of its own.
 
     Args:
         logits: (B, K, P), floating point.
@@ -46,6 +46,8 @@ def plain_sums(logits: Tensor, rows: Tensor, request: Request) -> ClassSums:
     k, form = request.num_classes, request.bilinear
     wide = logits.to(widest(logits.device))
     onehot = _onehot(rows, k)
+    if request.pixel_weights is not None:
+        onehot = onehot * request.pixel_weights.to(onehot)[..., None]
     scores = wide
     if request.activation != "identity":
         scores = wide.sigmoid() if request.activation == "sigmoid" else wide.softmax(1)

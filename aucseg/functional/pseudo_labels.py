@@ -13,6 +13,11 @@ from aucseg.functional.checks import check_option
 
 SHARES_OF = ("image", "batch")
 
+PSEUDO_LABEL_COUNTS = ("truth", "predicted", "counted", "right", "counted_right", "counted_truth")
+"""Rows of :func:`pseudo_label_counts`, pixels of each class: those that are truly of it; those that are
+predicted as it; of them, those that count; those that are predicted as it rightly; of them, those that count;
+and those that are truly of it and count, as whatever they are predicted."""
+
 
 def predicted(logits: Tensor) -> tuple[Tensor, Tensor]:
     r"""The class of the largest logit of each pixel, and its probability.
@@ -134,6 +139,36 @@ def estimated_counts(rows: Tensor, num_classes: int) -> tuple[Tensor, Tensor]:
     table.scatter_add_(1, slots, torch.ones_like(slots))
     table = table[:, :num_classes]
     return table.sum(0), (table > 0).sum(0)
+
+
+def pseudo_label_counts(labels: Tensor, counted: Tensor, truth: Tensor, num_classes: int) -> Tensor:
+    """What became of the pixels of each class in a batch of pseudo-labels, by ``PSEUDO_LABEL_COUNTS``.
+
+    Args:
+        labels: (B, H, W) int64, predicted, 0 to K - 1.
+        counted: (B, H, W) bool, whose pseudo-label counts.
+        truth: (B, H, W), labels 0 to K - 1; others are not known.
+        num_classes: K.
+
+    Returns:
+        Pixels, (6, K) int64. Those of several batches add up.
+    """
+    rows = torch.where((truth >= 0) & (truth < num_classes), truth, num_classes).long()
+    slots = ((rows * num_classes + labels) * 2 + counted).flatten()
+    table = torch.zeros(2 * num_classes * (num_classes + 1), dtype=torch.int64, device=labels.device)
+    table = table.scatter_add_(0, slots, torch.ones_like(slots)).view(num_classes + 1, num_classes, 2)
+    every, sure = table.sum(2), table[..., 1]
+    known, known_sure = every[:num_classes], sure[:num_classes]
+    return torch.stack(
+        (
+            known.sum(1),
+            every.sum(0),
+            sure.sum(0),
+            known.diagonal(),
+            known_sure.diagonal(),
+            known_sure.sum(1),
+        )
+    )
 
 
 def weigh_gradient(values: Tensor, weights: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from aucseg.functional.surrogates import BilinearForm, SortedForm
 ACTIVATIONS = ("sigmoid", "softmax", "identity")
 MULTICLASS = ("ovo", "ova")
 REDUCTIONS = ("mean", "sum", "none")
+REGION_WEIGHTS = ("pixels", "objects")
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,8 @@ class Request:
         multiclass: one of ``MULTICLASS``.
         reduction: one of ``REDUCTIONS``.
         pair_weights: (K, K) weights of the ordered pairs of classes, or None for equal ones.
+        pixel_weights: (B, P), how much each pixel counts in the risk, or None for 1; the cross entropy is
+            that of all pixels alike.
     """
 
     form: BilinearForm | SortedForm
@@ -35,6 +38,7 @@ class Request:
     multiclass: str = "ovo"
     reduction: str = "mean"
     pair_weights: Tensor | None = None
+    pixel_weights: Tensor | None = None
 
     @property
     def bilinear(self) -> BilinearForm:
@@ -55,7 +59,7 @@ class ClassSums:
     With the features phi_j and psi_j of a surrogate (``BilinearForm``), j = 1 to D:
 
     Attributes:
-        count: (K,), number of pixels of each class.
+        count: (K,), number of pixels of each class; where pixels have weights, the sum of these.
         own: (K, D), entry [c, j - 1] sums phi_j of score channel c over the pixels of class c.
         other: (K, K, D), entry [d, c, j - 1] sums psi_j of score channel c over the pixels of class d.
         cross_entropy: scalar, sum of the pixels' cross entropies; zero where it was not asked for.

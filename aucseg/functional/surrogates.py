@@ -33,11 +33,11 @@ class Feature:
         """Whether z is the score."""
         return (self.slope, self.shift, self.exponential) == (1.0, 0.0, False)
 
-    def __call__(self, scores: Tensor) -> Tensor:
-        """Values z for the scores, of any shape; the scores themselves where ``identical``."""
+    def __call__(self, scores: Tensor, out: Tensor | None = None) -> Tensor:
+        """Values z for the scores, of any shape, in ``out``; without it the scores where ``identical``."""
         if self.identical:
-            return scores
-        z = scores * self.slope
+            return scores if out is None else out.copy_(scores)
+        z = torch.mul(scores, self.slope, out=out)
         z = z.add_(self.shift) if self.shift else z
         return z.exp_() if self.exponential else z
 
@@ -101,17 +101,18 @@ class BilinearForm:
         Returns:
             ``out``.
         """
-        z = feature(scores)
-        if z.data_ptr() != out.data_ptr():  # the scores may have been written there already
-            z = out[0].copy_(z)
+        layers = out.unbind()
+        z = layers[0]
+        if not feature.identical or scores.data_ptr() != z.data_ptr():  # they may have been written there
+            feature(scores, out=z)
         if blank is not None and not self.chebyshev:
-            blank(out[0])  # and so in all its powers
+            blank(z)  # and so in all its powers
         for j in range(1, self.degree):
-            torch.mul(out[j - 1], z, out=out[j])
+            torch.mul(layers[j - 1], z, out=layers[j])
             if self.chebyshev:  # T_{j+1} = 2 z T_j - T_{j-1}
-                out[j].mul_(2).sub_(out[j - 2] if j > 1 else 1)
+                layers[j].mul_(2).sub_(layers[j - 2] if j > 1 else 1)
         if blank is not None and self.chebyshev:
-            for layer in out:
+            for layer in layers:
                 blank(layer)
         return out
 
@@ -128,7 +129,8 @@ class BilinearForm:
         """
         if self.chebyshev:
             return grad @ _differentiation(self.degree, grad.device, grad.dtype) * feature.slope
-        return grad * torch.arange(1, self.degree + 1, dtype=grad.dtype, device=grad.device) * feature.slope
+        slopes = grad * _orders(self.degree, grad.device, grad.dtype)
+        return slopes if feature.slope == 1 else slopes * feature.slope
 
     def derivative(
         self, feature: Feature, scores: Tensor, coefficients: Tensor, out: Tensor | None = None
@@ -185,6 +187,12 @@ def _copied(matrix: Tensor, device: torch.device, dtype: torch.dtype) -> Tensor:
 @lru_cache(maxsize=64)
 def _differentiation(degree: int, device: torch.device, dtype: torch.dtype) -> Tensor:
     return derivative_matrix(degree)[:degree, 1:].t().to(device, dtype)
+
+
+@lru_cache(maxsize=64)
+def _orders(degree: int, device: torch.device, dtype: torch.dtype) -> Tensor:
+    with torch.inference_mode(False):
+        return torch.arange(1, degree + 1, dtype=dtype, device=device)
 
 
 MARGIN_SURROGATES = ("square", "hinge", "squared_hinge")

@@ -224,3 +224,40 @@ def test_products_keep_float32(precision, name):
     torch.testing.assert_close(result.own, own, rtol=1e-6, atol=0)
     torch.testing.assert_close(result.other, other, rtol=1e-6, atol=0)
     torch.testing.assert_close(found.double(), exact, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("activation", ["sigmoid", "softmax"])
+@pytest.mark.parametrize("largest", [1.0, 38.0, 60.0, 200.0])
+def test_logits_of_any_size_beside_their_exponentials(largest, activation):
+    """Exponentials that are shared by scores and cross entropy would overflow from 88 on."""
+    logits, target = streets(2, 5, 13, 11, seed=3)
+    logits = (logits / logits.abs().max() * largest).float()
+    leaf = logits.clone().requires_grad_()
+    result = sums(leaf, target, FORMS["square"], activation=activation, cross_entropy=True)
+    _, own, other = brute(logits, target, 5, FORMS["square"], activation)
+    torch.testing.assert_close(result.own, own, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(result.other, other, rtol=1e-5, atol=1e-6)
+    wide = logits.double().requires_grad_()
+    expected = torch.nn.functional.cross_entropy(wide, target, ignore_index=255, reduction="sum")
+    torch.testing.assert_close(result.cross_entropy, expected, rtol=1e-6, atol=0)
+    (found,) = torch.autograd.grad(result.cross_entropy, leaf)
+    torch.testing.assert_close(found.double(), torch.autograd.grad(expected, wide)[0], rtol=1e-5, atol=1e-6)
+
+
+def test_a_confident_pixel_keeps_its_cross_entropy():
+    """log(1 + e^-15), of two logits of which one is large: to the digits that float32 has near one."""
+    logits = torch.tensor([30.0, 15.0]).view(1, 2, 1, 1)
+    found = sums(logits, torch.zeros(1, 1, 1, dtype=torch.long), FORMS["square"], cross_entropy=True)
+    assert found.cross_entropy.item() == pytest.approx(3.06e-7, abs=6e-8)
+
+
+def test_a_small_batch_goes_backward_twice_and_gives_its_memory_back():
+    logits, target = streets(1, 5, 20, 20, seed=3)
+    leaf = logits.float().requires_grad_()
+    result = sums(leaf, target, FORMS["square"], cross_entropy=True, all_channels=True)
+    total = (result.own.sum() + result.other.sum()) * result.cross_entropy
+    (once,) = torch.autograd.grad(total, leaf, retain_graph=True)
+    again = sums(-leaf, target, FORMS["square"], cross_entropy=True)  # beside it, in memory of its own
+    assert again.own.isfinite().all()
+    (twice,) = torch.autograd.grad(total, leaf)
+    assert torch.equal(once, twice)

@@ -8,12 +8,14 @@ import pytest
 import torch
 
 from aucseg.functional.pseudo_labels import (
+    PSEUDO_LABEL_COUNTS,
     confident_share,
     drop_uncertain,
     entropy,
     estimated_counts,
     masked_distance,
     predicted,
+    pseudo_label_counts,
     weigh_gradient,
     without_margins,
 )
@@ -150,3 +152,26 @@ def test_the_gradient_of_the_distance():
 def test_wrong_options_are_named(call, words):
     with pytest.raises(ValueError, match=words):
         call()
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_what_became_of_pixels_is_counted_one_by_one(known):
+    """Each pixel by itself: truth is void here and there, or everywhere."""
+    generator = torch.Generator().manual_seed(1)
+    labels = torch.randint(0, K, (2, 7, 9), generator=generator)
+    counted = torch.rand(2, 7, 9, generator=generator) < 0.4
+    truth = torch.randint(0, K + 1, (2, 7, 9), generator=generator)
+    truth = torch.where(truth == K, VOID, truth) if known else torch.full_like(truth, VOID)
+    expected = {row: [0] * K for row in PSEUDO_LABEL_COUNTS}
+    pixels = zip(labels.flatten().tolist(), counted.flatten(), truth.flatten().tolist(), strict=True)
+    for said, sure, true in pixels:
+        expected["predicted"][said] += 1
+        expected["counted"][said] += bool(sure)
+        if true != VOID:
+            expected["truth"][true] += 1
+            expected["counted_truth"][true] += bool(sure)
+            expected["right"][said] += said == true
+            expected["counted_right"][said] += said == true and bool(sure)
+    found = pseudo_label_counts(labels, counted, truth, K)
+    assert dict(zip(PSEUDO_LABEL_COUNTS, found.tolist(), strict=True)) == expected
+    assert known == bool(found[0].any())
