@@ -1,6 +1,7 @@
 """Losses for long-tailed segmentation, all called as ``loss(logits, target)``."""
 
 from aucseg.functional.logits import class_counts
+from aucseg.losses.accumulation import lightning_accumulation, transformers_accumulation, two_passes
 from aucseg.losses.adjusted import BalancedSoftmaxLoss, LDAMLoss, LogitAdjustedLoss, VSLoss
 from aucseg.losses.auc import AUCLoss
 from aucseg.losses.aucseg import AUCSegLoss
@@ -16,6 +17,7 @@ from aucseg.losses.cross_entropy import (
 from aucseg.losses.focal import FocalLoss
 from aucseg.losses.gcl import GCLLoss
 from aucseg.losses.micro_batches import micro_batched
+from aucseg.losses.multilabel import MultilabelLoss
 from aucseg.losses.overlap import DiceLoss, JaccardLoss, LovaszSoftmaxLoss
 from aucseg.losses.pat import PATLoss
 from aucseg.losses.presence import class_presence, presence_cross_entropy
@@ -35,6 +37,7 @@ __all__ = [
     "LDAMLoss",
     "LogitAdjustedLoss",
     "LovaszSoftmaxLoss",
+    "MultilabelLoss",
     "PATLoss",
     "PixelwiseLoss",
     "RegionBranch",
@@ -51,7 +54,10 @@ __all__ = [
     "class_presence",
     "class_weights",
     "cross_entropy",
+    "lightning_accumulation",
     "micro_batched",
     "ohem_cross_entropy",
     "presence_cross_entropy",
+    "transformers_accumulation",
+    "two_passes",
 ]

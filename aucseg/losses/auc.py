@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.distributed as dist
@@ -20,12 +20,23 @@ from aucseg.functional.checks import (
     check_option,
     class_index,
     logits_and_labels,
+    not_beyond,
     transformed,
+    widest,
 )
 from aucseg.functional.distributed import GRADIENTS, joined_ranks, scale_gradient
 from aucseg.functional.engine import class_sums
-from aucseg.functional.sums import ACTIVATIONS, MULTICLASS, REDUCTIONS, ClassSums, Request
+from aucseg.functional.regions import object_weights
+from aucseg.functional.sums import (
+    ACTIVATIONS,
+    MULTICLASS,
+    REDUCTIONS,
+    REGION_WEIGHTS,
+    ClassSums,
+    Request,
+)
 from aucseg.functional.surrogates import SortedForm, Surrogate, surrogate_form
+from aucseg.losses.base import refuse_elsewhere
 from aucseg.losses.queue import SumQueue
 
 
@@ -56,6 +67,8 @@ class AUCLoss(WideBuffers):
         pair_weights: (K, K), a weight for each ordered pair, positive class in rows; the mean is the
             weighted mean. For ``"ovo"`` only.
         tail_classes: keep only the pairs of one of these classes and one that is not. For ``"ovo"`` only.
+        region_weights: ``"pixels"``: each pixel of a class counts the same; ``"objects"``: each connected
+            part of a class in an image does, whatever its size, and its pixels share that. See the note.
         ignore_index: label of void pixels.
         score_range: for ``"identity"``, the lowest and highest score, where a surrogate needs bounds; a
             score outside makes the loss nan. The other activations have (0, 1).
@@ -73,8 +86,10 @@ class AUCLoss(WideBuffers):
         validate: look at the values too: a label outside the classes and logits that are not finite raise
             an error. On CUDA that waits for the device. Without it such input makes the loss nan (labels on
             the CPU are checked all the same).
+        elsewhere: nothing; options of other libraries' losses are refused with what there is instead.
 
     Raises:
+        TypeError: for an option that is not known elsewhere either.
         ValueError: for an option that does not exist or does not go with another.
 
     Attributes:
@@ -100,6 +115,21 @@ class AUCLoss(WideBuffers):
         the sum is n(n - 1) times the mean, so beside the mean the same balance needs a lambda n(n - 1)
         times smaller. One-vs-all sums n terms: there it is n.
 
+    Note:
+        With ``region_weights="objects"`` the means over the pixels of a class become means over its connected
+        parts :math:`o` (pixels that touch by their sides) of the means over their pixels :math:`\Omega_o`:
+
+        .. math::
+
+            R_{cd} = \frac{1}{|O_c| |O_d|} \sum_{o \in O_c} \sum_{q \in O_d}
+                \frac{1}{|\Omega_o| |\Omega_q|} \sum_{m \in \Omega_o} \sum_{n \in \Omega_q}
+                \ell\bigl(scale \, (s_{m,c} - s_{n,c})\bigr)
+
+        so that the loss of an object does not depend on its size, as SI-SOD (the network of AUCSeg's Table
+        13) wants it. Still exact, and over all ranks; one-vs-all weighs the other classes by their parts. A
+        cross entropy beside it stays that of the pixels. The parts are found on the host, and the sums take
+        several tensors of the size of the logits in float64.
+
     Example:
         >>> loss = AUCLoss(num_classes=19)
         >>> logits = torch.randn(2, 19, 8, 8, requires_grad=True)
@@ -122,6 +152,7 @@ class AUCLoss(WideBuffers):
         reduction: str = "mean",
         pair_weights: Tensor | Sequence[Sequence[float]] | None = None,
         tail_classes: Sequence[int] | None = None,
+        region_weights: Literal["pixels", "objects"] = "pixels",
         ignore_index: int = 255,
         score_range: tuple[float, float] | None = None,
         tolerance: float = 1e-7,
@@ -130,14 +161,17 @@ class AUCLoss(WideBuffers):
         process_group: dist.ProcessGroup | Literal["auto"] | None = "auto",
         gradients: str = "averaged",
         validate: bool = True,
+        **elsewhere: Any,
     ) -> None:
         super().__init__()
+        refuse_elsewhere(type(self).__name__, elsewhere)
         for what, name, known in (
             ("activation", activation, ACTIVATIONS),
             ("multiclass", multiclass, MULTICLASS),
             ("reduction", reduction, REDUCTIONS),
             ("gradients", gradients, GRADIENTS),
             ("size", size, ("target", None)),
+            ("region_weights", region_weights, REGION_WEIGHTS),
         ):
             check_option(what, name, known)
         self.num_classes = check_num_classes(num_classes)
@@ -150,10 +184,17 @@ class AUCLoss(WideBuffers):
         )
         self.surrogate, self.margin, self.scale, self.score_range = surrogate, margin, scale, score_range
         self.multiclass, self.activation, self.reduction = multiclass, activation, reduction
+        self.region_weights = region_weights
         self.ignore_index = check_ignore_index(ignore_index)
         self.size, self.validate = size, validate
         self.process_group, self.gradients = process_group, gradients
         self.queue = queue
+        if region_weights == "objects" and isinstance(self.form, SortedForm):
+            raise ValueError(f"region_weights='objects' weighs sums: {self._no_sums()}")
+        if region_weights == "objects" and queue is not None:
+            raise ValueError(
+                "a queue keeps sums of pixels, and region_weights='objects' weighs them; use one of both"
+            )
         if queue is not None:
             if isinstance(self.form, SortedForm):
                 raise ValueError(f"a queue cannot hold what this loss needs: {self._no_sums()}")
@@ -221,6 +262,7 @@ class AUCLoss(WideBuffers):
         """
         if isinstance(self.form, SortedForm):
             raise ValueError(self._no_sums())
+        self._refuse_parts()
         return class_sums(*self._batch(logits, target), all_channels=True)
 
     def _terms(self, logits: Tensor, target: Tensor, whole: ClassSums | None) -> tuple[Tensor, Tensor]:
@@ -237,6 +279,8 @@ class AUCLoss(WideBuffers):
         return self._compute(logits, target, whole)
 
     def _compute(self, logits: Tensor, target: Tensor, whole: ClassSums | None) -> tuple[Tensor, Tensor]:
+        if whole is not None:
+            self._refuse_parts()
         scores, rows, request = self._batch(logits, target)
         if whole is not None and isinstance(self.form, SortedForm):
             raise ValueError(self._no_sums())
@@ -274,7 +318,23 @@ class AUCLoss(WideBuffers):
         if self.validate:
             check_finite(logits)
         rows = class_index(target, self.num_classes, self.ignore_index, validate=self.validate)
+        if self.region_weights == "objects":
+            if transformed():
+                raise RuntimeError(
+                    "region_weights='objects' looks for connected parts on the host, which the transforms of "
+                    "torch.func cannot follow; use region_weights='pixels' under them"
+                )
+            weights = object_weights(rows, self.num_classes).flatten(1)
+            weights = weights.to(rows.device, widest(rows.device))
+            request = replace(request, pixel_weights=weights)
         return two.flatten(2), rows.flatten(1), request
+
+    def _refuse_parts(self) -> None:
+        if self.region_weights == "objects":
+            raise ValueError(
+                "region_weights='objects' takes a batch in one piece, not sums of micro-batches; use "
+                "region_weights='pixels' for these, or a smaller batch"
+            )
 
     def _mirrored(self, two: Tensor) -> Tensor:
         """The scores of both classes, where one channel holds those of class 1, in the same range."""
@@ -287,10 +347,9 @@ class AUCLoss(WideBuffers):
         if self.score_range is None:
             return torch.cat((-score, score), 1)
         low, high = self.score_range
-        other = low + high - score
-        # rounding must not put a score at the edge outside
-        other = other + (other.clamp(low, high) - other).detach()
-        return torch.cat((other, score), 1)
+        # in half precision the difference would be rounded to another order of the pixels
+        score = score.to(torch.promote_types(score.dtype, torch.float32))
+        return torch.cat((not_beyond(low + high - score, low, high), score), 1)
 
     def _group(self) -> tuple[dist.ProcessGroup | None, float]:
         """The ranks whose pixels count together, and the factor of the gradient."""
@@ -309,6 +368,7 @@ class AUCLoss(WideBuffers):
             "num_classes",
             "surrogate",
             "multiclass",
+            "region_weights",
             "margin",
             "scale",
             "activation",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import torch
@@ -26,6 +26,40 @@ from aucseg.functional.distributed import GRADIENTS, all_reduce, joined_ranks, s
 from aucseg.functional.logits import class_vector
 
 NORMALIZATIONS = ("weights", "pixels")
+
+
+# Options of the losses of PyTorch, smp and torchvision that a user may try, and what there is instead.
+_ELSEWHERE = {
+    "label_smoothing": "it changes a softmax's target, which this loss has not or changes itself; "
+    "cross_entropy and WeightedCrossEntropyLoss have it",
+    "mode": "one channel of logits is the binary mode, K channels are classes that exclude each other, and "
+    "MultilabelLoss is for classes that overlap",
+    "from_logits": "losses take logits; AUCLoss takes scores with activation='identity'",
+    "weight": "class weights are weights=, where the loss is a mean over pixels or over classes",
+    "weights": "this loss is no mean over pixels or classes that weights could change; AUC losses have "
+    "pair_weights",
+    "class_weights": "class weights are weights=, where the loss is a mean over pixels or over classes",
+    "classes": "the number of classes is num_classes=; every class counts",
+    "log_loss": "there is no such form",
+    "smooth_factor": "label smoothing is label_smoothing= of cross_entropy and WeightedCrossEntropyLoss",
+}
+
+
+def refuse_elsewhere(loss: str, options: Mapping[str, Any]) -> None:
+    """Refuse options that a loss has not, with what there is instead.
+
+    Args:
+        loss: name of its class.
+        options: what it was given beyond its own.
+
+    Raises:
+        OptionError: for an option that other libraries' losses have.
+        TypeError: for any other.
+    """
+    for name, value in options.items():
+        if name in _ELSEWHERE:
+            raise OptionError(f"{loss} takes no {name}={value!r}: {_ELSEWHERE[name]}")
+        raise TypeError(f"{loss} got an unexpected keyword argument {name!r}")
 
 
 class StepCount(nn.Module):
@@ -78,9 +112,11 @@ class SegmentationLoss(WideBuffers):
         validate: look for labels that are neither a class nor void, and raise an error. On CUDA that waits
             for the device; without it such a label makes the loss nan (labels on the CPU are checked all the
             same).
+        elsewhere: nothing; options of other libraries' losses are refused with what there is instead.
 
     Raises:
         ValueError: for an option that does not exist.
+        TypeError: for one that is not known elsewhere either.
 
     Shape:
         logits (B, K, H, W), floating point; target (B, H, W) or (B, 1, H, W) or (B, H, W, 1), integer of any
@@ -103,8 +139,10 @@ class SegmentationLoss(WideBuffers):
         gradients: str = "averaged",
         size: Literal["target"] | None = None,
         validate: bool = True,
+        **elsewhere: Any,
     ) -> None:
         super().__init__()
+        refuse_elsewhere(type(self).__name__, elsewhere)
         self.num_classes = check_num_classes(num_classes)
         check_option("gradients", gradients, GRADIENTS)
         check_option("size", size, ("target", None))
@@ -229,10 +267,7 @@ class PixelwiseLoss(SegmentationLoss):
             raise OptionError(
                 f"weights_from={weights_from} without weights; give the weights that begin there"
             )
-        table = None if weights is None else class_vector(weights, "weights")
-        if table is not None and len(table) != num_classes:
-            raise OptionError(f"weights are of {len(table)} classes, expected num_classes={num_classes}")
-        self.register_buffer("weights", table, persistent=False)
+        self.register_buffer("weights", weight_table(weights, self.num_classes), persistent=False)
         self.count = StepCount() if weights_from else None
 
     def at_step(self, step: int) -> None:
@@ -277,6 +312,27 @@ class PixelwiseLoss(SegmentationLoss):
             shown += f", normalize={self.normalize!r}"
             shown += f", weights_from={self.weights_from}" if self.weights_from else ""
         return shown
+
+
+def weight_table(weights: Tensor | Sequence[float] | None, num_classes: int) -> Tensor | None:
+    """Weights of classes as a loss keeps them.
+
+    Args:
+        weights: (K,), or None for none.
+        num_classes: K.
+
+    Returns:
+        (K,) float64, or None.
+
+    Raises:
+        ValueError: for another number of them, or one that is negative or not finite, or zeros alone.
+    """
+    if weights is None:
+        return None
+    table = class_vector(weights, "weights")
+    if len(table) != num_classes:
+        raise OptionError(f"weights are of {len(table)} classes, expected num_classes={num_classes}")
+    return table
 
 
 def mean_over_ranks(total: Tensor, mass: Tensor, group: dist.ProcessGroup | None) -> Tensor:

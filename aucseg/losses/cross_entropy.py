@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from aucseg.errors import OptionError
 from aucseg.functional.checks import (
     check_count,
     check_ignore_index,
@@ -30,6 +31,7 @@ def cross_entropy(
     *,
     ignore_index: int = 255,
     size: Literal["target"] | None = None,
+    label_smoothing: float = 0.0,
 ) -> Tensor:
     r"""Softmax cross entropy averaged over labelled pixels; zero where every pixel is void.
 
@@ -42,19 +44,29 @@ def cross_entropy(
             ``ignore_index``; an axis of length one for a channel is left out.
         ignore_index: the void label.
         size: ``"target"`` resizes logits of another size to the target's, as ``AUCLoss`` does.
+        label_smoothing: share of the target, in [0, 1], that is spread over all K classes, the true one
+            among them (Szegedy et al., 2016, section 7; as PyTorch).
 
     Returns:
         Scalar loss, at least float32.
 
     Raises:
         TypeError: if the logits are not floating point or the target is not integer.
-        ValueError: if the shapes do not fit or a label is outside the classes.
+        ValueError: if the shapes do not fit, a label is outside the classes or the share outside [0, 1].
     """
+    _check_smoothing(label_smoothing)
     wide, rows = _wide_batch(logits, target, ignore_index, size)
     k = wide.shape[1]
     with torch.autocast(wide.device.type, enabled=False):
-        total = F.cross_entropy(wide, rows.clamp(max=k), ignore_index=k, reduction="sum")
+        total = F.cross_entropy(
+            wide, rows.clamp(max=k), ignore_index=k, reduction="sum", label_smoothing=label_smoothing
+        )
         return total / (rows < k).sum().clamp(min=1) + poison(rows, k)
+
+
+def _check_smoothing(share: float) -> None:
+    if not 0 <= share <= 1:
+        raise OptionError(f"label_smoothing is a share of the target in [0, 1], got {share!r}")
 
 
 def _wide_batch(logits: Tensor, target: Tensor, ignore_index: int, size: str | None) -> tuple[Tensor, Tensor]:
@@ -78,9 +90,15 @@ class WeightedCrossEntropyLoss(PixelwiseLoss):
         \ell = \frac{1}{M} \sum_{m \in \Omega} -w_{y_m} \log p_{m, y_m}, \qquad
         M = \sum_{m \in \Omega} w_{y_m} \;\text{ or }\; M = |\Omega|
 
+    With label smoothing :math:`\epsilon` it is
+    :math:`-(1 - \epsilon) \log p_{m, y_m} - \frac{\epsilon}{K} \sum_k \log p_{m, k}` that is weighed, by the
+    weight of the pixel's own class: a pixel counts by what it is. (PyTorch weighs each term of the sum by its
+    own class, so that a rare class pulls at pixels of all others.)
+
     Args:
         weights: (K,), one for each class, finite and not negative, one at least positive; ``class_weights``
             makes them of pixel counts.
+        label_smoothing: epsilon in [0, 1].
         options: those of :class:`aucseg.losses.PixelwiseLoss`: ``normalize`` says what M is, ``weights_from``
             the step at which the weights begin to count (deferred re-weighting).
 
@@ -97,13 +115,26 @@ class WeightedCrossEntropyLoss(PixelwiseLoss):
 
     """
 
-    def __init__(self, weights: Tensor | Sequence[float], **options: Any) -> None:
+    def __init__(
+        self, weights: Tensor | Sequence[float], *, label_smoothing: float = 0.0, **options: Any
+    ) -> None:
         table = class_vector(weights, "weights")
         super().__init__(len(table), weights=table, **options)
+        _check_smoothing(label_smoothing)
+        self.label_smoothing = label_smoothing
 
     def pixel_losses(self, logits: Tensor, rows: Tensor) -> Tensor:
         """Cross entropy of every pixel; see :meth:`PixelwiseLoss.pixel_losses`."""
-        return adjusted_cross_entropy(logits, rows)
+        if not self.label_smoothing:
+            return adjusted_cross_entropy(logits, rows)
+        # widened once: in half precision the gradients of both parts, which take each other away, would be
+        # rounded one by one
+        wide = logits.to(torch.promote_types(logits.dtype, torch.float32))
+        losses = adjusted_cross_entropy(wide, rows)
+        # the mean of -log p over the classes is that of the label plus its logit less the mean logit
+        own = wide.gather(1, rows.clamp(max=self.num_classes - 1)[:, None])[:, 0]
+        spread = (own - wide.mean(1)).masked_fill(rows >= self.num_classes, 0.0)
+        return losses + self.label_smoothing * spread
 
 
 def class_weights(
@@ -214,7 +245,7 @@ def ohem_cross_entropy(
         losses = F.cross_entropy(wide, rows.clamp(max=k), ignore_index=k, reduction="none").flatten()
         with torch.no_grad():
             labelled = (rows < k).flatten()
-            kept = losses > -math.log(threshold)
+            kept = ~(losses <= -math.log(threshold))  # a nan is kept, so that it is seen
             # no count is compared on the host: the device need not be waited for
             hardest = losses.masked_fill(~labelled, -1.0).topk(min(min_kept, losses.numel()), sorted=False)
             kept = kept.index_fill(0, hardest.indices, True) & labelled

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -46,7 +47,7 @@ def presence_cross_entropy(logits: Tensor, target: Tensor, *, ignore_index: int 
         ignore_index: the void label.
 
     Returns:
-        Scalar loss.
+        Scalar loss, at least float32.
 
     Raises:
         TypeError: if the target holds no integers.
@@ -59,5 +60,6 @@ def presence_cross_entropy(logits: Tensor, target: Tensor, *, ignore_index: int 
         )
     held = class_presence(target, max(2, logits.shape[1]), ignore_index=ignore_index)
     labelled, held = held.any(dim=1), held[:, -logits.shape[1] :]
-    each = F.binary_cross_entropy_with_logits(logits, held.to(logits), reduction="none").mean(dim=1)
+    wide = logits.to(torch.promote_types(logits.dtype, torch.float32))  # half precision has too few digits
+    each = F.binary_cross_entropy_with_logits(wide, held.to(wide), reduction="none").mean(dim=1)
     return (each * labelled).sum() / labelled.sum().clamp(min=1)

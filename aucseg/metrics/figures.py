@@ -12,8 +12,12 @@ from torchmetrics import Metric
 from torchmetrics.metric import CompositionalMetric
 
 from aucseg.errors import OptionError, did_you_mean
+from aucseg.functional.checks import where_float64_is
 
 GROUPS = ("head", "middle", "tail")
+
+# Shares are added up as whole numbers of this unit: the sum is the same in every order, on any ranks.
+_UNIT = 2**40
 
 
 class FigureMetric(Metric):
@@ -22,6 +26,7 @@ class FigureMetric(Metric):
     What the wrappers of torchmetrics do with a metric of one number they do with ``metric["mIoU"]``: minimum
     and maximum, tracking, bootstrap, arithmetic, plots; and with one of a number for each class, as
     ``metric["iou"]`` is, class-wise names. It shares its counts with the metric that it comes from.
+    ``ClasswiseWrapper`` wants one of these: of a whole metric it would number the names of the figures.
 
     Args:
         **options: those of ``torchmetrics.Metric``.
@@ -159,3 +164,21 @@ def group_means(values: Tensor, groups: Sequence[str] | None, name: str) -> dict
         member = torch.tensor([own == group for own in groups or ()], device=values.device)
         means[key] = values[member].nanmean()
     return means
+
+
+def units(share: Tensor) -> Tensor:
+    """Shares in [0, 1] as whole numbers of a unit of 2^-40, int64, which add up exactly.
+
+    Args:
+        share: of any shape, float64 where the device has it.
+    """
+    return (share * _UNIT).round().long()
+
+
+def share_of_units(total: Tensor) -> Tensor:
+    """What sums of :func:`units` stand for, float64, on the CPU where the device knows none.
+
+    Args:
+        total: of any shape, int64.
+    """
+    return where_float64_is(total).double() / _UNIT

@@ -17,10 +17,14 @@ from aucseg.functional.checks import (
     logits_and_labels,
     where_float64_is,
 )
-from aucseg.metrics.figures import FigureMetric, check_groups, group_means, group_names
-
-# Shares are added up as whole numbers of this unit: the sum is the same in every order, on any ranks.
-_UNIT = 2**40
+from aucseg.metrics.figures import (
+    FigureMetric,
+    check_groups,
+    group_means,
+    group_names,
+    share_of_units,
+    units,
+)
 
 
 class SegmentationIoU(FigureMetric):
@@ -130,6 +134,10 @@ class SegmentationIoU(FigureMetric):
             TypeError: if the target is not integer.
             ValueError: if the shapes do not fit, a label is outside the classes, or a logit is nan.
         """
+        self._count_maps(*self._maps(preds, target))
+
+    def _maps(self, preds: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        """Classes (B, N) of target and prediction, checked, K for void and for no prediction."""
         k, highest = self.num_classes, None
         if isinstance(preds, Tensor) and preds.is_floating_point():
             scores, target = logits_and_labels(preds, target, k, size=self.size)
@@ -153,7 +161,11 @@ class SegmentationIoU(FigureMetric):
                 )
         # void becomes row k; predictions there are blanked first, since any label is allowed at them
         columns = preds.flatten(1).masked_fill(rows == k, self.ignore_index)
-        columns = class_index(columns, k, self.ignore_index, name="preds")
+        return rows, class_index(columns, k, self.ignore_index, name="preds")
+
+    def _count_maps(self, rows: Tensor, columns: Tensor) -> None:
+        """Add the images of ``_maps``."""
+        k = self.num_classes
         # Not torchmetrics' multiclass_confusion_matrix: the counts are the same and so is the time, but while
         # torch.use_deterministic_algorithms is on (Lightning's deterministic=True) and on Apple's devices it
         # compares every pixel with every cell at once, 1.7 TB for four images of 256 x 512 and 19 classes.
@@ -175,8 +187,8 @@ class SegmentationIoU(FigureMetric):
         self.missed += cells[:, -1]
         self.images += held.any()
         self.class_images += held
-        self.class_share += _units(share).to(self.class_share)
-        self.image_share += _units(mean).to(self.image_share)
+        self.class_share += units(share).to(self.class_share)
+        self.image_share += units(mean).to(self.image_share)
 
     def _above(self, scores: Tensor) -> Tensor:
         if self.threshold is None:
@@ -214,8 +226,8 @@ class SegmentationIoU(FigureMetric):
         hits, predicted = confusion.diagonal(), confusion.sum(0)
         target = confusion.sum(1) + where_float64_is(self.missed)
         iou, accuracy = hits / (target + predicted - hits), hits / target
-        by_image = where_float64_is(self.class_share).double() / _UNIT / where_float64_is(self.class_images)
-        images = where_float64_is(self.image_share).double() / _UNIT / where_float64_is(self.images)
+        by_image = share_of_units(self.class_share) / where_float64_is(self.class_images)
+        images = share_of_units(self.image_share) / where_float64_is(self.images)
         there = iou.where(target > 0, torch.nan)  # IoU of the classes that can be found
         by_images = {
             **group_means(there, self.image_groups, "mIoU"),
@@ -235,8 +247,3 @@ class SegmentationIoU(FigureMetric):
             **group_means(by_image, self.groups, "mIoU_C"),
             **{f"{name}_by_images": value for name, value in by_images.items()},
         }
-
-
-def _units(share: Tensor) -> Tensor:
-    """Shares in [0, 1] as whole numbers of a unit."""
-    return (share * _UNIT).round().long()

@@ -40,6 +40,7 @@ LOSSES: dict[str, dict[str, Any]] = {
     "exponential": {"surrogate": "exp"},
     "logistic": {"surrogate": "logistic", "activation": "softmax"},
     "table": {"tail_classes": [3, 4]},
+    "objects": {"region_weights": "objects"},
     "sorted": {"surrogate": "hinge", "margin": 0.3},
     "sorted square": {"surrogate": "squared_hinge", "margin": 0.3, "tail_classes": [3, 4]},
 }
@@ -64,8 +65,8 @@ PIXELWISE: dict[str, Callable[..., nn.Module]] = {
     "adaptive": partial(PATLoss, K),
     "dice": partial(DiceLoss, K, ce_weight=0.5),
     "jaccard": partial(JaccardLoss, K),
-    "jaccard of images": partial(JaccardLoss, K, reduction="image"),
-    "jaccard of classes": partial(JaccardLoss, K, reduction="class"),
+    "jaccard of images": partial(JaccardLoss, K, reduction="image", weights=(1, 2, 0, 4, 5)),
+    "jaccard of classes": partial(JaccardLoss, K, reduction="class", weights=(1, 2, 3, 4, 5)),
     "lovasz": partial(LovaszSoftmaxLoss, K, ce_weight=0.5),
     "weighted": partial(WeightedCrossEntropyLoss, (1, 2, 3, 4, 5)),
     "weighted over pixels": partial(WeightedCrossEntropyLoss, (1, 2, 3, 4, 5), normalize="pixels"),

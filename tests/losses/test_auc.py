@@ -431,6 +431,16 @@ def test_one_channel_is_the_binary_loss(surrogate, reduction, activation):
     torch.testing.assert_close(fast.grad, slow.grad, rtol=1e-8, atol=1e-12 + 100 * loss.error_bound)
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_one_channel_in_half_precision_keeps_the_order_of_both_classes(dtype):
+    """1 - 0.0003 is 1 in bfloat16: class 0 would have ties where class 1 has none."""
+    scores = torch.tensor([3e-4, 5e-4, -1e-3, -2e-3, 2e-5, 0.0]).to(dtype).view(1, 1, 2, 3)
+    target = torch.tensor([0, 0, 1, 1, 1, 1]).view(1, 2, 3)
+    options = {"activation": "identity", "score_range": (-1, 2), "surrogate": "squared_hinge", "margin": 0.5}
+    found = AUCLoss(2, **options)(scores, target)
+    assert found.item() == pytest.approx(AUCLoss(2, **options)(scores.double(), target).item(), rel=1e-6)
+
+
 def test_one_channel_at_the_edge_of_its_range():
     """lowest + highest - score is rounded; it must not leave the range, where the loss would be nan."""
     scores = torch.tensor([0.1, 0.7, 0.3, 0.1, 0.7, 0.45]).view(1, 1, 2, 3)
@@ -440,6 +450,25 @@ def test_one_channel_at_the_edge_of_its_range():
         shifted = torch.where(scores == 0.1, low, torch.where(scores == 0.7, high, scores))
         assert loss(shifted, target).isfinite()
         assert loss(shifted + high, target).isnan()
+
+
+@pytest.mark.parametrize("surrogate", ["square", "hinge", "squared_hinge", "exp", "logistic"])
+def test_resized_scores_stay_in_their_range(surrogate: str) -> None:
+    """A mean of equal scores is rounded: at the edge of the range it came out beyond, for a loss of nan."""
+    scores = torch.full((1, 3, 2, 2), 3.0, dtype=torch.float64)
+    assert torch.nn.functional.interpolate(scores, size=(6, 6), mode="bilinear").max() > 3
+    scores[:, 1:] = -1
+    scores.requires_grad_()
+    target = torch.arange(36).reshape(1, 6, 6) % 3
+    loss = AUCLoss(3, surrogate=surrogate, activation="identity", score_range=(-3.0, 3.0), size="target")
+    value = loss(scores, target)
+    value.backward()
+    expected = AUCLoss(3, surrogate=surrogate, activation="identity", score_range=(-3.0, 3.0))(
+        scores.detach()[..., :1, :1].expand(1, 3, 6, 6), target
+    )
+    assert value.item() == pytest.approx(expected.item(), rel=1e-6)
+    assert scores.grad is not None
+    assert scores.grad.isfinite().all()
 
 
 def test_three_axes_of_space():

@@ -310,6 +310,15 @@ def by_sorting(logits, target, threshold, min_kept):
     return sum(-math.log(p) for p in kept) / len(kept) if kept else 0.0
 
 
+@pytest.mark.parametrize("min_kept", [0, 5, 1000])
+def test_ohem_shows_a_network_that_diverged(min_kept):
+    """A nan compares with nothing, and would be no hard pixel: the loss of the others, or 0."""
+    logits, target = streets(2, 4, 6, 7, seed=3, void=0.2)
+    y, x = (target[0] != 255).nonzero()[0].tolist()
+    logits[0, :, y, x] = torch.nan
+    assert ohem_cross_entropy(logits, target, min_kept=min_kept).isnan()
+
+
 def two_classes(*own):
     """One row of pixels of class 0, each with a given probability of it."""
     p = torch.tensor(own, dtype=torch.float64)

@@ -40,6 +40,36 @@ class TestLovasz(LossTester):
     factory = LovaszSoftmaxLoss
 
 
+WEIGHTS = (0.5, 3.0, 0.0, 1.25, 2.0)
+
+
+class Weighted(LossTester):
+    """Classes with weights, one of them without any."""
+
+    permutes = False
+    compiles = False
+
+
+class TestWeightedDice(Weighted):
+    factory = staticmethod(lambda k, **o: DiceLoss(k, weights=WEIGHTS[: int(k)], **o))
+
+
+class TestWeightedJaccard(Weighted):
+    factory = staticmethod(lambda k, **o: JaccardLoss(k, weights=WEIGHTS[: int(k)], ce_weight=1.0, **o))
+
+
+class TestWeightedJaccardImage(Weighted):
+    factory = staticmethod(lambda k, **o: JaccardLoss(k, reduction="image", weights=WEIGHTS[: int(k)], **o))
+
+
+class TestWeightedJaccardClass(Weighted):
+    factory = staticmethod(lambda k, **o: JaccardLoss(k, reduction="class", weights=WEIGHTS[: int(k)], **o))
+
+
+class TestWeightedLovasz(Weighted):
+    factory = staticmethod(lambda k, **o: LovaszSoftmaxLoss(k, weights=WEIGHTS[: int(k)], **o))
+
+
 def sets(logits, target):
     """Probabilities (N, K) and labels (N,) of the labelled pixels."""
     p = logits.softmax(1).movedim(1, -1).reshape(-1, logits.shape[1])
@@ -47,14 +77,20 @@ def sets(logits, target):
     return p[y != 255], y[y != 255]
 
 
-def dice(p, y, smooth):
+def weighted(by_class, weights, nothing):
+    """The mean over classes, each with its weight."""
+    mass = sum(weights[c] for c in by_class)
+    return sum(weights[c] * value for c, value in by_class.items()) / mass if mass else nothing
+
+
+def dice(p, y, smooth, weights=(1,) * 5):
     """Class by class, from the sets of pixels."""
-    losses = []
-    for c in y.unique():
+    losses = {}
+    for c in y.unique().tolist():
         g = (y == c).double()
         ratio = (2 * (p[:, c] * g).sum() + smooth) / (p[:, c].square().sum() + g.square().sum() + smooth)
-        losses.append(1 - ratio)
-    return torch.stack(losses).mean() if losses else p.sum() * 0
+        losses[c] = 1 - ratio
+    return weighted(losses, weights, p.sum() * 0)
 
 
 def jaccards(p, y):
@@ -67,19 +103,20 @@ def jaccards(p, y):
     return values
 
 
-def jaccard(logits, target, reduction):
+def jaccard(logits, target, reduction, weights=(1,) * 5):
+    nothing = logits.sum() * 0
     if reduction == "batch":
-        found = list(jaccards(*sets(logits, target)).values())
-        return torch.stack(found).mean() if found else logits.sum() * 0
+        return weighted(jaccards(*sets(logits, target)), weights, nothing)
     tables = [jaccards(*sets(z[None], y[None])) for z, y in zip(logits, target, strict=True)]
     if reduction == "image":
-        tables = [torch.stack(list(table.values())).mean() for table in tables if table]
-        return torch.stack(tables).mean() if tables else logits.sum() * 0
-    by_class = [
-        torch.stack([table[c] for table in tables if c in table]).mean()
+        counted = [table for table in tables if any(weights[c] for c in table)]
+        means = [weighted(table, weights, nothing) for table in counted]
+        return torch.stack(means).mean() if means else nothing
+    by_class = {
+        c: torch.stack([table[c] for table in tables if c in table]).mean()
         for c in sorted({c for table in tables for c in table})
-    ]
-    return torch.stack(by_class).mean() if by_class else logits.sum() * 0
+    }
+    return weighted(by_class, weights, nothing)
 
 
 def set_loss(errors: list[float], g: list[bool]) -> float:
@@ -99,14 +136,14 @@ def set_loss(errors: list[float], g: list[bool]) -> float:
     return total
 
 
-def lovasz(logits, target):
+def lovasz(logits, target, weights=(1,) * 5):
     p, y = sets(logits, target)
-    losses = []
+    losses = {}
     for c in y.unique().tolist():
         g = (y == c).tolist()
         errors = [1 - share if hit else share for share, hit in zip(p[:, c].tolist(), g, strict=True)]
-        losses.append(set_loss(errors, g))
-    return sum(losses) / len(losses) if losses else 0.0
+        losses[c] = set_loss(errors, g)
+    return weighted(losses, weights, 0.0)
 
 
 BATCHES = given(
@@ -142,12 +179,63 @@ def test_jaccard_by_its_sets(reduction, seed, k, batch, height, void):
     torch.testing.assert_close(*(torch.autograd.grad(value, logits)[0] for value in (found, expected)))
 
 
+@pytest.mark.parametrize("weights", [None, WEIGHTS])
 @settings(deadline=None, max_examples=25)
 @BATCHES
-def test_lovasz_by_its_definition(seed, k, batch, height, void):
+def test_lovasz_by_its_definition(weights, seed, k, batch, height, void):
     logits, target = streets(batch, k, height, 3, seed=seed, void=void)
-    found = LovaszSoftmaxLoss(k)(logits, target)
-    assert found.item() == pytest.approx(lovasz(logits, target), rel=1e-10, abs=1e-12)
+    given = {} if weights is None else {"weights": weights[:k]}
+    found = LovaszSoftmaxLoss(k, **given)(logits, target)
+    assert found.item() == pytest.approx(lovasz(logits, target, **given), rel=1e-10, abs=1e-12)
+
+
+@pytest.mark.parametrize("reduction", ["dice", "batch", "image", "class"])
+@settings(deadline=None, max_examples=25)
+@BATCHES
+def test_weights_of_classes_by_their_sets(reduction, seed, k, batch, height, void):
+    """Value and gradient; one class has no weight, and may be all that an image or a batch holds."""
+    logits, target = streets(batch, k, height, 2, seed=seed, void=void)
+    target[0] = target[0].where(target[0] == 255, 2 % k)
+    logits.requires_grad_()
+    weights = WEIGHTS[:k]
+    if reduction == "dice":
+        found = DiceLoss(k, weights=weights)(logits, target)
+        expected = dice(*sets(logits, target), 1.0, weights)
+    else:
+        found = JaccardLoss(k, reduction=reduction, weights=weights)(logits, target)
+        expected = jaccard(logits, target, reduction, weights)
+    torch.testing.assert_close(found, expected)
+    torch.testing.assert_close(*(torch.autograd.grad(value, logits)[0] for value in (found, expected)))
+
+
+@pytest.mark.parametrize("loss", [DiceLoss, JaccardLoss, LovaszSoftmaxLoss])
+def test_equal_weights_change_no_bit(loss):
+    logits, target = streets(2, 4, 6, 7, seed=1, void=0.2)
+    logits.requires_grad_()
+    values = [build(logits, target) for build in (loss(4), loss(4, weights=[1, 1, 1, 1]))]
+    assert torch.equal(*values)
+    assert torch.equal(*(torch.autograd.grad(value, logits)[0] for value in values))
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        lambda k, **o: DiceLoss(k, **o),
+        *(
+            lambda k, reduction=reduction, **o: JaccardLoss(k, reduction=reduction, **o)
+            for reduction in ("batch", "image", "class")
+        ),
+        lambda k, **o: LovaszSoftmaxLoss(k, **o),
+    ],
+)
+def test_a_class_without_weight_hides_no_nan(loss):
+    """Alone in the batch, and beside others."""
+    logits, target = streets(2, 4, 6, 7, seed=1)
+    logits[0, :, 0, 0] = torch.nan
+    target[0, 0, 0] = 2
+    made = loss(4, weights=[1, 1, 0, 1])
+    assert made(logits, target).isnan()
+    assert made(logits, torch.full_like(target, 2)).isnan()
 
 
 @pytest.mark.parametrize("void", [0.0, 0.3])
@@ -227,6 +315,9 @@ def test_large_images_go_strip_by_strip(monkeypatch):
         (lambda: DiceLoss(4, ce_weight=float("nan")), "ce_weight must be a number of at least 0, got nan"),
         (lambda: JaccardLoss(4, reduction="mean"), "unknown reduction 'mean'; use one of 'batch', 'image'"),
         (lambda: LovaszSoftmaxLoss(4, ce_weight=-1), "ce_weight must be a number of at least 0"),
+        (lambda: DiceLoss(4, weights=[1, 2]), "weights are of 2 classes, expected num_classes=4"),
+        (lambda: JaccardLoss(2, weights=[1, -2]), "weights must be finite and not negative"),
+        (lambda: LovaszSoftmaxLoss(2, weights=[0, 0]), "one at least positive"),
     ],
 )
 def test_options_out_of_range(build, message):

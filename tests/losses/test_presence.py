@@ -63,6 +63,18 @@ def test_gradient():
     assert logits.grad[0].all()
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_is_computed_in_float32(dtype):
+    """As the logits of a head under autocast come."""
+    logits, target = drawn(0, 4)
+    logits = logits.to(dtype).requires_grad_()
+    found, exact = presence_cross_entropy(logits, target), presence_cross_entropy(logits.double(), target)
+    assert found.dtype == torch.float32
+    assert found.item() == pytest.approx(exact.item(), rel=1e-6)
+    found.backward()
+    assert logits.grad.dtype == dtype
+
+
 def test_all_void_is_zero():
     logits, target = drawn(0, 2)
     logits.requires_grad_()
