@@ -35,10 +35,12 @@ def padded_logits(model: nn.Module, images: Tensor, *, multiple: int | None = No
     height, width = images.shape[-2:]
     logits = model(pad_to_multiple(images, needed_multiple(model) if multiple is None else multiple))
     if not isinstance(logits, Tensor):
-        raise TypeError(
-            f"{type(model).__name__} returned {type(logits).__name__} and not logits; it is in training "
-            "mode: call model.eval() first, or model(images) for its auxiliary outputs"
+        remedy = (
+            "it is in training mode: call model.eval() first, or model(images) for its auxiliary outputs"
+            if model.training
+            else "call model(images) itself for what else it returns (aux_params adds labels of images)"
         )
+        raise TypeError(f"{type(model).__name__} returned {type(logits).__name__} and not logits; {remedy}")
     return logits[..., :height, :width]
 
 

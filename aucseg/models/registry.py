@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Iterable, Sequence
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import segmentation_models_pytorch as smp
 import timm
+import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from aucseg.errors import DataError, HubError, MissingFileError, OptionError, did_you_mean
 from aucseg.functional.checks import check_count
 from aucseg.models.encoders import encoders  # those of this package among smp's
-from aucseg.models.networks.base import Network
+from aucseg.models.networks.base import SMP_OPTIONS, Network, check_smp_options
 from aucseg.models.networks.bisenetv2 import BiSeNetV2
 from aucseg.models.networks.danet import DANet
 from aucseg.models.networks.dnlnet import DNLNet
@@ -35,6 +37,7 @@ from aucseg.models.weights import (
     load_encoder_weights,
     load_exactly,
     load_package_weights,
+    load_what_fits,
     package_weights,
     read_weights_file,
 )
@@ -89,17 +92,18 @@ def standard_encoder(name: str) -> str | None:
 def check_options(
     architecture: type[smp.base.SegmentationModel],
     encoder: str | None,
-    options: Iterable[str],
+    options: Mapping[str, Any],
     without: Sequence[str] = (),
 ) -> None:
     """Refuse options that a network would not take.
 
-    An encoder of timm may know what its network does not; for its own encoders smp drops such an option.
+    An encoder of timm may know what its network does not; for its own encoders smp drops such an option. The
+    networks of this package take some options of smp's at one value only (:data:`SMP_OPTIONS`).
 
     Args:
         architecture: class of the network.
         encoder: name of its encoder.
-        options: names of the arguments that somebody gives.
+        options: arguments that somebody gives.
         without: arguments of the class that are none of their business.
 
     Raises:
@@ -107,8 +111,12 @@ def check_options(
     """
     parameters = inspect.signature(architecture).parameters.values()
     known = [p.name for p in parameters if p.kind is not p.VAR_KEYWORD and p.name not in without]
+    fixed: Iterable[str] = ()
+    if issubclass(architecture, Network) and encoder is not None:
+        check_smp_options(architecture.__name__, options)
+        fixed = SMP_OPTIONS
     for option in options:
-        if option not in known and not (encoder or "").startswith("tu-"):
+        if option not in (*known, *fixed) and not (encoder or "").startswith("tu-"):
             hint = did_you_mean(option, known)
             raise OptionError(
                 f"{architecture.__name__} on encoder {encoder!r} takes no option {option!r}; {hint}"
@@ -188,6 +196,7 @@ def create_model(
         options |= {"encoder_name": encoder, "encoder_weights": fetched}
     elif encoder_weights is not None and local is None:
         raise OptionError(f"{name!r} has no published weights of the name {encoder_weights!r}; give a file")
+    _check_size(architecture, num_classes, options)
     try:
         model: Any = architecture(classes=num_classes, **options)
     except OSError as error:
@@ -204,6 +213,76 @@ def create_model(
     elif packaged:
         load_package_weights(model.encoder)
     return _normalized(model, normalization or encoder_normalization(encoder, encoder_weights))
+
+
+# No published network has a layer of so many channels; below it no count is needed.
+_WIDE = 8192
+# Channels of BiSeNetV2's widest layer, which its option `width` is a factor of.
+_FULL = 1024
+
+
+# A parameter in training: itself, its gradient and the two moments of Adam.
+_COPIES = 4
+
+
+def _check_size(
+    architecture: type[smp.base.SegmentationModel], num_classes: int, options: Mapping[str, Any]
+) -> None:
+    """Refuse a network that the memory of this machine cannot train, before any of it is allocated.
+
+    Raises:
+        OptionError: naming the largest of the numbers, the parameters that it makes and their size.
+    """
+    sizes = {
+        f"{key}={value!r}": max(_numbers(value), default=0.0) * (_FULL if key == "width" else 1)
+        for key, value in options.items()
+    }
+    sizes[f"num_classes={num_classes}"] = num_classes
+    name = max(sizes, key=sizes.__getitem__)
+    if sizes[name] <= _WIDE:
+        return
+    try:
+        with torch.device("meta"):
+            model = architecture(classes=num_classes, **{**options, **_without_weights(options)})
+        parameters = sum(value.numel() for value in (*model.parameters(), *model.buffers()))
+    except RuntimeError as error:
+        # more elements than a 64-bit integer counts
+        raise OptionError(
+            f"{name} makes a network that no machine can hold ({error})", remedy=_SMALLER
+        ) from error
+    except (KeyError, ValueError, TypeError, OverflowError):
+        return  # another defect, which building it tells
+    needed, memory = _COPIES * 4 * parameters, _memory()
+    if needed > memory:
+        raise OptionError(
+            f"{name} makes a network of {parameters:.3g} parameters, {needed / 1e9:.3g} GB with gradients "
+            f"and moments, and this machine has {memory / 1e9:.3g} GB of memory",
+            remedy=_SMALLER,
+        )
+
+
+def _memory() -> int:
+    """Bytes of memory of this machine; a terabyte where the system does not say."""
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        return 2**40
+
+
+_SMALLER = "take a smaller one; the networks of the papers have up to 1,024 channels"
+
+
+def _numbers(value: Any) -> Iterator[float]:
+    """The numbers in an option, those in lists and tuples too."""
+    if isinstance(value, list | tuple):
+        for part in value:
+            yield from _numbers(part)
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        yield abs(float(value))
+
+
+def _without_weights(options: Mapping[str, Any]) -> dict[str, None]:
+    return {"encoder_weights": None} if "encoder_weights" in options else {}
 
 
 # Where config.json of a saved network has it: smp hands no key that begins so on to the architecture.
@@ -285,7 +364,12 @@ def _on_hub(encoder: str, weights: str | Path) -> str | bool:
 
 
 def from_pretrained(
-    folder: str | Path, *, download: bool = False, revision: str | None = None, **options: Any
+    folder: str | Path,
+    *,
+    download: bool = False,
+    revision: str | None = None,
+    strict: bool = True,
+    **options: Any,
 ) -> nn.Module:
     """A network that ``save_pretrained`` wrote, of this package or of smp, with its weights.
 
@@ -296,6 +380,8 @@ def from_pretrained(
         folder: holds ``config.json``, with the class in ``_model_class``, and ``model.safetensors``.
         download: if there is no such folder, fetch the repository of that name from the Hugging Face hub.
         revision: its branch, tag or commit, the main branch if None.
+        strict: whether every weight must fit. ``False`` loads those that do and warns of the others by name,
+            for other ``classes`` or a network that has become another; it is an error if none fits.
         options: arguments of the network to replace those of the file, for example ``eval_points``.
 
     Returns:
@@ -335,7 +421,8 @@ def from_pretrained(
             f"cannot build {architecture.__name__} as {path / 'config.json'} says: {error}"
         ) from error
     file = path / "model.safetensors"
-    load_exactly(network, read_weights_file(file), source=file)
+    load = load_exactly if strict else load_what_fits
+    load(network, read_weights_file(file), source=file)
     return _normalized(network.eval(), _saved_normalization(config, path / "config.json"))
 
 

@@ -111,6 +111,39 @@ def load_exactly(
     raise DataError("\n".join([f"{source} does not fit {type(module).__name__}, nothing loaded:", *lines]))
 
 
+def load_what_fits(module: nn.Module, state: Mapping[str, Any], *, source: Path) -> None:
+    """Load the weights that have a place of their shape in a module, and warn of all others by name.
+
+    Args:
+        module: gets the weights, in its own types; what the state lacks stays as it is.
+        state: values by the names that the module gives them.
+        source: file that they come from, for the message.
+
+    Raises:
+        DataError: if none of them fits.
+    """
+    own = module.state_dict()
+    fitting = {
+        key: value
+        for key, value in state.items()
+        if key in own and isinstance(value, Tensor) and value.shape == own[key].shape
+    }
+    if not fitting:
+        raise DataError(f"{source} has no weight that fits {type(module).__name__}: it is of another network")
+    left = {
+        "not in the file": [key for key in own if key not in state],
+        "not in the network": [key for key in state if key not in own],
+        "of another shape": [key for key in state if key in own and key not in fitting],
+    }
+    nn.Module.load_state_dict(module, {**own, **fitting})
+    if any(left.values()):
+        lines = [f"  {kind}: {', '.join(keys)}" for kind, keys in left.items() if keys]
+        warnings.warn(
+            "\n".join([f"{source} fits {type(module).__name__} in part, train what is named:", *lines]),
+            stacklevel=3,
+        )
+
+
 def _differs_in_channels_of_images(value: Tensor, own: Tensor) -> bool:
     """Whether two kernels of a first convolution are for images of different numbers of channels."""
     kernels = value.ndim == own.ndim == 4 and 3 in (value.shape[1], own.shape[1])

@@ -49,11 +49,68 @@ def test_every_listed_name_is_one_that_smp_builds():
         ({"name": "danet", "encoder": "resnet18", "encoder_output_stride": 4}, "8, 16 or 32, got 4"),
         ({"name": "danet", "encoder": "resnet18", "decoder_channel": 8}, "decoder_channels"),
         ({"decoder_chanels": 3}, "decoder_chanels"),
+        (
+            {"name": "encnet", "encoder": "tu-resnet18", "decoder_chanels": 3},
+            "takes option decoder_chanels=3",
+        ),
+        ({"name": "hrnet", "encoder": "tu-hrnet_w18_small", "depth_": 3}, "takes option depth_=3"),
+        ({"name": "danet", "encoder": "resnet18", "encoder_depth": 3}, "encoder_depth=5 and no other, got 3"),
+        ({"name": "danet", "encoder": "tu-resnet18", "encoder_depth": 3}, "encoder_depth=5 and no other"),
+        ({"name": "stdc", "decoder_use_norm": False}, "decoder_use_norm='batchnorm' and no other, got False"),
+        ({"name": "segnext", "aux_params": {"classes": 2}}, "SegNeXt has aux_params=None.*model.encoder"),
+        ({"name": "fastfcn", "activation": "softmax"}, "logits"),
+        ({"name": "pointrend", "encoder": "resnet18", "plain_logits": True}, "would stay untrained"),
     ],
 )
 def test_bad_input_is_named(arguments, words):
     with pytest.raises(ValueError, match=words):
         create_model(**{"num_classes": 3} | arguments)
+
+
+@pytest.mark.parametrize("name", sorted(NETWORKS))
+def test_a_class_refuses_what_it_would_drop(name):
+    """Built without create_model too: smp drops what its own encoders do not know."""
+    with pytest.raises((ValueError, TypeError), match="decoder_chanels"):
+        NETWORKS[name](decoder_chanels=3)
+
+
+@pytest.mark.parametrize("encoder", ["resnet18", "tu-resnet18"])
+def test_options_of_smp_that_say_what_is_so_anyway(encoder, tmp_path):
+    options = {"encoder_depth": 5, "decoder_use_norm": "batchnorm", "activation": None, "aux_params": None}
+    network = create_model("encnet", encoder, num_classes=3, decoder_channels=32, **options)
+    network.save_pretrained(tmp_path)
+    assert from_pretrained(tmp_path).config["encoder_depth"] == 5
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"name": "encnet", "encoder": "resnet18", "decoder_channels": 10**9}, "decoder_channels=1000000000"),
+        (
+            {"name": "encnet", "encoder": "resnet18", "decoder_channels": 10**6},
+            "decoder_channels=1000000 ",
+        ),
+        (
+            {"name": "fpn", "encoder": "resnet18", "decoder_pyramid_channels": 10**6},
+            "pyramid_channels=1000000",
+        ),
+        (
+            {"encoder": "resnet18", "decoder_channels": (256, 128, 10**7, 32, 16)},
+            "decoder_channels=.256, 128",
+        ),
+        ({"name": "bisenetv2", "width": 1e5}, "width=100000.0"),
+        ({"name": "segnext", "num_classes": 10**10}, "num_classes=10000000000"),
+    ],
+)
+def test_a_network_beyond_memory_is_refused_before_it_is_allocated(options, words):
+    """The system ended the process before; now it is told by name, value and size."""
+    with pytest.raises(OptionError, match=f"{words}.* (parameters|no machine can hold)"):
+        create_model(**{"num_classes": 3} | options)
+
+
+def test_many_channels_that_fit_are_built():
+    network = create_model("fpn", "resnet18", num_classes=10_000, decoder_segmentation_channels=32)
+    assert network.segmentation_head[0].out_channels == 10_000
 
 
 class Unreachable(OSError):
@@ -218,6 +275,32 @@ def test_saved_again_it_is_the_same(saved, tmp_path):
 
 def test_an_option_replaces_that_of_the_file(saved):
     assert from_pretrained(saved[1], eval_points=70).eval_points == 70
+
+
+@pytest.mark.filterwarnings("ignore:There is a performance drop")
+def test_weights_that_fit_in_part(saved):
+    """Other classes: everything but what depends on their number is taken, the rest named."""
+    network, folder = saved
+    with pytest.raises(ValueError, match="of another shape"):
+        from_pretrained(folder, classes=7)
+    with pytest.warns(UserWarning, match=r"(?s)train what is named:.*segmentation_head.1.weight") as told:
+        other = from_pretrained(folder, strict=False, classes=7)
+    state, file = other.state_dict(), network.state_dict()
+    for key, value in state.items():
+        if value.shape == file[key].shape:
+            assert torch.equal(value, file[key]), key
+            assert key not in str(told[0].message)
+        else:
+            assert key in str(told[0].message)
+    _same(network, from_pretrained(folder, strict=False))
+    assert type(network).from_pretrained(folder, strict=False).eval_points == 9
+
+
+def test_weights_of_which_none_fits(saved):
+    _, folder = saved
+    save_file({"other.weight": torch.zeros(3)}, folder / "model.safetensors")
+    with pytest.raises(ValueError, match="no weight that fits PointRend"):
+        from_pretrained(folder, strict=False)
 
 
 def test_weights_of_the_encoder_are_not_fetched_to_be_replaced(saved, monkeypatch):

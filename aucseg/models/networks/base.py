@@ -98,13 +98,22 @@ class Network(smp.base.SegmentationModel):
     of the images; one whose branches must fit each other keeps smp's rule that sides are multiples of the
     stride (``requires_divisible_input_shape``), and :func:`aucseg.models.padded_logits` pads for it. In
     training mode the result is a :class:`TrainingOutput`. And ``auxiliary`` says which terms the paper of
-    the network adds to its objective.
+    the network adds to its objective. What the paper of a network
+    fixes, smp's options do not change: see :data:`SMP_OPTIONS`. No network of the package can be scripted by
+    ``torch.jit.script``; trace or export it.
 
     A subclass sets ``encoder``, ``decoder``, ``segmentation_head`` and, if it has any, ``auxiliary_heads``
     and ``auxiliary`` in its constructor, calls :meth:`initialize` at its end, and overrides :meth:`decode`
     where its heads are not simply one after the other.
+
+    Args:
+        plain_logits: return the logits alone in training mode too, as smp's networks do, for a loop that
+            knows nothing of auxiliary outputs. Branches that are there for these only are not built, so
+            nothing is without a gradient; the network then trains without its own terms.
     """
 
+    # its outputs differ with the mode, and blocks are called by keyword: smp's own default would be a lie
+    _is_torch_scriptable = False
     requires_divisible_input_shape = False
     #: Shortest side of an image in pixels: the largest stride of the encoder.
     minimum_size: int = 32
@@ -118,13 +127,16 @@ class Network(smp.base.SegmentationModel):
     segmentation_head: Any
     classification_head = None
 
-    def __init__(self) -> None:
+    def __init__(self, *, plain_logits: bool = False) -> None:
         super().__init__()
+        self.plain_logits = plain_logits
         self.auxiliary_heads = nn.ModuleDict()
         self.auxiliary: Mapping[str, AuxiliaryTerm] = {}
 
     def initialize(self) -> None:
         """Initial weights as smp's for everything but the encoder, which has its own."""
+        if self.plain_logits:
+            self.auxiliary_heads, self.auxiliary = nn.ModuleDict(), {}
         initialize_decoder(self.decoder)
         initialize_head(self.segmentation_head)
         for head in self.auxiliary_heads.values():
@@ -141,20 +153,26 @@ class Network(smp.base.SegmentationModel):
     def forward(self, x: Tensor) -> Tensor | TrainingOutput:
         """Logits (B,K,H,W) of normalised images (B,3,H,W); in training mode auxiliary outputs too.
 
+        With ``plain_logits`` they are the logits alone in both modes.
+
         Raises:
             ValueError: if the images are smaller than the network's stride.
             RuntimeError: if a side is not a multiple of the stride, where the network needs that.
         """
         height, width = x.shape[-2:]
-        if height < self.minimum_size or width < self.minimum_size:
+        # a trace would keep the answer for its own images, with a warning
+        traced = torch.jit.is_tracing()
+        if not traced and (height < self.minimum_size or width < self.minimum_size):
             raise OptionError(
                 f"{type(self).__name__} halves an image down to 1/{self.minimum_size}: height and width must "
                 f"be at least {self.minimum_size} pixels, got {height}x{width}; pad or enlarge the images"
             )
-        self.check_input_shape(x)
+        if not traced:
+            self.check_input_shape(x)
         logits, auxiliary = self.decode(self.encoder(x), x)
         logits = resize(logits, (height, width))
-        return TrainingOutput(logits, auxiliary) if self.training else logits
+        plain = self.plain_logits or not self.training
+        return logits if plain else TrainingOutput(logits, auxiliary)
 
     def generate_model_card(self, *args: Any, **kwargs: Any) -> ModelCard:
         """The README that ``save_pretrained`` writes: smp's, but for how the network is loaded."""
@@ -202,6 +220,36 @@ class Network(smp.base.SegmentationModel):
         }
 
 
+#: Options of smp's networks that the papers of these networks fix: the value that they have, and why.
+SMP_OPTIONS: Mapping[str, tuple[Any, str]] = {
+    "encoder_depth": (5, "its decoder reads all stages of its encoder"),
+    "decoder_use_norm": ("batchnorm", "its paper says where it has which norm"),
+    "activation": (None, "losses and metrics want logits; take the softmax of what it returns"),
+    "aux_params": (
+        None,
+        "it tells pixels apart; for labels of images put a head of your own on model.encoder(images)[-1]",
+    ),
+}
+
+
+def check_smp_options(network: str, options: Mapping[str, Any]) -> None:
+    """Refuse options of smp's networks that a network of this package has no choice in.
+
+    Args:
+        network: its name, for the message.
+        options: arguments by name; those that are none of :data:`SMP_OPTIONS` are not looked at.
+
+    Raises:
+        OptionError: if one of them is not what it is here anyway.
+    """
+    for option, (fixed, why) in SMP_OPTIONS.items():
+        if option in options and options[option] != fixed:
+            raise OptionError(
+                f"{network} has {option}={fixed!r} and no other, got {options[option]!r}: {why}",
+                remedy=f"leave {option} out, or take a network of smp",
+            )
+
+
 def build_encoder(
     name: str, *, weights: str | None, network: str, output_stride: int = 32, **options: Any
 ) -> Any:
@@ -212,11 +260,20 @@ def build_encoder(
         weights: as smp's ``encoder_weights``.
         network: name of the network that asks, for the message.
         output_stride: 8, 16 or 32; below 32 the last stages keep their size and are dilated.
-        options: further arguments of a timm encoder.
+        options: further arguments of a timm encoder; those of :data:`SMP_OPTIONS` if they say what is so
+            anyway.
 
     Raises:
-        ValueError: if the encoder cannot be dilated to that stride or has fewer stages.
+        ValueError: if the encoder cannot be dilated to that stride or has fewer stages, or takes no such
+            option.
     """
+    check_smp_options(network, options)
+    options = {key: value for key, value in options.items() if key not in SMP_OPTIONS}
+    in_channels = options.pop("in_channels", 3)
+    if options and not name.startswith("tu-"):
+        # smp drops what its own encoders do not know
+        raise OptionError(f"{network} on encoder {name!r} takes no option {', '.join(map(repr, options))}")
+    given = tuple(options)
     if output_stride not in (8, 16, 32):
         raise OptionError(f"encoder_output_stride is 8, 16 or 32, got {output_stride}")
     if name.startswith("tu-hrnet"):
@@ -224,11 +281,17 @@ def build_encoder(
         options.setdefault("feature_location", "")
     try:
         return smp.encoders.get_encoder(
-            name, depth=5, weights=weights, output_stride=output_stride, **options
+            name, in_channels, depth=5, weights=weights, output_stride=output_stride, **options
         )
     except (NotImplementedError, ValueError, TypeError, AssertionError) as error:
         # smp and timm each say in their own way that there are no stages, or none that can be dilated
         reason = str(error) or type(error).__name__
+        for option in given:
+            if not _has_stages(name, {option: options[option]}) and _has_stages(name, {}):
+                raise OptionError(
+                    f"neither {network} nor its encoder {name!r} takes option "
+                    f"{option}={options[option]!r} ({reason})"
+                ) from error
         if output_stride == 32 or not _has_stages(name, options):
             raise OptionError(
                 f"{network} wants stages from 1/4 to 1/32, which encoder {name!r} does not have ({reason}); "
@@ -244,7 +307,8 @@ def build_encoder(
 def _has_stages(name: str, options: dict[str, Any]) -> bool:
     """Whether an encoder can be built where nothing is dilated."""
     try:
-        smp.encoders.get_encoder(name, depth=5, weights=None, **options)
+        with torch.device("meta"):
+            smp.encoders.get_encoder(name, depth=5, weights=None, **options)
     except (NotImplementedError, ValueError, TypeError, AssertionError):
         return False
     return True
@@ -262,6 +326,7 @@ class DilatedNetwork(Network):
         decoder_channels: channels of the head; 512 as published.
         in_channels: channels of the images.
         classes: number of classes K.
+        plain_logits: as :class:`Network`.
         kwargs: further arguments of a timm encoder.
 
     Raises:
@@ -279,9 +344,10 @@ class DilatedNetwork(Network):
         decoder_channels: int = 512,
         in_channels: int = 3,
         classes: int = 19,
+        plain_logits: bool = False,
         **kwargs: Any,
     ) -> None:
-        super().__init__()
+        super().__init__(plain_logits=plain_logits)
         self.encoder = build_encoder(
             encoder_name,
             weights=encoder_weights,

@@ -194,6 +194,7 @@ class BiSeNetV2(Network):
         width: factor of the channels of the whole network, heads included.
         in_channels: channels of the images.
         classes: number of classes K.
+        plain_logits: as :class:`Network`.
 
     Raises:
         ValueError: if the width is not a positive number.
@@ -203,8 +204,10 @@ class BiSeNetV2(Network):
     small: ClassVar[dict[str, Any]] = {"width": 0.25}
 
     @supports_config_loading
-    def __init__(self, width: float = 1.0, in_channels: int = 3, classes: int = 19) -> None:
-        super().__init__()
+    def __init__(
+        self, width: float = 1.0, in_channels: int = 3, classes: int = 19, plain_logits: bool = False
+    ) -> None:
+        super().__init__(plain_logits=plain_logits)
         if not 0 < width < float("inf"):
             raise OptionError(f"width is a positive factor of the channels, got {width!r}")
         self.encoder = TwoBranches(in_channels, width)
@@ -221,8 +224,8 @@ class BiSeNetV2(Network):
         """Logits of the boosters at 1/4, 1/8, 1/16 and 1/32; none in evaluation mode."""
         if not self.training:
             return {}
-        heads = self.auxiliary_heads.items()
-        return {name: head(stage) for (name, head), stage in zip(heads, features[2:-1], strict=True)}
+        stages = dict(zip(self.auxiliary, features[2:-1], strict=False))  # none where there are no boosters
+        return {name: self.auxiliary_heads[name](stage) for name, stage in stages.items()}
 
 
 def scaled(channels: int, width: float) -> int:

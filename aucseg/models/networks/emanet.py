@@ -62,7 +62,7 @@ class BasisAttention(nn.Module):
         """(B,C,H,W) without a gradient, from features of that shape; the steps are in float32 or wider."""
         with torch.no_grad(), without_autocast(features):
             x = full_precision(features)
-            start = self.bases.to(x).expand(len(x), -1, -1)
+            start = self.bases.to(x).expand(x.shape[0], -1, -1)  # len would fix the batch of an export
             bases, shares = expectation_maximization(x.flatten(2), start, self.steps)
             if self.training:
                 self._remember(bases)

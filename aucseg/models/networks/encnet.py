@@ -112,7 +112,5 @@ class EncNet(DilatedNetwork):
         logits = self.segmentation_head(x)
         if not self.training:
             return logits, {}
-        return logits, {
-            "fcn": self.auxiliary_heads["fcn"](features[-2]),
-            "presence": self.auxiliary_heads["presence"](encoding),
-        }
+        looked_at = {"fcn": features[-2], "presence": encoding}
+        return logits, {name: head(looked_at[name]) for name, head in self.auxiliary_heads.items()}

@@ -64,6 +64,7 @@ class FastFCN(Network):
         decoder_channels: width of the upsampling and of the head, 512 as published.
         in_channels: channels of the images.
         classes: number of classes K.
+        plain_logits: as :class:`Network`.
         kwargs: further arguments of a timm encoder.
     """
 
@@ -75,9 +76,10 @@ class FastFCN(Network):
         decoder_channels: int = 512,
         in_channels: int = 3,
         classes: int = 19,
+        plain_logits: bool = False,
         **kwargs: Any,
     ) -> None:
-        super().__init__()
+        super().__init__(plain_logits=plain_logits)
         self.encoder = build_encoder(
             encoder_name, weights=encoder_weights, network="fastfcn", in_channels=in_channels, **kwargs
         )

@@ -48,6 +48,7 @@ class HRNet(Network):
         encoder_weights: as smp.
         in_channels: channels of the images.
         classes: number of classes K.
+        plain_logits: as :class:`Network`.
         kwargs: further arguments of a timm encoder.
     """
 
@@ -62,9 +63,10 @@ class HRNet(Network):
         encoder_weights: str | None = None,
         in_channels: int = 3,
         classes: int = 19,
+        plain_logits: bool = False,
         **kwargs: Any,
     ) -> None:
-        super().__init__()
+        super().__init__(plain_logits=plain_logits)
         self.encoder = build_encoder(
             encoder_name, weights=encoder_weights, network="hrnet", in_channels=in_channels, **kwargs
         )

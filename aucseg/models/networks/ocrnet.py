@@ -112,6 +112,7 @@ class OCRNet(Network):
         decoder_channels: channels of pixels and regions; half as many in the attention.
         in_channels: channels of the images.
         classes: number of classes K.
+        plain_logits: as :class:`Network`.
         kwargs: further arguments of a timm encoder.
     """
 
@@ -127,9 +128,10 @@ class OCRNet(Network):
         decoder_channels: int = 512,
         in_channels: int = 3,
         classes: int = 19,
+        plain_logits: bool = False,
         **kwargs: Any,
     ) -> None:
-        super().__init__()
+        super().__init__(plain_logits=plain_logits)
         self.encoder = build_encoder(
             encoder_name, weights=encoder_weights, network="ocrnet", in_channels=in_channels, **kwargs
         )

@@ -92,10 +92,15 @@ def uncertain_pixels(logits: Tensor, count: int) -> tuple[Tensor, Tensor]:
         Indices (B,P) into the h*w pixels, and their centres (B,P,2) as in :func:`values_at`.
     """
     height, width = logits.shape[-2:]
-    # sym_min: an exported program keeps the choice open, where Python's min would settle it
-    indices = uncertainty(logits.flatten(2)).topk(torch.sym_min(count, height * width), dim=1).indices
+    indices = uncertainty(logits.flatten(2)).topk(_at_most(count, height * width), dim=1).indices
     column, row = indices % width, torch.div(indices, width, rounding_mode="floor")
     return indices, torch.stack([(column + 0.5) / width, (row + 0.5) / height], dim=2)
+
+
+def _at_most(count: int, pixels: int | Tensor) -> Any:
+    """The smaller number, which a trace and an exported program keep open for images of other sizes."""
+    # sizes are tensors while torch.jit.trace looks, where Python's min would settle which one it is
+    return pixels.clamp(max=count) if isinstance(pixels, Tensor) else torch.sym_min(count, pixels)
 
 
 LEVELS = 4
@@ -156,6 +161,8 @@ class PointHead(nn.Module):
 
     def forward(self, fine: Tensor, coarse: Tensor) -> Tensor:
         """Logits (B,K,P) from fine features (B,C,P) and coarse logits (B,K,P) of the same points."""
+        # values at points come in float32; a network in half precision has weights in it
+        fine = fine.to(self.out.weight.dtype)
         for layer in self.hidden:
             fine = layer(torch.cat([fine, coarse.to(fine.dtype)], dim=1)).relu()
         logits: Tensor = self.out(torch.cat([fine, coarse.to(fine.dtype)], dim=1))
@@ -185,6 +192,7 @@ class PointRend(Network):
         eval_points: pixels refined after each of the two steps.
         in_channels: channels of the images.
         classes: number of classes K.
+        plain_logits: must be false, because the point head learns from auxiliary outputs alone.
         kwargs: further arguments of a timm encoder.
     """
 
@@ -201,9 +209,16 @@ class PointRend(Network):
         eval_points: int = 8196,
         in_channels: int = 3,
         classes: int = 19,
+        plain_logits: bool = False,
         **kwargs: Any,
     ) -> None:
-        super().__init__()
+        super().__init__(plain_logits=plain_logits)
+        if plain_logits:
+            raise OptionError(
+                "pointrend refines its logits with a head that learns from auxiliary outputs alone: with "
+                "plain_logits it would stay untrained",
+                remedy="leave plain_logits out and add model.auxiliary_losses(...) to the loss",
+            )
         if train_points < 1 or eval_points < 1:
             raise OptionError(
                 f"train_points and eval_points must be at least 1, got {train_points} and {eval_points}"

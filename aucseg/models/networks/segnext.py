@@ -83,10 +83,10 @@ class NonNegativeFactorisation(nn.Module):
         with without_autocast(x):
             columns = x.flatten(2).to(torch.promote_types(x.dtype, torch.float32))
             if self.training:
-                drawn = torch.rand(len(x), *self.bases.shape[1:], device=x.device, dtype=columns.dtype)
+                drawn = torch.rand(x.shape[0], *self.bases.shape[1:], device=x.device, dtype=columns.dtype)
                 bases, steps = F.normalize(drawn, dim=1), self.train_steps
             else:
-                bases, steps = self.bases.to(columns.dtype).expand(len(x), -1, -1), self.eval_steps
+                bases, steps = self.bases.to(columns.dtype).expand(x.shape[0], -1, -1), self.eval_steps
             return factorise(columns, bases, steps).view_as(x).to(x.dtype)
 
 
@@ -155,6 +155,7 @@ class SegNeXt(Network):
             and S 16.
         in_channels: channels of the images.
         classes: number of classes K.
+        plain_logits: as :class:`Network`.
         kwargs: further arguments of a timm encoder.
 
     Raises:
@@ -173,9 +174,10 @@ class SegNeXt(Network):
         decoder_rank: int = 64,
         in_channels: int = 3,
         classes: int = 19,
+        plain_logits: bool = False,
         **kwargs: Any,
     ) -> None:
-        super().__init__()
+        super().__init__(plain_logits=plain_logits)
         channels = _CHANNELS.get(encoder_name, 256) if decoder_channels is None else decoder_channels
         if channels < 1 or channels % _GROUPS:
             raise OptionError(

@@ -137,6 +137,7 @@ class STDC(Network):
         decoder_channels: of the fused features and the head; context has half, the auxiliary heads a quarter.
         in_channels: channels of the images.
         classes: number of classes K.
+        plain_logits: as :class:`Network`.
         kwargs: further arguments of a timm encoder.
 
     Raises:
@@ -154,9 +155,10 @@ class STDC(Network):
         decoder_channels: int = 256,
         in_channels: int = 3,
         classes: int = 19,
+        plain_logits: bool = False,
         **kwargs: Any,
     ) -> None:
-        super().__init__()
+        super().__init__(plain_logits=plain_logits)
         if decoder_channels < 4 or decoder_channels % 4:
             raise OptionError(f"decoder_channels is a positive multiple of 4, got {decoder_channels}")
         self.encoder = build_encoder(

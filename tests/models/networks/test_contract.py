@@ -94,6 +94,64 @@ def test_auxiliary_outputs_only_in_training(network):
     assert isinstance(network.eval()(images), Tensor)
 
 
+PLAIN = sorted(set(NETWORKS) - {"pointrend"})
+
+
+@pytest.mark.parametrize("name", PLAIN)
+def test_plain_logits_in_training(name):
+    """As smp's networks: a tensor in both modes, from which backward reaches every parameter there is."""
+    torch.manual_seed(0)
+    network = create_model(name, num_classes=CLASSES, plain_logits=True, **small_options(name)).train()
+    logits = network(_images())
+    assert isinstance(logits, Tensor)
+    cross_entropy(logits.float(), _target()).backward()
+    assert network.auxiliary_losses({}, _target()) == {}
+    for key, parameter in network.named_parameters():
+        if parameter.requires_grad:
+            assert parameter.grad is not None, key
+    torch.manual_seed(0)
+    whole = _built(name)
+    # the same network but for the branches that are left out
+    state = whole.state_dict()
+    assert set(network.state_dict()) == {key for key in state if not key.startswith("auxiliary_heads.")}
+    assert type(network)(**network.config).plain_logits
+
+
+def test_torch_script_is_told_truly(network):
+    """smp's flag says whether torch.jit.script takes a network: none of these."""
+    assert not network._is_torch_scriptable
+    network.eval()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with pytest.raises(Exception, match=r"(?s)."):
+            torch.jit.script(network)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_weights_in_half_precision(network, dtype):
+    """Images and weights in half precision, as for inference on a small card: near those of float32."""
+    images = _images()
+    with torch.no_grad():
+        expected = network.eval()(images)
+        found = copy.deepcopy(network).to(dtype).eval()(images.to(dtype))
+    assert found.dtype == dtype
+    # dozens of layers of random weights lift the rounding of bfloat16 to some percent
+    pair = torch.stack([expected.flatten(), found.float().flatten()])
+    assert torch.corrcoef(pair)[0, 1] > 0.95
+    network.to(dtype).train()(images.to(dtype)).logits.float().sum().backward()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_traced_for_another_batch(name):
+    """torch.jit.trace of two images answers for five others."""
+    network = copy.deepcopy(_built(name)).eval()
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        traced = torch.jit.trace(network, _images(2), check_trace=False)
+        images = _images(5, seed=3)
+        torch.testing.assert_close(traced(images), network(images), rtol=1e-3, atol=1e-4)
+
+
 def test_auxiliary_losses_ignore_void(network):
     target = torch.full((2, 64, 96), 255)
     output = network.train()(_images())
@@ -185,6 +243,18 @@ def test_export_with_open_height_and_width(network):
         warnings.simplefilter("ignore")
         program = torch.export.export(network, (_images(2, 64, 96),), dynamic_shapes=(sides,), strict=False)
         images = _images(2, 96, 128)
+        torch.testing.assert_close(program.module()(images), network(images), rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["emanet", "segnext"])
+def test_export_with_an_open_batch(name):
+    """Both have bases for each image, as many as there are."""
+    network = copy.deepcopy(_built(name)).eval()
+    batch = {0: torch.export.Dim("batch", min=2, max=64)}
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        program = torch.export.export(network, (_images(2),), dynamic_shapes=(batch,), strict=False)
+        images = _images(5)
         torch.testing.assert_close(program.module()(images), network(images), rtol=1e-3, atol=1e-4)
 
 
