@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from aucseg.engines.task import MORE, Ended, Place, Process, Task
-from aucseg.errors import OptionError, UserError, extra
+from aucseg.errors import OptionError, UserError, extra, without_password
 
 _PATIENCE = "10s"
 
@@ -53,7 +53,8 @@ def run_dask(tasks: Sequence[Task], place: Place, report: Callable[[str], None])
     codes: dict[str, int] = {}
     with client:
         futures = {client.submit(_run, task, pure=False): task.name for task in tasks}
-        report(f"{len(tasks)} tasks are with {place.scheduler}, which shows them at {client.dashboard_link}")
+        said = f"{len(tasks)} tasks are with {place.scheduler}, which shows them at {client.dashboard_link}"
+        report(without_password(said))
         for future in as_completed(futures):
             name = futures[future]
             if future.status != "finished":

@@ -39,7 +39,7 @@ class BankConfig(Section):
     """
 
     kind: Literal["tail", "pixel", "fixed_pixels", "copy_paste"] = "tail"
-    memory_size: int = Field(5, ge=0)
+    memory_size: int = Field(5, ge=0, le=2**20)
     sample_ratio: float = Field(0.05, ge=0, le=1)
     resize_ratio: float = Field(0.4, gt=0, le=1)
     budget: float | None = Field(None, ge=0, le=1)

@@ -26,7 +26,7 @@ from aucseg.training.methods import METHODS, MethodConfig
 from aucseg.training.methods.supervised import SupervisedConfig
 from aucseg.training.objectives import OBJECTIVES, ObjectiveConfig
 from aucseg.training.objectives.auc import AUCConfig
-from aucseg.training.optim import OptimConfig
+from aucseg.training.optim import MOST_STEPS, OptimConfig
 from aucseg.training.section import Choice, ConfigError, Section, Size, explain, map_sections, portable, shown
 from aucseg.training.splits import DataConfig, check_fingerprint, fingerprint
 from aucseg.training.yaml import read_yaml
@@ -229,7 +229,7 @@ class RunConfig(Section):
     """Everything that decides the outcome of one run.
 
     Attributes:
-        name: a label for people; not part of the identity.
+        name: a label for people, 200 characters at most; not part of the identity.
         profile: the profile that made the configuration, or ``"custom"``; not part of the identity, but the
             folder of the record.
         seed: decides initial weights, order, crops and what the bank draws.
@@ -260,9 +260,9 @@ class RunConfig(Section):
         checkpoint_every: steps between checkpoints; a killed run loses at most these.
     """
 
-    name: str = "run"
+    name: str = Field("run", max_length=200)
     profile: str = "custom"
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, lt=2**63)
     data: DataConfig
     model: ModelConfig = ModelConfig()
     loss: SerializeAsAny[ObjectiveConfig] = AUCConfig()
@@ -273,13 +273,13 @@ class RunConfig(Section):
     evaluation: EvaluationConfig = EvaluationConfig()
     precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    devices: Literal["auto"] | Annotated[int, Field(ge=1)] = "auto"
-    num_nodes: int = Field(1, ge=1)
+    devices: Literal["auto"] | Annotated[int, Field(ge=1, le=2**16)] = "auto"
+    num_nodes: int = Field(1, ge=1, le=2**16)
     strategy: Literal["auto", "ddp", "fsdp"] = "auto"
-    accumulate: int = Field(1, ge=1)
+    accumulate: int = Field(1, ge=1, le=2**16)
     sync_batchnorm: bool | None = None
-    rank_timeout: float = Field(1800.0, gt=0)
-    checkpoint_every: int = Field(500, ge=1)
+    rank_timeout: float = Field(1800.0, gt=0, le=1e8)
+    checkpoint_every: int = Field(500, ge=1, le=MOST_STEPS)
 
     not_identity = (
         "name",

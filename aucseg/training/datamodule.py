@@ -54,6 +54,7 @@ def _augmentation(data: DataConfig, images: Any, crop: ClassCrop | None = None) 
         hflip=data.hflip,
         photometric=data.photometric,
         resize=data.resize,
+        resize_rule=data.resize_rule,
         max_class_share=data.max_class_share,
         flip_pairs=_flip_pairs(data, images.spec),
     )
@@ -72,6 +73,8 @@ class SegmentationDataModule(LightningDataModule):
 
     def __init__(self, config: RunConfig) -> None:
         super().__init__()
+        # a process for which no image of the evaluation split is left has none to wait for
+        self.allow_zero_length_dataloader_with_multiple_devices = True
         self.config = config
 
     @property
@@ -121,9 +124,12 @@ class SegmentationDataModule(LightningDataModule):
             seen = self.classes.pixels > 0
             lacking = [name for name, held in zip(self.spec.names, seen, strict=True) if not held]
             if lacking:
+                images = (
+                    f"{len(labelled)} labelled images hold" if len(labelled) > 1 else "labelled image holds"
+                )
                 told.append(
-                    f"the {len(labelled)} labelled images hold no pixel of {', '.join(lacking)}: what is not "
-                    "seen is not learnt; data.labelled_seed or another list chooses others"
+                    f"the {images} no pixel of {', '.join(lacking)}: what is not seen is not learnt; "
+                    "data.labelled_seed or another list chooses others"
                 )
         if isinstance(self.unlabelled_set, ImageFolder):
             modes = self.unlabelled_set.modes()

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 import numpy as np
 import torch
@@ -14,7 +18,7 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import Logger
 from PIL import Image
 
-from aucseg.errors import did_you_mean
+from aucseg.errors import UserError, did_you_mean
 from aucseg.training.config import RunConfig
 from aucseg.training.curves import Curves
 from aucseg.training.datamodule import SegmentationDataModule
@@ -24,6 +28,27 @@ from aucseg.training.section import ConfigError
 from aucseg.training.validation import Validation
 
 _PICTURES = 4  # of the evaluation split
+_MLFLOW_URI, _MLFLOW_FILE = "MLFLOW_TRACKING_URI", "mlflow.db"
+_MLFLOW_USER, _MLFLOW_PASSWORD = "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"
+
+
+class LoggerError(UserError):
+    """What a logger sends to does not take it: a server that does not answer, a disk that is full."""
+
+
+@contextmanager
+def _told(name: str) -> Iterator[None]:
+    """Tell in words what a logger fails by. Its own exception, which may hold a password, is not chained."""
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        text = " ".join(str(error).split())[:500]
+        raise LoggerError(
+            f"logger {name!r} failed: {type(error).__name__}: {text}",
+            remedy="mend what it sends to, or train again without it; the run goes on from its checkpoint",
+        ) from None
 
 
 class LoggerKind(NamedTuple):
@@ -33,12 +58,14 @@ class LoggerKind(NamedTuple):
         packages: modules of which it needs one, the first one's name being that of the package on PyPI.
         make: gives the logger of a run, for its folder.
         show: sends it a picture (H,W,3) uint8 by name and step.
+        close: ends what it keeps open in the process, so that the next run does not go on in it.
         anew: whether it forgets what was there before, so that a resumed run tells it everything again.
     """
 
     packages: tuple[str, ...]
     make: Callable[[Path, RunConfig], Logger]
     show: Callable[[Any, str, np.ndarray, int], object]
+    close: Callable[[Any], object] = lambda logger: None
     anew: bool = False
 
 
@@ -69,10 +96,40 @@ def _wandb(folder: Path, config: RunConfig) -> Logger:
     )
 
 
+def _mlflow_address() -> str | None:
+    """The address that the user has set, without a password in it: MLflow prints it beside every run.
+
+    A user's name and password go to where MLflow looks for them besides, unless something stands there.
+    """
+    address = os.environ.get(_MLFLOW_URI)
+    parts = urlsplit(address or "")
+    # in the address of a database they have no other place, and MLflow does not print that
+    if parts.scheme not in ("http", "https") or "@" not in parts.netloc:
+        return address
+    for variable, value in ((_MLFLOW_USER, parts.username), (_MLFLOW_PASSWORD, parts.password)):
+        if value:
+            os.environ.setdefault(variable, unquote(value))
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+
+
 def _mlflow(folder: Path, config: RunConfig) -> Logger:
     from lightning.pytorch.loggers import MLFlowLogger
 
-    return MLFlowLogger("aucseg", run_name=f"{config.name} {config.identity}", save_dir=str(folder / "logs"))
+    place = (folder / "logs").resolve()
+    place.mkdir(parents=True, exist_ok=True)
+    return MLFlowLogger(
+        "aucseg",
+        run_name=f"{config.name} {config.identity}",
+        # a database: recent releases refuse to keep runs in plain files
+        tracking_uri=_mlflow_address() or f"sqlite:///{place / _MLFLOW_FILE}",
+        artifact_location=(place / "mlflow").as_uri(),
+    )
+
+
+def _leave_mlflow(logger: Any) -> None:
+    """Take back the address that MLflow has set for the whole process, unless it is the user's own."""
+    if os.environ.get(_MLFLOW_URI, "").endswith(f"/logs/{_MLFLOW_FILE}"):
+        import_module("mlflow").set_tracking_uri(None)
 
 
 LOGGERS = {
@@ -88,6 +145,7 @@ LOGGERS = {
         ("wandb",),
         _wandb,
         lambda logger, name, picture, step: logger.log_image(name, [picture], step=step),
+        close=lambda logger: logger.experiment.finish(),
     ),
     "mlflow": LoggerKind(
         ("mlflow",),
@@ -95,6 +153,7 @@ LOGGERS = {
         lambda logger, name, picture, step: logger.experiment.log_image(
             logger.run_id, picture, artifact_file=f"{name}/{step}.png"
         ),
+        close=_leave_mlflow,
     ),
 }
 """What ``--logger`` knows; a package is imported once its logger is asked for."""
@@ -122,6 +181,15 @@ def check_loggers(names: Iterable[str]) -> tuple[str, ...]:
     return wanted
 
 
+def _made(name: str, folder: Path, config: RunConfig) -> Logger:
+    try:
+        return LOGGERS[name].make(folder, config)
+    except ModuleNotFoundError as error:  # another distribution of the name, as mlflow-skinny
+        raise ConfigError(
+            f"logger {name!r} cannot be made: {error}", remedy=f"pip install {LOGGERS[name].packages[0]}"
+        ) from error
+
+
 class Logged(Callback):
     """Sends loggers what a record will hold, as soon as it is known, and pictures of predictions.
 
@@ -147,16 +215,28 @@ class Logged(Callback):
         validation: Validation | None,
         folder: Path,
     ) -> None:
-        self.kinds = [LOGGERS[name] for name in check_loggers(names)]
+        self.names = check_loggers(names)
+        self.kinds = [LOGGERS[name] for name in self.names]
         self.data, self.curves, self.validation = data, curves, validation
-        self.loggers = [kind.make(folder, data.config) for kind in self.kinds]
+        self.loggers = [_made(name, folder, data.config) for name in self.names]
         self._sent = [(0, 0)] * len(self.kinds)
+
+    def open(self) -> None:
+        """Reach what the loggers send to, so that a server that does not answer shows before the training.
+
+        Raises:
+            LoggerError: for one that cannot be reached.
+        """
+        for name, logger in zip(self.names, self.loggers, strict=True):
+            with _told(name):
+                _ = logger.experiment  # made at the first look at it
 
     def on_train_start(self, trainer: Trainer, pl_module: SegmentationModule) -> None:
         """Tell the configuration, and those that forget what a resumed run has seen before."""
         seen = len(self._points(self.curves.history)), len(self._points(self._looked))
         for number, (kind, logger) in enumerate(zip(self.kinds, self.loggers, strict=True)):
-            logger.log_hyperparams(pl_module.config.model_dump(mode="json"))
+            with _told(self.names[number]):
+                logger.log_hyperparams(pl_module.config.model_dump(mode="json"))
             self._sent[number] = (0, 0) if kind.anew else seen
         self._send()
 
@@ -168,6 +248,19 @@ class Logged(Callback):
         step, every = trainer.global_step, self.data.config.evaluation.every
         if trainer.is_global_zero and (step == trainer.max_steps or (every and step % every == 0)):
             self._show(pl_module, step)
+
+    def teardown(self, trainer: Trainer, pl_module: SegmentationModule, stage: str) -> None:
+        """Close what stays open in the process after the last step."""
+        self._close()
+
+    def on_exception(self, trainer: Trainer, pl_module: SegmentationModule, exception: BaseException) -> None:
+        """Close what stays open in the process: the next run of a sweep would be sent there."""
+        self._close()
+
+    def _close(self) -> None:
+        for name, kind, logger in zip(self.names, self.kinds, self.loggers, strict=True):
+            with _told(name):
+                kind.close(logger)
 
     @property
     def _looked(self) -> dict[str, list[Any]]:
@@ -187,11 +280,12 @@ class Logged(Callback):
             first = self._sent[number]
             points = trained[first[0] :]
             points += [(s, {f"validation/{k}": v for k, v in p.items()}) for s, p in looked[first[1] :]]
-            for step, values in sorted(points, key=lambda point: point[0]):
-                logger.log_metrics(values, step=step)
+            with _told(self.names[number]):
+                for step, values in sorted(points, key=lambda point: point[0]):
+                    logger.log_metrics(values, step=step)
+                if points:
+                    logger.save()
             self._sent[number] = len(trained), len(looked)
-            if points:
-                logger.save()
 
     def _show(self, module: SegmentationModule, step: int) -> None:
         images = self.data.eval_set
@@ -208,8 +302,9 @@ class Logged(Callback):
                     overlay(np.asarray(image), np.asarray(m), module.spec, 0.6) for m in (mask, ids[0].cpu())
                 )
                 picture = np.concatenate((truth, found), axis=1)
-                for kind, logger in zip(self.kinds, self.loggers, strict=True):
-                    kind.show(logger, f"prediction/{number}", picture, step)
+                for name, kind, logger in zip(self.names, self.kinds, self.loggers, strict=True):
+                    with _told(name):
+                        kind.show(logger, f"prediction/{number}", picture, step)
         finally:
             for part, mode in modes.items():
                 part.training = mode

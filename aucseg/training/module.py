@@ -23,7 +23,7 @@ from aucseg.functional.pseudo_labels import weigh_gradient
 from aucseg.longtail import Tally, groups_by_images
 from aucseg.losses.micro_batches import in_micro_batches
 from aucseg.memory import TailMemoryBank
-from aucseg.metrics import PixelAUC, SegmentationIoU
+from aucseg.metrics import PixelAUC, SaliencyMeasures, SegmentationIoU
 from aucseg.models import (
     AlignedConv2d,
     Network,
@@ -49,6 +49,9 @@ if TYPE_CHECKING:
 
 # what a record keeps of PixelAUC.compute
 _AUC_FIGURES = ("auc", "auc_head", "auc_middle", "auc_tail", "auc_error_bound")
+
+# and of SaliencyMeasures, where there are two classes: class 1 is the object
+_SALIENCY_FIGURES = ("MAE", "F_beta_mean", "E_mean")
 
 # counts of the streaming AUC: 32 MiB, at 19 classes 4096 bins of the scores
 _AUC_COUNTS = 2**22
@@ -166,6 +169,9 @@ class SegmentationModule(LightningModule):
         self.iou = SegmentationIoU(spec.num_classes, spec.groups, spec.ignore_index, image_groups=by_images)
         # The AUC loss ranks sigmoids, the prediction is the largest softmax: the two rank pixels differently.
         self.auc_sigmoid, self.auc_softmax = _pixel_auc(spec), _pixel_auc(spec)
+        self.saliency: SaliencyMeasures | None = None
+        if spec.num_classes == 2:
+            self.saliency = SaliencyMeasures(ignore_index=spec.ignore_index)
 
     @property
     def spec(self) -> ClassSpec:
@@ -322,21 +328,27 @@ class SegmentationModule(LightningModule):
         for images, _ in data.unlabelled_pictures(self.global_rank, self.trainer.world_size):
             yield normalize(images.to(self.device), *self.config.model.figures)
 
+    @property
+    def has_unlabelled_masks(self) -> bool:
+        """Whether there are images without labels, which have masks that are not trained on."""
+        data: SegmentationDataModule = self.trainer.datamodule
+        return data.unlabelled_set is not None and self.config.data.unlabelled is None
+
     def unlabelled_tally(self) -> Tally:
         """What their masks hold.
 
         Raises:
             ConfigError: if they have none.
         """
-        data: SegmentationDataModule = self.trainer.datamodule
-        if data.unlabelled_set is None or self.config.data.unlabelled is not None:
+        if not self.has_unlabelled_masks:
             raise ConfigError("method.counts is 'true', and there are no masks of images without labels")
+        data: SegmentationDataModule = self.trainer.datamodule
         return count_split(data.unlabelled_set)
 
     def over_ranks(self, counts: Tensor) -> Tensor:
         """The sum over the processes of a tensor that each of them has."""
-        total: Tensor = self.trainer.strategy.reduce(counts, reduce_op="sum")
-        return total
+        group, _ = joined_ranks("auto", "summed")
+        return counts if group is None else all_reduce(counts, group)
 
     def _forward(self, network: Callable[[Tensor], Any], images: Tensor) -> Any:
         """What the network makes of a batch, at once or in micro-batches."""
@@ -367,11 +379,14 @@ class SegmentationModule(LightningModule):
         self.iou.update(ids, target)
         self.auc_sigmoid.update(sigmoid, target)
         self.auc_softmax.update(softmax, target)
+        if self.saliency is not None:
+            self.saliency.update(softmax[:, 1].clamp(0, 1), target)
 
     def reset_metrics(self) -> None:
         """Forget what was counted."""
-        for metric in (self.iou, self.auc_sigmoid, self.auc_softmax):
-            metric.reset()
+        for metric in (self.iou, self.auc_sigmoid, self.auc_softmax, self.saliency):
+            if metric is not None:
+                metric.reset()
 
     def figures(self) -> dict[str, Any]:
         """What was counted since, as plain numbers: :attr:`Record.metrics`."""
@@ -379,6 +394,9 @@ class SegmentationModule(LightningModule):
         for name in ("auc_sigmoid", "auc_softmax"):
             found = getattr(self, name).compute()
             values |= {key.replace("auc", name, 1): found[key] for key in _AUC_FIGURES}
+        if self.saliency is not None:
+            found = self.saliency.compute()
+            values |= {key: found[key] for key in _SALIENCY_FIGURES}
         return {
             key: dict(zip(self.spec.names, map(_number, value), strict=True))
             if value.ndim

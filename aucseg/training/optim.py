@@ -13,6 +13,9 @@ from torch import nn
 
 from aucseg.training.section import ConfigError, Section
 
+MOST_STEPS = 10**9
+"""Steps that nobody waits for: who writes more has made a slip."""
+
 # A normalisation layer by the name of its class or of a base, as PyTorch, timm and others call theirs:
 # LayerNorm, BatchNormAct2d, EvoNorm2dB0; but not NormFreeBlock, which holds none.
 _NORM = re.compile(r"Norm(\d|d|Act|Tlu|Exp|Fp32|[A-Z]\d[a-z]?)*$")
@@ -57,9 +60,9 @@ class OptimConfig(Section):
     momentum: float = Field(0.9, ge=0, lt=1)
     nesterov: bool = False
     weight_decay: float = Field(0.01, ge=0)
-    steps: int = Field(160_000, ge=1)
+    steps: int = Field(160_000, ge=1, le=MOST_STEPS)
     schedule: Literal["poly", "step"] = "poly"
-    warmup_steps: int = Field(1_500, ge=0)
+    warmup_steps: int = Field(1_500, ge=0, le=MOST_STEPS)
     warmup_lr: float = Field(1e-6, ge=0)
     warmup_ratio: float | None = Field(None, ge=0, le=1)
     power: float = Field(1.0, ge=0)

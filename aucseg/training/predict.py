@@ -18,6 +18,7 @@ from aucseg import paths
 from aucseg.data import normalize
 from aucseg.data.files import probe_folder, write_file
 from aucseg.data.listing import find_files
+from aucseg.data.palette import indexed_mask
 from aucseg.data.reading import PICTURE_SUFFIXES, Range, check_range, read_image, to_rgb
 from aucseg.data.spec import ClassSpec
 from aucseg.data.threads import bounded_map
@@ -181,9 +182,7 @@ def write_predictions(
     for each in plan.files:
         pixels = read_image(each.image, plan.value_range)
         ids = predict_image(module, pixels)
-        mask = Image.fromarray(ids)
-        if palette:
-            mask.putpalette(colors.flatten().tolist())
+        mask = indexed_mask(ids, colors) if palette else Image.fromarray(ids)
         if each.overlay is not None:
             _save(Image.fromarray(overlay(pixels, ids, module.spec)), each.overlay)
         if each.colors is not None:

@@ -11,7 +11,7 @@ from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback, RichProgressBar
 from rich.console import Console
 
-from aucseg.training.claim import Claim
+from aucseg.training.claims import Claim
 
 _LINES = 20  # of a training that is short
 _PAUSE = 60.0  # seconds without a line, at most

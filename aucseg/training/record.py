@@ -56,12 +56,14 @@ class Record(BaseModel):
             steps, every figure of ``metrics`` that is one number; ``"stopped"``, the step at which patience
             ended the run, or ``None``; and ``"best"``, the step of the highest mIoU with the metrics that
             its network has on the evaluation split, which are not what the run reports. ``None`` without.
+        method: what the training method kept; of ``mean_teacher``, see :meth:`MeanTeacher.summary`. ``None``
+            for the others, and for runs without images to label.
         bank: what the memory bank did, by class name, and in ``"covered"`` mean and maximum over the training
             images of the share of labelled pixels that pastes covered; ``None`` without a bank.
         timing: ``seconds_total`` (training only, those before a resume included) and ``seconds_per_step``
             (median).
         peak_memory_bytes: what CUDA's allocator held at most; on a CPU the largest resident set.
-        hardware: device, names of CPU and GPU, threads.
+        hardware: device, names of CPU and GPU, instruction set of the CPU, threads.
         versions: of Python and the packages that matter.
         git_commit: commit of the working tree, with ``+`` if it had changes; ``None`` outside a repository.
     """
@@ -76,6 +78,7 @@ class Record(BaseModel):
     metrics: dict[str, Any]
     history: dict[str, list[float | None]]
     validation: dict[str, Any] | None = None
+    method: dict[str, Any] | None = None
     bank: dict[str, Any] | None
     timing: dict[str, float]
     peak_memory_bytes: int
@@ -142,7 +145,7 @@ class Record(BaseModel):
         """Whether two runs came to the same numbers; time, machine and versions may differ."""
         return all(
             getattr(self, key) == getattr(other, key)
-            for key in ("identity", "dataset", "metrics", "history", "validation", "bank")
+            for key in ("identity", "dataset", "metrics", "history", "validation", "method", "bank")
         )
 
     def write(self, path: str | Path) -> Path:
@@ -220,6 +223,7 @@ def environment() -> dict[str, Any]:
     cuda = torch.cuda.is_available()
     hardware = {
         "cpu": _cpu_name(),
+        "instructions": torch.backends.cpu.get_cpu_capability(),  # another set adds in another order
         "gpu": torch.cuda.get_device_name() if cuda else None,
         "threads": torch.get_num_threads(),
         "platform": platform.system(),

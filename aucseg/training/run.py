@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import logging
+import re
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +35,7 @@ from aucseg.training.checkpoint import (
     load_weights,
     tell_pairs,
 )
-from aucseg.training.claim import Claim, claim
+from aucseg.training.claims import Claim, claim
 from aucseg.training.config import CHECKPOINT, FirstStageConfig, RunConfig
 from aucseg.training.curves import Curves
 from aucseg.training.datamodule import SegmentationDataModule
@@ -74,11 +76,16 @@ _ADVICE = (
     ".*recommended to use `Trainer\\(devices=1.*",  # no image is counted twice: no sampler pads
     ".*find_unused_parameters=True was specified.*",
     ".*smaller than the logging interval.*",  # curves are sent when they are known
+    ".*The dirpath has changed from.*",  # a folder of runs was moved: its checkpoints are found by name
     ".*Experiment logs directory .* exists and is not empty.*",  # all rows are written again
 )
 
 
 _TALKATIVE = ("lightning.pytorch", "lightning.fabric.utilities.distributed")
+
+# Where Linux keeps the peak of a process: https://www.kernel.org/doc/html/latest/filesystems/proc.html
+_STATUS, _CLEAR_PEAK = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+_STATUS_PEAK = re.compile(r"^VmHWM:\s+(\d+) kB", re.MULTILINE)
 
 
 def run_folder(config: RunConfig) -> Path:
@@ -144,7 +151,10 @@ def train(
     if not is_first():
         progress, report = False, _say_nothing
     with claim(path.parent, report=report) as mine:
-        return _train(config, path, mine, resume, progress, callbacks, recorded, report, loggers)
+        try:
+            return _train(config, path, mine, resume, progress, callbacks, recorded, report, loggers)
+        finally:  # trainer, network and metrics hold each other: Python would let them pile up, run by run
+            gc.collect()
 
 
 def _say_nothing(line: str) -> None:
@@ -223,14 +233,16 @@ def _train(
                 files.ready(*left)
                 done = left[1]["global_step"]
                 report(
-                    f"all {steps} steps are done: {left[0]} is evaluated"
+                    f"all {steps} steps are done: {paths.told(left[0])} is evaluated"
                     if done == steps
-                    else f"goes on after step {done} of {steps}, from {left[0]}"
+                    else f"goes on after step {done} of {steps}, from {paths.told(left[0])}"
                 )
+            if first:
+                for logged in sent:
+                    logged.open()
             if not resume and first:
                 clear(path, last=True)  # not before: wrong data must not cost a finished run its weights
-        if on_gpu:
-            torch.cuda.reset_peak_memory_stats()
+        _forget_peak(on_gpu)
         trainer.fit(module, datamodule=data, ckpt_path=left and left[0], weights_only=True)
         stop.check()
         seconds = curves.seconds
@@ -265,6 +277,7 @@ def _train(
         metrics=metrics,
         history=curves.history,
         validation=validation,
+        method=module.method.summary(module),
         bank=_bank_summary(module),
         timing={"seconds_total": seconds, "seconds_per_step": max(step_seconds)},
         peak_memory_bytes=max(peaks),
@@ -434,9 +447,20 @@ def _checkpoint_bytes(module: SegmentationModule) -> int:
     return sum(times * t.numel() * t.element_size() for t, times in tensors)
 
 
+def _forget_peak(on_gpu: bool) -> None:
+    """Let the peak of the memory begin here: what earlier runs of this process took is not this one's."""
+    if on_gpu:
+        torch.cuda.reset_peak_memory_stats()
+    with suppress(OSError):  # only Linux can do that, and not in every container
+        _CLEAR_PEAK.write_text("5")
+
+
 def _peak_memory(on_gpu: bool) -> int:
+    """The most bytes since :func:`_forget_peak`, or of the whole process where that cannot be told."""
     if on_gpu:
         return torch.cuda.max_memory_allocated()
+    if (found := _STATUS_PEAK.search(_STATUS.read_text()) if _STATUS.exists() else None) is not None:
+        return 1024 * int(found[1])
     try:
         import resource
     except ModuleNotFoundError:  # Windows

@@ -61,6 +61,8 @@ class DataConfig(Section):
         resize: (short, long) side of a box that images on disk are brought to with their aspect ratio kept,
             in training before ``scale`` acts; they are then read at their own size and not at ``size``, and
             evaluated at it, one by one. Needs ``crop_size``. AUCSeg F.2 has (512, 2048) for ADE20K.
+        resize_rule: how a training image in that box comes to whole pixels: ``"exact"``, or ``"mmseg"`` as in
+            the published runs, smaller by up to two. See :class:`aucseg.data.RandomResize`.
         max_class_share: where one class has as much of a training crop, another is drawn, up to ten times;
             1 for no cap. AUCSeg's released configurations have 0.75.
         train_split, eval_split: names of the splits; streets draws another world for each name.
@@ -113,11 +115,12 @@ class DataConfig(Section):
     flip_pairs: Literal["auto", "none"] | tuple[tuple[int | str, int | str], ...] = "auto"
     photometric: bool | Literal["mmseg"] = False
     resize: Size | None = None
+    resize_rule: Literal["exact", "mmseg"] = "exact"
     max_class_share: float = Field(1.0, gt=0, le=1)
     train_split: str = "train"
     eval_split: str = "val"
-    train_images: int | None = Field(None, ge=1)
-    eval_images: int | None = Field(None, ge=1)
+    train_images: int | None = Field(None, ge=1, le=_MOST_PIXELS)
+    eval_images: int | None = Field(None, ge=1, le=_MOST_PIXELS)
     look: str = STANDARD_LOOK
     classes: str | None = None
     labelled: str | tuple[str, ...] | None = None

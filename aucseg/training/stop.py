@@ -105,7 +105,8 @@ class Stop(Callback):
             raise _Now
         if hasattr(signal, "SIGCHLD"):
             # Workers may have got the signal too: their death is not to be raised in the midst of the step.
-            was = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            # With the default in its place, Python prints a traceback where both signals came at once.
+            was = signal.signal(signal.SIGCHLD, lambda *_: None)
             self._before.setdefault(signal.SIGCHLD, was or signal.SIG_DFL)
         with contextlib.suppress(RuntimeError):  # it may have come while something was being printed
             self.report("stopping: the step is finished and saved; once more stops at once")

@@ -93,6 +93,44 @@ def test_a_worker_that_is_killed_loses_no_task(tmp_path, monkeypatch):
     assert has_ended(int(first[1]))  # what the killed one had started has ended with it
 
 
+def test_a_password_of_the_scheduler_is_in_no_message(monkeypatch):
+    """Neither where nothing answers nor in the line that says who works."""
+    address = "tls://anna:s3@cret@127.0.0.1:1"
+    monkeypatch.setattr("aucseg.engines.dask._PATIENCE", "0.2s")
+
+    class Silent:
+        def __init__(self, address: str, timeout: str) -> None:
+            raise OSError(f"Timed out trying to connect to {address} after {timeout}")
+
+    monkeypatch.setattr("distributed.Client", Silent)
+    with pytest.raises(DaskError) as caught:
+        run_dask([], Place(scheduler=address), print)
+    said = str(caught.value)
+    assert said.count("tls://***@127.0.0.1:1") == 2
+    assert "s3" not in said
+    assert "cret" not in said
+
+    class Works:
+        dashboard_link = "http://anna:s3@cret@127.0.0.1:8787/status"
+
+        def __init__(self, address: str, timeout: str) -> None:
+            pass
+
+        def __enter__(self) -> Works:
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            pass
+
+    lines: list[str] = []
+    monkeypatch.setattr("distributed.Client", Works)
+    monkeypatch.setattr("distributed.as_completed", iter)
+    assert run_dask([], Place(scheduler=address), lines.append) == {}
+    assert lines == [
+        "0 tasks are with tls://***@127.0.0.1:1, which shows them at http://***@127.0.0.1:8787/status"
+    ]
+
+
 def test_what_is_missing_is_named(monkeypatch):
     with pytest.raises(OptionError, match="no address of a Dask scheduler; give --scheduler"):
         run_dask([], Place(), print)

@@ -170,14 +170,16 @@ def test_an_array_of_eight_jobs_and_the_plain_script(slurm, tmp_path, monkeypatc
     tasks = [
         *plain,
         Plain("preempted", (STEPS, str(tmp_path / "preempted"), "100")),
-        Plain("timed out", (STEPS, str(tmp_path / "late"), "450")),
+        Plain("timed out", (STEPS, str(tmp_path / "late"), "700")),
         Plain("fails", ("raise SystemExit(3)",)),
     ]
     lines: list[str] = []
-    place = Place(jobs=8, minutes=1, warning=30, folder=tmp_path / "logs", cpus=1)
+    # Told a minute after its start: one that is told while Python still imports submitit, as happens after
+    # half a minute on a busy machine, has nobody who could answer, and has failed.
+    place = Place(jobs=8, minutes=2, warning=60, folder=tmp_path / "logs", cpus=1)
     assert run_slurm(tasks, place, lines.append) == {}
     array = lines[0].split()[-1]
-    script = printed([Plain("late", (AGAIN, str(tmp_path / "script"), "450"))], place, tmp_path)
+    script = printed([Plain("late", (AGAIN, str(tmp_path / "script"), "700"))], place, tmp_path)
     wait_for(lambda: (tmp_path / "preempted").exists())
     subprocess.run(["scontrol", "requeue", f"{array}_5"], check=True)
     states: dict[str, str] = {}
@@ -192,15 +194,16 @@ def test_an_array_of_eight_jobs_and_the_plain_script(slurm, tmp_path, monkeypatc
                 states[facts["ArrayTaskId"]] = facts["JobState"]
         return len(states) == 8 and set(states.values()) <= {"COMPLETED", "FAILED"}
 
-    wait_for(over, 400)
+    wait_for(over, 600)
     assert states == {str(n): "FAILED" if n == 7 else "COMPLETED" for n in range(8)}
     assert [(tmp_path / str(n)).read_text() for n in range(5)] == ["5"] * 5
     assert (tmp_path / "preempted").read_text() == "100"
-    assert (tmp_path / "late").read_text() == "450"
+    assert (tmp_path / "late").read_text() == "700"
     logs = {n: (tmp_path / "logs" / f"{array}_{n}_0_log.out").read_text() for n in (5, 6)}
-    assert logs[5].count("goes on at") == 2
-    assert logs[6].count("goes on at") >= 2  # its limit is a minute, its steps take longer
-    assert all(text.count("done") == 1 for text in logs.values())
+    assert logs[5].count("goes on at") >= 2  # on a busy machine it may reach its limit as well
+    assert logs[6].count("goes on at") >= 2  # its steps take longer than it may
+    # told between its last step and its end, one comes back once more and finds that all is done
+    assert all(text.count("done") >= 1 for text in logs.values())
     log = tmp_path / "logs" / f"{script}_0.log"
-    wait_for(lambda: "done" in log.read_text(), 400)
+    wait_for(lambda: "done" in log.read_text(), 600)
     assert log.read_text().count("goes on at") >= 2

@@ -28,7 +28,24 @@ CASES: dict[str, dict[str, Any]] = {
         "bank": None,
         "evaluation": {"every": 2, "split": "test"},
     },
-    "few": {"data": {"eval_images": 3}, "bank": None, "optim": {"steps": 1}},  # fewer batches than processes
+    # fewer batches than processes
+    "few": {"data": {"eval_images": 3, "eval_batch_size": 4}, "bank": None, "optim": {"steps": 1}},
+    # views and mixing are drawn by each process; 40 steps, so that what was seen is kept over two of them
+    "teacher": {
+        "bank": None,
+        "data": {"labelled": "1/2"},
+        "optim": {"steps": 40, "lr": 1e-4},
+        "method": {
+            "name": "mean_teacher",
+            "mix": "none",
+            "jitter": 0.0,
+            "blur": 0.0,
+            "threshold": 0.08,
+            "share_of": "batch",
+            "counts": "estimated",
+            "counts_every": 20,
+        },
+    },
     "own": {"bank": BANK | {"share": "none"}, "optim": {"steps": 2}},
 }
 
@@ -52,7 +69,7 @@ def config(name: str, processes: int = 1, **changes: Any) -> RunConfig:
         "checkpoint_every": 1,
         "rank_timeout": 600,
     }
-    content |= {key: case[key] for key in ("loss", "bank", "evaluation") if key in case}
+    content |= {key: case[key] for key in ("loss", "bank", "evaluation", "method") if key in case}
     made = RunConfig.from_dict(content)
     micro = {"accumulate": 6 // processes} if name == "micro" and processes > 1 else {}
     return made.with_(**micro, **changes)

@@ -261,6 +261,14 @@ def test_normalisation_of_a_networks_own_encoder(config):
             "data: size is (height, width) in pixels, got [100000, 64]: no such image",
         ),
         ({"data": {"batch_size": 10**9}}, "data.batch_size: should be less than or equal to 65536"),
+        ({"optim": {"steps": 10**18}}, "optim.steps: should be less than or equal to 1000000000"),
+        ({"checkpoint_every": 10**30}, "checkpoint_every: should be less than or equal to"),
+        ({"data": {"train_images": 10**12}}, "data.train_images: should be less than or equal to"),
+        ({"seed": 10**30}, "seed: should be less than"),
+        ({"rank_timeout": 1e300}, "rank_timeout: should be less than or equal to"),
+        ({"accumulate": 10**12}, "accumulate: should be less than or equal to 65536"),
+        ({"num_nodes": 10**9}, "num_nodes: should be less than or equal to 65536"),
+        ({"bank": {"memory_size": 10**9}}, "bank.memory_size: should be less than or equal to 1048576"),
         ({"optim": {"lr": "x" * 10**5}}, "optim.lr: should be a valid number, unable to parse string"),
         ({"model": {"name": [[["x"] * 99] * 99] * 99}}, "model.name: should be a valid string (got [[["),
     ],
@@ -399,3 +407,10 @@ def test_a_key_that_stands_twice_names_the_file(tmp_path):
     path.write_text("seed: 1\ndata: {}\nseed: 2\n")
     with pytest.raises(ConfigError, match=r"run\.yaml: key 'seed' stands there twice, in lines 1 and 3;"):
         RunConfig.from_yaml(path)
+
+
+def test_a_name_is_a_label_and_no_text() -> None:
+    content = make_config("streets", "smoke").model_dump(mode="json")
+    with pytest.raises(ConfigError, match=r"name: .* at most 200 characters") as caught:
+        RunConfig.from_dict(content | {"name": "x" * 200_000})
+    assert len(str(caught.value)) < 500

@@ -10,8 +10,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from aucseg.data.spec import ClassSpec
 from aucseg.experiments import make_config
 from aucseg.losses import cross_entropy
+from aucseg.metrics import SaliencyMeasures
 from aucseg.models import (
     AuxiliaryTerm,
     Network,
@@ -32,6 +34,7 @@ from aucseg.training import (
     load_module,
     train,
 )
+from aucseg.training.classes import ClassInfo
 
 
 class Tiny(Network):
@@ -256,3 +259,26 @@ def test_a_step_of_one_image_is_tried_where_it_may_fail():
     module.check_step()
     assert torch.equal(torch.get_rng_state(), draws)
     assert all(torch.equal(value, module.state_dict()[name]) for name, value in before.items())
+
+
+def test_two_classes_have_the_measures_of_salient_objects():
+    """Means over images of class 1, as the metric alone has them; more classes have none."""
+    config = make_config("streets", "smoke", loss={"name": "cross_entropy"}, bank=None)
+    many = SegmentationModule(config, SegmentationDataModule(config).classes)
+    assert many.saliency is None
+    spec = ClassSpec("two", ("background", "object"), ((0, 0, 0), (9, 9, 9)), ("head", "tail"))
+    module = SegmentationModule(config, ClassInfo(spec)).eval()
+    generator = torch.Generator().manual_seed(0)
+    images = torch.rand(2, 3, 32, 64, generator=generator)
+    target = (torch.rand(2, 32, 64, generator=generator) < 0.2).long()
+    with torch.no_grad():
+        module.test_step((images, target), 0)
+        _, _, softmax = module.predict_scores(images)
+    alone = SaliencyMeasures()
+    alone.update(softmax[:, 1].clamp(0, 1), target)
+    wanted = {name: float(value) for name, value in alone.compute().items()}
+    got = module.figures()
+    for name in ("MAE", "F_beta_mean", "E_mean"):
+        assert got[name] == pytest.approx(wanted[name], abs=1e-12)
+    module.reset_metrics()
+    assert int(module.saliency.images) == 0

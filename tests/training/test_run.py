@@ -1,15 +1,20 @@
 from __future__ import annotations
 
+import gc
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from lightning.pytorch.callbacks import Callback
@@ -29,10 +34,13 @@ from aucseg.training import (
     evaluate,
     load_module,
     read_checkpoint,
+    run,
     train,
 )
 from aucseg.training.bank import foretell_cover
+from aucseg.training.checkpoint import AtomicCheckpointIO
 from aucseg.training.progress import StepLines
+from aucseg.training.stop import Stop
 from tests.training.interrupted import StopAt
 
 BANK = {"sample_ratio": 1.0, "resize_ratio": 0.5}
@@ -96,6 +104,15 @@ def test_an_interrupted_run_resumes_to_the_same_record(finished, tmp_path, step)
     resumed = train(config, tmp_path, progress=False)
     assert resumed.same_result(record)
     assert resumed.timing["seconds_total"] > left["aucseg"]["seconds"] > 0  # no time is lost at a resume
+
+
+def test_a_folder_of_runs_may_be_moved(finished, tmp_path):
+    """Lightning would warn of the folder that its checkpoint remembers."""
+    config, folder, record = finished
+    shutil.copytree(folder, tmp_path / "moved")
+    lines: list[str] = []
+    assert train(config, tmp_path / "moved", progress=False, report=lines.append).same_result(record)
+    assert lines[0] == f"all 5 steps are done: {checkpoint_path(config, tmp_path / 'moved')} is evaluated"
 
 
 def test_workers_do_not_change_the_record(finished, tmp_path):
@@ -241,7 +258,7 @@ def test_any_image_size(finished):
 
 def test_killed_by_the_system_and_resumed_from_the_command_line(tmp_path):
     """What a user sees: the process dies at any moment, the same command goes on."""
-    config = smoke(optim__steps=12)
+    config = smoke(optim__steps=24)
     config.to_yaml(tmp_path / "run.yaml")
     command = [sys.executable, "-W", "error", "-m", "aucseg", "train", "run.yaml", "--quiet"]
     # As many threads as this process has: another number adds the same terms in another order.
@@ -255,11 +272,36 @@ def test_killed_by_the_system_and_resumed_from_the_command_line(tmp_path):
     process.wait()
     assert checkpoint.exists()
     step = torch.load(checkpoint, weights_only=True)["global_step"]
-    assert step < 12
+    assert step < 24
     subprocess.run(command, cwd=tmp_path, env=home, check=True, stdout=subprocess.DEVNULL)
     resumed = Record.read(tmp_path / "data/records/smoke" / f"{config.identity}.json")
     assert resumed.same_result(train(config, tmp_path / "whole", progress=False))
     assert [path.name for path in checkpoint.parent.iterdir()] == ["last.ckpt"]  # one is enough now
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="signals of POSIX")
+def test_a_signal_and_the_end_of_a_worker_in_the_same_moment(capfd):
+    """A group gets SIGTERM, its workers die at once, and both signals wait when Python looks at them."""
+    heard: list[str] = []
+    both = {signal.SIGTERM, signal.SIGCHLD}
+
+    def training() -> None:
+        with Stop(None, AtomicCheckpointIO(), heard.append) as stop:
+            stop._training = True
+            signal.pthread_sigmask(signal.SIG_BLOCK, both)
+            for number in both:  # to this thread: another one of the process would take it at once
+                signal.pthread_kill(threading.get_ident(), number)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, both)
+
+    before = signal.signal(signal.SIGCHLD, lambda *_: heard.append("a worker died"))
+    try:
+        with pytest.raises(TrainingStopped):
+            training()
+        os.kill(os.getpid(), signal.SIGCHLD)
+    finally:
+        signal.signal(signal.SIGCHLD, before)
+    assert [line.partition(":")[0] for line in heard] == ["stopping", "a worker died"]
+    assert capfd.readouterr().err == ""
 
 
 def test_terminated_with_its_workers_and_watched_in_a_file(tmp_path):
@@ -443,3 +485,35 @@ def test_the_checkpoint_before_a_damaged_one_is_taken(finished, tmp_path):
     with pytest.raises(CheckpointError, match=r"last\.ckpt: is empty; start anew with .*--fresh"):
         train(config, tmp_path, progress=False)
     assert train(config, tmp_path, progress=False, resume=False).same_result(record)
+
+
+def test_nothing_of_a_run_stays_in_memory_when_it_is_over(finished, monkeypatch):
+    """A network, its optimizer and its metrics hold each other, and Python collects such circles rarely."""
+    config, folder, _ = finished
+    networks: list[weakref.ref] = []
+    evaluated = run._evaluate
+
+    def remember(trainer, module, *rest):
+        networks.append(weakref.ref(module))
+        return evaluated(trainer, module, *rest)
+
+    monkeypatch.setattr(run, "_evaluate", remember)
+    gc.disable()
+    try:
+        train(config, folder, progress=False)
+    finally:
+        gc.enable()
+    assert networks
+    assert not any(network() for network in networks)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux forgets a peak")
+def test_a_run_has_a_peak_of_its_own():
+    before = np.ones(400 * 2**20, np.uint8)
+    assert run._peak_memory(False) > 400 * 2**20
+    del before
+    run._forget_peak(False)
+    peak = run._peak_memory(False)
+    after = np.ones(300 * 2**20, np.uint8)
+    assert 250 * 2**20 < run._peak_memory(False) - peak < 350 * 2**20
+    del after

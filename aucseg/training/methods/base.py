@@ -62,6 +62,10 @@ class MethodContext(Protocol):
     def unlabelled_batches(self) -> Iterator[Tensor]:
         """The images without labels, normalised and not augmented; of several processes each has its part."""
 
+    @property
+    def has_unlabelled_masks(self) -> bool:
+        """Whether there are images without labels that have masks all the same."""
+
     def unlabelled_tally(self) -> Tally:
         """What their masks hold, where they have some."""
 
@@ -110,6 +114,14 @@ class Method(nn.Module):
 
     def after_step(self, module: MethodContext) -> None:
         """Called once the optimiser has moved the weights, before a checkpoint is written."""
+
+    def summary(self, module: MethodContext) -> dict[str, Any] | None:
+        """What a record keeps of the method, as plain values: :attr:`Record.method`; ``None`` for nothing.
+
+        Args:
+            module: the run, after its last step.
+        """
+        return None
 
     def evaluated(self, model: nn.Module) -> nn.Module:
         """The network whose predictions count: the one that is trained, unless a method says otherwise."""

@@ -21,12 +21,14 @@ from aucseg.data.transforms.strong import StrongView
 from aucseg.errors import OptionError
 from aucseg.functional.mixing import box_mask, class_mask, paste
 from aucseg.functional.pseudo_labels import (
+    PSEUDO_LABEL_COUNTS,
     confident_share,
     drop_uncertain,
     entropy,
     estimated_counts,
     masked_distance,
     predicted,
+    pseudo_label_counts,
     without_margins,
 )
 from aucseg.functional.regions import shares_at
@@ -36,6 +38,8 @@ from aucseg.training.classes import ClassInfo
 from aucseg.training.methods.base import LoaderFactory, Method, MethodConfig, MethodContext
 from aucseg.training.objectives.cross_entropy import CrossEntropyObjective
 from aucseg.training.section import ConfigError
+
+_POINTS = 20  # how often a run keeps what became of its pseudo-labels
 
 # Thing classes of Cityscapes and CamVid, whose features DAFormer holds to ImageNet's.
 THINGS = (
@@ -53,6 +57,10 @@ class MeanTeacherConfig(MethodConfig):
     for the student. Labelled images are the part of the training split that ``data.labelled`` names, and the
     others come without labels; or, with ``source``, the labelled images of another domain, and all images of
     the training split come without labels.
+
+    On several processes the step is that of the whole batch, with two exceptions: each process draws the
+    views and the masks of its own images, other numbers than one process would draw, and
+    ``"drop_uncertain"`` orders the pixels of its own images.
 
     Attributes:
         name: ``"mean_teacher"``.
@@ -98,7 +106,7 @@ class MeanTeacherConfig(MethodConfig):
     """
 
     name: Literal["mean_teacher"] = "mean_teacher"
-    batch_size: int | None = Field(None, ge=1)
+    batch_size: int | None = Field(None, ge=1, le=2**16)
     decay: float = Field(0.999, ge=0, lt=1)
     buffers: Literal["copied", "averaged", "batch"] = "copied"
     evaluate: Literal["student", "teacher"] = "student"
@@ -166,9 +174,12 @@ class MeanTeacher(Method):
         teacher: the moving average.
         counts: pixels and images of each class that the objective's priors were last made of, (2, K) int64;
             0 as long as they are the labelled ones.
+        seen: what became of the pixels that were labelled since a point of :meth:`summary`, on all ranks,
+            (6, K) int64.
     """
 
     counts: Tensor
+    seen: Tensor
 
     def __init__(self, config: MeanTeacherConfig, model: nn.Module) -> None:
         super().__init__()
@@ -176,7 +187,11 @@ class MeanTeacher(Method):
         self.teacher = AveragedModel(
             model, multi_avg_fn=partial(_average, config.decay), use_buffers=config.buffers == "averaged"
         ).requires_grad_(False)
-        self.register_buffer("counts", torch.zeros(2, classifier(model).out_channels, dtype=torch.int64))
+        number = classifier(model).out_channels
+        self.register_buffer("counts", torch.zeros(2, number, dtype=torch.int64))
+        self.register_buffer("seen", torch.zeros(len(PSEUDO_LABEL_COUNTS), number, dtype=torch.int64))
+        self._points: list[tuple[int, list[list[int]]]] = []
+        self._estimates: list[tuple[int, list[int]]] = []
         self.reference: nn.Module | None = None
         if config.feature_distance:
             encoder = getattr(model, "encoder", None)
@@ -221,11 +236,57 @@ class MeanTeacher(Method):
     def after_step(self, module: MethodContext) -> None:
         """Let the teacher follow, and count anew where an epoch ends."""
         self.teacher.update_parameters(module.model)
+        done, steps = module.global_step + 1, module.config.optim.steps
+        if done % max(1, steps // _POINTS) == 0 or done == steps:
+            if self.seen.any():
+                self._points.append((done, self.seen.tolist()))
+            self.seen.zero_()
         if self.config.counts != "estimated":
             return
         every = self.config.counts_every or module.unlabelled_epoch
-        if every and (module.global_step + 1) % every == 0:
+        if every and done % every == 0:
             self._estimate(module)
+            self._estimates.append((done, self.counts[0].tolist()))
+
+    def summary(self, module: MethodContext) -> dict[str, Any] | None:
+        """Classes of labels and pseudo-labels, in pixels, by class name.
+
+        Args:
+            module: the run, after its last step.
+
+        Returns:
+            ``"labelled"``, pixels of each class in the images with labels; ``"unlabelled"``, in the masks of
+            the others, ``None`` where these have none; ``"step"``, about twenty of them, and for the stretch
+            that ends at each, every row of :data:`~aucseg.functional.pseudo_labels.PSEUDO_LABEL_COUNTS`; and
+            ``"estimated_step"`` and ``"estimated"``, what Eq. 4 gave after each epoch, with
+            ``count_labelled`` the labelled pixels among them. Nothing if no image was labelled.
+        """
+        if not self._points:
+            return None
+        names = module.classes.spec.names
+
+        def named(pixels: Any) -> dict[str, Any]:
+            return dict(zip(names, np.asarray(pixels).tolist(), strict=True))
+
+        unlabelled = module.unlabelled_tally().pixels if module.has_unlabelled_masks else None
+        table = np.array([rows for _, rows in self._points])  # points, rows, classes
+        estimated = np.array([pixels for _, pixels in self._estimates]).reshape(-1, len(names))
+        return {
+            "labelled": named(module.classes.pixels),
+            "unlabelled": None if unlabelled is None else named(unlabelled),
+            "step": [step for step, _ in self._points],
+            **{row: named(table[:, i].T) for i, row in enumerate(PSEUDO_LABEL_COUNTS)},
+            "estimated_step": [step for step, _ in self._estimates],
+            "estimated": named(estimated.T),
+        }
+
+    def get_extra_state(self) -> dict[str, Any]:
+        """What :meth:`summary` has so far, as plain values."""
+        return {"points": self._points, "estimates": self._estimates}
+
+    def set_extra_state(self, state: dict[str, Any]) -> None:
+        """Take it up again."""
+        self._points, self._estimates = list(state["points"]), list(state["estimates"])
 
     @torch.no_grad()
     def pseudo_labels(
@@ -236,20 +297,23 @@ class MeanTeacher(Method):
         Args:
             module: the run.
             pictures: (B,3,H,W), normalised.
-            truth: (B,H,W) int64, what is known of them, for the curves alone.
+            truth: (B,H,W) int64, what is known of them, for the record alone.
 
         Returns:
             Labels (B,H,W) int64, void where they do not count; the weight of each image (B,), None for 1; and
-            the curves: ``"pseudo_weight"``, ``"pseudo_accuracy"`` where truth is known at all, and
-            ``"pseudo/..."``, the share of each class among the pixels that count.
+            the curves: ``"pseudo_weight"``, and ``"pseudo_accuracy"`` where truth is known at all. What
+            became of the pixels of each class is added to :attr:`seen`.
         """
         config, void = self.config, module.classes.ignore_index
-        logits = self._answers(pictures)
+        logits = self.answers(pictures)
         labels, probability = predicted(logits)
-        shown = labels
+        said = shown = labels
         share: Tensor | None = None
         if config.rule in ("confident_share", "confident"):
             share = confident_share(probability, config.threshold, share_of=config.share_of)
+            if config.share_of == "batch":  # of all ranks, which have equally many pixels
+                ranks = module.over_ranks(share.new_ones(()))
+                share = module.over_ranks(share) / ranks
             shown = labels.masked_fill(probability < config.threshold, void)
         if config.feed_bank and module.bank is not None:
             sure = labels.masked_fill(probability < config.threshold, void)
@@ -260,14 +324,13 @@ class MeanTeacher(Method):
             left = config.drop * max(0.0, 1 - module.global_step / module.config.optim.steps)
             labels = shown = drop_uncertain(labels, entropy(logits), left, ignore_index=void)
         labels = without_margins(labels, config.margins, ignore_index=void)
-        number = logits.shape[1]
-        pixels = estimated_counts(shown, number)[0].float()
-        shares = pixels / pixels.sum().clamp(min=1)
-        told = {f"pseudo/{name}": s for name, s in zip(module.classes.spec.names, shares, strict=True)}
-        told["pseudo_weight"] = logits.new_ones(()) if share is None else share.mean()
+        counted = without_margins(shown, config.margins, ignore_index=void) != void
+        # equal on all ranks in every step: DDP gives each the buffers of the first, which writes checkpoints
+        self.seen += module.over_ranks(pseudo_label_counts(said, counted, truth, logits.shape[1]))
         known = truth != void
         right = ((labels == truth) & known).sum() / known.sum().clamp(min=1)
-        return labels, share, told | {"pseudo_accuracy": right.float()}
+        weight = logits.new_ones(()) if share is None else share.mean()
+        return labels, share, {"pseudo_weight": weight, "pseudo_accuracy": right.float()}
 
     def _labelled(self, module: MethodContext, images: Tensor, target: Tensor) -> dict[str, Tensor]:
         with _last_features(module.model if self.reference is not None else None) as seen:
@@ -319,7 +382,7 @@ class MeanTeacher(Method):
             std=std,
         )
 
-    def _answers(self, pictures: Tensor, model: nn.Module | None = None) -> Tensor:
+    def answers(self, pictures: Tensor, model: nn.Module | None = None) -> Tensor:
         """Logits of the teacher, or of another network, without what is random in training."""
         model = self.teacher.module if model is None else model
         modes = [(m, m.training) for m in model.modules()]
@@ -388,7 +451,7 @@ class MeanTeacher(Method):
         model = module.model if self.config.counted_by == "student" else self.teacher.module
         counts = torch.zeros_like(self.counts)
         for pictures in module.unlabelled_batches():
-            labels = self._answers(pictures, model).argmax(1)
+            labels = self.answers(pictures, model).argmax(1)
             counts += torch.stack(estimated_counts(labels, counts.shape[1]))
         self._count(module, module.over_ranks(counts))
         self._set_priors(module)

@@ -37,6 +37,8 @@ class AUCOptions(Section):
 
     Attributes:
         surrogate, multiclass, margin, scale, activation, reduction: see :class:`aucseg.losses.AUCLoss`.
+        region_weights: what counts the same, each of the ``"pixels"`` of a class, or each of its connected
+            parts, ``"objects"``.
         pairs: all pairs of classes, or those of a tail class and one that is not.
         queue: recent batches for the classes that a batch lacks.
     """
@@ -47,6 +49,7 @@ class AUCOptions(Section):
     scale: float = Field(1.0, gt=0)
     activation: Literal["sigmoid", "softmax", "identity"] = "sigmoid"
     reduction: Literal["mean", "sum"] = "mean"
+    region_weights: Literal["pixels", "objects"] = "pixels"
     pairs: Literal["all", "tail_versus_rest"] = "all"
     queue: QueueConfig | None = None
 
@@ -72,6 +75,7 @@ class AUCConfig(ObjectiveConfig, AUCOptions):
         name: ``"auc"``.
         ce_weight: :math:`\lambda`. AUCSeg finds 1/4 best on ADE20K (Table 23).
         surrogate, multiclass, margin, scale, activation, reduction: see :class:`aucseg.losses.AUCLoss`.
+        region_weights: what counts the same in the AUC, ``"pixels"`` or connected ``"objects"``.
         pairs: all pairs of classes, or those of a tail class and one that is not.
         ohem: the cross entropy is that of the hard pixels of a batch only, as STDC has it; see
             :func:`aucseg.losses.ohem_cross_entropy`, whose defaults it takes. The AUC loss has all pixels.

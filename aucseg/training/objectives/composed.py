@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 from torch import Tensor, nn
@@ -23,14 +23,15 @@ class AddedAUCConfig(AUCOptions):
 
     Attributes:
         weight: w.
-        surrogate, multiclass, margin, scale, activation, reduction, pairs, queue: as in objective ``auc``.
+        surrogate, multiclass, margin, scale, activation, reduction, region_weights, pairs, queue: as in
+            objective ``auc``.
     """
 
     weight: float = Field(1.0, gt=0)
 
 
-class WeightsConfig(Section):
-    """A weight for each class, and when it begins to count.
+class ClassWeightsConfig(Section):
+    """A weight for each class.
 
     Attributes:
         weights: how they follow from counts of the training split, ``"inverse"``, ``"sqrt_inverse"``,
@@ -40,19 +41,15 @@ class WeightsConfig(Section):
             are ``weights: effective_number, beta: 0.9999, counts: images``.
         beta: for ``"effective_number"``.
         power: for ``"power"``; 0.2 is DisAlign's.
-        normalize: whether a batch's loss is divided by the weights of its pixels or by their number.
-        weights_from: the step of the training at which the weights begin to count; deferred re-weighting.
     """
 
     weights: Literal["inverse", "sqrt_inverse", "effective_number", "power"] | tuple[float, ...] = "inverse"
     counts: Unit = "pixels"
     beta: float = Field(_BETA, ge=0, lt=1)
     power: float = Field(_POWER, ge=0, le=1)
-    normalize: Literal["weights", "pixels"] = "weights"
-    weights_from: int = Field(0, ge=0)
 
     @model_validator(mode="after")
-    def _check(self) -> WeightsConfig:
+    def _check(self) -> Self:
         if self.beta != _BETA and self.weights != "effective_number":
             raise ValueError(
                 f"beta has a part in weights 'effective_number' only; leave it out, got {self.beta}"
@@ -66,7 +63,7 @@ class WeightsConfig(Section):
         return self
 
     def weight_options(self, classes: ClassInfo) -> dict[str, Any]:
-        """The arguments of :class:`aucseg.losses.PixelwiseLoss` that they make.
+        """The arguments of a loss that they make.
 
         Args:
             classes: of the run.
@@ -83,7 +80,34 @@ class WeightsConfig(Section):
             raise ConfigError(
                 f"loss.weights: one for each of the {classes.num_classes} classes, got {len(self.weights)}"
             )
-        return {"weights": weights, "normalize": self.normalize, "weights_from": self.weights_from}
+        return {"weights": weights}
+
+
+class WeightsConfig(ClassWeightsConfig):
+    """A weight for each class of a mean over pixels, and when it begins to count.
+
+    Attributes:
+        weights, counts, beta, power: as :class:`ClassWeightsConfig` has them.
+        normalize: whether a batch's loss is divided by the weights of its pixels or by their number.
+        weights_from: the step of the training at which the weights begin to count; deferred re-weighting.
+    """
+
+    normalize: Literal["weights", "pixels"] = "weights"
+    weights_from: int = Field(0, ge=0)
+
+    def weight_options(self, classes: ClassInfo) -> dict[str, Any]:
+        """The arguments of :class:`aucseg.losses.PixelwiseLoss`.
+
+        Args:
+            classes: of the run.
+
+        Raises:
+            ConfigError: if there are not as many as classes.
+        """
+        return super().weight_options(classes) | {
+            "normalize": self.normalize,
+            "weights_from": self.weights_from,
+        }
 
 
 class LossConfig(ObjectiveConfig):

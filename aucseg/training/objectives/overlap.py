@@ -8,7 +8,7 @@ from pydantic import Field
 
 from aucseg.losses import DiceLoss, JaccardLoss, LovaszSoftmaxLoss
 from aucseg.training.classes import ClassInfo
-from aucseg.training.objectives.composed import LossConfig
+from aucseg.training.objectives.composed import ClassWeightsConfig, LossConfig
 
 
 class OverlapConfig(LossConfig):
@@ -18,9 +18,11 @@ class OverlapConfig(LossConfig):
         name: its name in ``OBJECTIVES``.
         auc: an AUC loss that is added; ``None`` for none.
         ce_weight: weight of the cross entropy; 0 leaves it out.
+        reweight: weights of the classes in the mean over them; ``None`` for none. The cross entropy has none.
     """
 
     ce_weight: float = Field(0.0, ge=0)
+    reweight: ClassWeightsConfig | None = None
 
     def options(self, classes: ClassInfo) -> dict[str, Any]:
         """The arguments that all losses of overlap have.
@@ -29,7 +31,8 @@ class OverlapConfig(LossConfig):
             classes: of the run.
         """
         # no wait for the device; nan, which a label that is none gives, ends a run
-        return {"ce_weight": self.ce_weight, "ignore_index": classes.ignore_index, "validate": False}
+        options = {"ce_weight": self.ce_weight, "ignore_index": classes.ignore_index, "validate": False}
+        return options if self.reweight is None else options | self.reweight.weight_options(classes)
 
 
 class DiceConfig(OverlapConfig):
@@ -37,7 +40,7 @@ class DiceConfig(OverlapConfig):
 
     Attributes:
         name: ``"dice"``.
-        auc, ce_weight: as every loss of overlap has them.
+        auc, ce_weight, reweight: as every loss of overlap has them.
         smooth: keeps the ratio of a class of few pixels from jumping.
     """
 
@@ -54,7 +57,7 @@ class JaccardConfig(OverlapConfig):
 
     Attributes:
         name: ``"jaccard"``.
-        auc, ce_weight: as every loss of overlap has them.
+        auc, ce_weight, reweight: as every loss of overlap has them.
         reduction: over the ``"batch"``, each ``"image"``, or images by ``"class"``.
     """
 
@@ -71,7 +74,7 @@ class LovaszConfig(OverlapConfig):
 
     Attributes:
         name: ``"lovasz"``.
-        auc, ce_weight: as every loss of overlap has them.
+        auc, ce_weight, reweight: as every loss of overlap has them.
     """
 
     name: Literal["lovasz"] = "lovasz"

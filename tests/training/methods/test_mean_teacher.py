@@ -13,6 +13,7 @@ from torch import nn
 
 from aucseg.errors import DataError
 from aucseg.experiments import make_config
+from aucseg.functional.pseudo_labels import PSEUDO_LABEL_COUNTS
 from aucseg.memory import TailMemoryBank
 from aucseg.training import (
     OBJECTIVES,
@@ -68,6 +69,7 @@ def test_without_unlabelled_images_it_is_the_supervised_run(tmp_path):
     alone = train(make(data__labelled=None, method__name="supervised"), tmp_path / "alone", progress=False)
     assert taught.metrics == alone.metrics
     assert taught.history == alone.history
+    assert taught.method is alone.method is None
     nets = [load_module(checkpoint_path(make(), tmp_path / name)).model for name in ("taught", "alone")]
     assert all(torch.equal(a, b) for a, b in zip(*(weights(n).values() for n in nets), strict=True))
 
@@ -176,6 +178,28 @@ def test_priors_are_those_of_equation_4(fitted, by):
     fitted(config, look)
 
 
+def test_the_record_holds_what_became_of_the_pseudo_labels(tmp_path):
+    """Every pixel of every batch once; what is true of the images; and what Eq. 4 gave, when it did."""
+    counted = {"method__counts": "estimated", "method__counts_every": 2, "data__hflip": 0.0}
+    config = make(loss="blv", data__size=(32, 64), optim__steps=6, **counted)
+    told = train(config, tmp_path, progress=False).method
+    data = SegmentationDataModule(config)
+    masks = [data.unlabelled_set.mask(i) for i in range(4)]
+    true = torch.stack([torch.bincount(m.flatten().long(), minlength=256)[:19] for m in masks]).sum(0)
+    assert [*told["unlabelled"]] == [*data.spec.names]
+    assert [*told["unlabelled"].values()] == true.tolist()
+    assert [*told["labelled"].values()] == data.classes.pixels.tolist()
+    assert told["step"] == [1, 2, 3, 4, 5, 6]
+    pixels = {row: np.array([*told[row].values()]) for row in PSEUDO_LABEL_COUNTS}  # classes, steps
+    assert (pixels["predicted"].sum(0) == 2 * 32 * 64).all()
+    assert (pixels["truth"][:, 0:2].sum(1) == true.numpy()).all()  # an epoch of two steps has all four
+    assert (pixels["counted"] <= pixels["predicted"]).all()
+    assert (pixels["right"] <= np.minimum(pixels["predicted"], pixels["truth"])).all()
+    assert told["estimated_step"] == [2, 4, 6]
+    last = load_module(checkpoint_path(config, tmp_path)).method.counts[0]
+    assert [pixels[-1] for pixels in told["estimated"].values()] == last.tolist()
+
+
 def test_true_counts_and_labelled_pixels_in_the_sum(fitted):
     config = make(loss="logit_adjusted", method__counts="true", method__count_labelled=True)
     whole = SegmentationDataModule(config.with_(data__labelled=None)).train_set
@@ -263,7 +287,7 @@ def test_rules_of_pseudo_labels(fitted):
 
     def look(module: SegmentationModule) -> None:
         pictures, truth = torch.randn(2, 3, 32, 64), torch.full((2, 32, 64), 255)
-        logits = module.method._answers(pictures)
+        logits = module.method.answers(pictures)
         probability = logits.softmax(1).max(1).values
         limit = float(probability.median())
         sure = probability > limit
@@ -271,6 +295,7 @@ def test_rules_of_pseudo_labels(fitted):
             module.method.config = module.method.config.model_copy(
                 update={"rule": rule, "threshold": limit * (1 + 1e-5)}
             )
+            module.method.seen.zero_()
             labels, share, told = module.method.pseudo_labels(module, pictures, truth)
             assert (labels[:, :4] == 255).all()
             assert (labels[:, -8:] == 255).all()
@@ -285,8 +310,12 @@ def test_rules_of_pseudo_labels(fitted):
             if expected is not None:
                 torch.testing.assert_close(share, expected)
             assert told["pseudo_accuracy"] == 0  # nothing is known
-            shares = sum(float(told[f"pseudo/{n}"]) for n in module.spec.names)
-            assert shares == pytest.approx(1, abs=1e-5)
+            seen = dict(zip(PSEUDO_LABEL_COUNTS, module.method.seen.sum(1).tolist(), strict=True))
+            valid = labels != 255 if rule in ("all", "drop_uncertain") else sure & (labels != 255)
+            assert seen == {
+                "truth": 0, "predicted": 2 * 32 * 64, "counted": int(valid.sum()),
+                "right": 0, "counted_right": 0, "counted_truth": 0,
+            }  # fmt: skip
 
     fitted(config, look)
 
@@ -315,6 +344,8 @@ def test_images_of_a_folder_need_no_masks(tmp_path):
     assert not data.notices()
     record = train(config, tmp_path / "run", progress=False)
     assert record.dataset["unlabelled_images"] == 3
+    assert record.method["unlabelled"] is None  # nobody knows
+    assert not sum(map(sum, record.method["truth"].values()))
     assert record.config["data"]["unlabelled"] == "more"
     assert record.run_config.identity == record.identity == config.identity
     before = config.identity

@@ -39,6 +39,7 @@ from aucseg.training import (
     load_module,
     train,
 )
+from aucseg.training.objectives.composed import PixelwiseConfig
 from tests.training.objectives.batches import four_classes, small_batch
 
 PIXELS = (8, 2, 0, 90)
@@ -101,7 +102,7 @@ def test_the_void_label_is_the_label_sets(name):
     assert torch.equal(*values)
 
 
-@pytest.mark.parametrize("name", [name for name in CASES if "reweight" in OBJECTIVES[name].model_fields])
+@pytest.mark.parametrize("name", [name for name in CASES if issubclass(OBJECTIVES[name], PixelwiseConfig)])
 def test_class_weights_of_any_loss_over_pixels_may_begin_at_a_step(name):
     logits, target = small_batch()
     options, _ = CASES[name]
@@ -113,6 +114,28 @@ def test_class_weights_of_any_loss_over_pixels_may_begin_at_a_step(name):
         deferred.at_step(step)
         torch.testing.assert_close(deferred(logits, target)["loss"], like(logits, target)["loss"])
     assert not torch.isclose(plain(logits, target)["loss"], weighted(logits, target)["loss"])
+
+
+@pytest.mark.parametrize("name", ["dice", "jaccard", "lovasz"])
+def test_class_weights_of_a_mean_over_classes(name):
+    """By a rule from the counts of the training split, or given."""
+    logits, target = small_batch()
+    loss = {"dice": DiceLoss, "jaccard": JaccardLoss, "lovasz": LovaszSoftmaxLoss}[name]
+    info = four_classes(pixels=PIXELS)
+    for given, weights in (
+        ({"weights": (1, 5, 0, 2)}, (1, 5, 0, 2)),
+        (
+            {"weights": "effective_number", "beta": 0.9},
+            class_weights(PIXELS, rule="effective_number", beta=0.9),
+        ),
+    ):
+        found = OBJECTIVES[name](reweight=given, ce_weight=0.5).build(info)(logits, target)["loss"]
+        torch.testing.assert_close(found, loss(4, weights=weights, ce_weight=0.5)(logits, target))
+        assert not torch.isclose(found, loss(4, ce_weight=0.5)(logits, target))
+    with pytest.raises(ConfigError, match="one for each of the 4 classes, got 2"):
+        OBJECTIVES[name](reweight={"weights": (1, 2)}).build(info)
+    with pytest.raises(ConfigError, match=r"normalize"):
+        RunConfig.from_dict(content(name=name, reweight={"normalize": "pixels"}))
 
 
 def content(**loss) -> dict:
@@ -194,7 +217,7 @@ def test_what_goes_with_what(module):
         if row["auc"] == "key auc":
             options["auc"] = {"weight": 0.5}
         if row["class_weights"] == "key reweight":
-            options["reweight"] = {"weights_from": 0}
+            options["reweight"] = {"weights": "sqrt_inverse"}
         if row["counts"] == "pixels or images":
             options["counts"] = "images"
         if row["region_branch"] == "it is one":

@@ -16,8 +16,6 @@ from filelock import SoftFileLease, Timeout
 
 from aucseg.data.files import write_text
 from aucseg.errors import DataError, UserError, file_errors
-from aucseg.training.checkpoint import CheckpointError
-from aucseg.training.devices import is_first
 
 _log = logging.getLogger("aucseg")
 
@@ -79,7 +77,11 @@ class Claim:
         Raises:
             CheckpointError: if the system refuses.
         """
+        # with PyTorch, which a look at claims is without
+        from aucseg.training.checkpoint import CheckpointError, clear_parts
+
         with file_errors(self._owner, "cannot be written", kind=CheckpointError):
+            clear_parts(self._owner)  # of a process that was killed while it told how far it was
             self._owner.write_text(json.dumps(self._facts), encoding="utf-8")
 
 
@@ -105,6 +107,9 @@ def claim(
         RunClaimed: if another process has it after that time.
         CheckpointError: if the place of the folder cannot be written to.
     """
+    from aucseg.training.checkpoint import CheckpointError
+    from aucseg.training.devices import is_first
+
     folder = Path(folder).absolute()
     owner = owner_path(folder)
     if not is_first():

@@ -20,9 +20,9 @@ import pytest
 from aucseg.errors import DataError
 from aucseg.training import CheckpointError, RunClaimed, claim
 from aucseg.training.checkpoint import AtomicCheckpointIO
-from aucseg.training.claim import claim_path, read_owner
+from aucseg.training.claims import claim_path, read_owner
 
-module = import_module("aucseg.training.claim")  # whose name is that of its function
+module = import_module("aucseg.training.claims")
 Start = Callable[..., subprocess.Popen[str]]
 
 HOLD = """
@@ -238,5 +238,8 @@ def test_how_far_a_run_is_stands_beside_its_claim(tmp_path: Path, monkeypatch) -
         monkeypatch.setattr(module, "write_text", full)
         mine.tell(step=5, steps=8)  # is no reason to end a training
     assert read_owner(tmp_path / "run.owner") == {}
+    (tmp_path / "run.owner.0.part").touch()  # of a process that was killed as it told
+    with claim(tmp_path / "run"):
+        assert not (tmp_path / "run.owner.0.part").exists()
     (tmp_path / "run.owner").write_text("{")
     assert read_owner(tmp_path / "run.owner") == {}
