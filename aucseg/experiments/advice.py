@@ -7,31 +7,17 @@ from dataclasses import dataclass
 import pandas as pd
 
 from aucseg.errors import OptionError
-from aucseg.experiments.results import Results, in_words
+from aucseg.experiments.guide import GUIDE, Claim, Verdict, judge, measure_claim
+from aucseg.experiments.profiles import STARTS
+from aucseg.experiments.results import in_words
 from aucseg.longtail import Tally
 
 SMALL = 0.01
 """Share of an image below which a class is small where it occurs."""
 
-# What each kind of tail asks for: the experiment, the arm and what it is compared with, and where it stands.
-_EVIDENCE: dict[str, tuple[tuple[str, str, str, str], ...]] = {
-    "few pixels": (
-        ("ablation_components", "auc", "baseline", "the AUC loss beside cross entropy"),
-        ("region_rebalance", "rr", "baseline", "Region Rebalance"),
-    ),
-    "few images": (
-        ("ablation_components", "bank", "baseline", "the memory bank beside cross entropy"),
-        ("ablation_components", "both", "auc", "the memory bank beside the AUC loss"),
-        ("sampling", "covering", "random", "batches that hold every class"),
-    ),
-}
+_QUESTIONS = {question.name: question for question in GUIDE}
+# What each kind of tail asks for: a question of the guide, and the methods for a comparison of one's own.
 _METHODS = {"few pixels": ("auc", "region_rebalance"), "few images": ("bank", "aucseg")}
-_CHAPTERS = {
-    "ablation_components": "notebooks/ablation_components",
-    "region_rebalance": "notebooks/region_rebalance",
-    "sampling": "notebooks/memory_bank",
-}
-_DATASETS = ("streets", "camvid")
 
 
 @dataclass(frozen=True)
@@ -40,11 +26,13 @@ class Evidence:
 
     Attributes:
         about: the method and what it is compared with.
+        verdict: what all places say together.
         measured: for each data set, in points of the tail's mIoU and of all classes', with the verdict.
         chapter: page of the book.
     """
 
     about: str
+    verdict: Verdict
     measured: tuple[str, ...]
     chapter: str
 
@@ -106,20 +94,20 @@ def advise(tally: Tally, batch_size: int = 8) -> Advice:
         )
     columns = ["class", "pixel_share", "image_share", "missed", "area", "kind"]
     classes = pd.DataFrame(rows, columns=columns)
-    counts = {kind: int(classes["kind"].str.contains(kind).sum()) for kind in _EVIDENCE}
+    counts = {kind: int(classes["kind"].str.contains(kind).sum()) for kind in _METHODS}
     kinds = tuple(sorted((kind for kind in counts if counts[kind]), key=lambda kind: -counts[kind]))
-    findings = tuple(_finding(*place) for kind in kinds for place in _EVIDENCE[kind])
+    asked = [_QUESTIONS[kind.replace(" ", "_")] for kind in kinds]
+    findings = tuple(_finding(each) for question in asked for each in question.claims)
     methods = tuple(dict.fromkeys(["cross_entropy", *(m for kind in kinds for m in _METHODS[kind])]))
     return Advice(classes, kinds, findings, methods, batch_size)
 
 
-def _finding(experiment: str, arm: str, than: str, about: str) -> Evidence:
-    lines = []
-    for dataset in _DATASETS:
-        results = Results(experiment, dataset, "laptop", compute="never")
-        tail, overall = (results.difference(arm, than, metric) for metric in ("mIoU_tail", "mIoU"))
-        if tail is not None:
-            lines.append(
-                f"{dataset} ({results.scale}): tail {in_words(tail)}; all classes {in_words(overall)}"
-            )
-    return Evidence(about, tuple(lines) or ("not measured",), _CHAPTERS[experiment])
+def _finding(claim: Claim) -> Evidence:
+    found = measure_claim(claim)
+    lines = [
+        f"{each.dataset}{'' if each.start is None else f' from {STARTS[each.start]}'} "
+        f"({each.seeds} seed{'' if each.seeds == 1 else 's'}): "
+        f"tail {in_words(each.changes.get('mIoU_tail'))}; all classes {in_words(each.changes.get('mIoU'))}"
+        for each in found
+    ]
+    return Evidence(claim.about, judge(found), tuple(lines) or ("not measured",), claim.chapter)

@@ -8,6 +8,7 @@ whole training sets.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from fractions import Fraction
 
 import numpy as np
 import pandas as pd
@@ -213,6 +214,37 @@ def best_less_last(datasets: Sequence[str] = (*FULL_SCALE, "pascal")) -> pd.Data
         table.insert(0, "dataset", dataset)
         tables.append(table.reset_index())
     return pd.concat(tables, ignore_index=True)
+
+
+def gains_without_labels(dataset: str, epoch: str = "last") -> pd.DataFrame:
+    """What images without labels add, at full scale: semi-supervised runs less the run of the labels alone.
+
+    A run is compared with that of the same data set, share of labels and encoder; one without has no row, nor
+    has one whose encoder is not trained.
+
+    Args:
+        dataset: one of ``FULL_SCALE``.
+        epoch: as for :func:`published_class_iou`.
+
+    Returns:
+        ``run``, ``method``, ``labels`` and ``encoder``; ``mIoU``, ``head``, ``middle`` and ``tail``, the
+        differences in points, of the classes whose frequency is known; ``base``, the mIoU of the labels
+        alone. Fewest labels first.
+    """
+    runs = published_runs().query("dataset == @dataset and frozen == 0")
+    means = group_gaps(dataset, epoch).set_index("run")[["mIoU", "head", "middle", "tail"]]
+    alone = runs[runs["method"] == "labels only"].set_index(["labels", "encoder"])["run"]
+    taught = runs[(runs["method"] != "labels only") & (runs["labels"] != "all")]
+    rows = []
+    for run in taught.itertuples():
+        base = alone.get((run.labels, run.encoder))
+        if base is not None:
+            gain = (means.loc[run.run] - means.loc[base]).to_dict()
+            names = {"run": run.run, "method": run.method, "labels": run.labels, "encoder": run.encoder}
+            rows.append(names | gain | {"base": means.loc[base, "mIoU"]})
+    columns = ["run", "method", "labels", "encoder", "mIoU", "head", "middle", "tail", "base"]
+    table = pd.DataFrame(rows, columns=columns)
+    return table.sort_values("labels", key=lambda s: s.map(lambda x: float(Fraction(x))), kind="stable")
 
 
 def _correlation(x: np.ndarray, y: np.ndarray) -> np.ndarray:

@@ -7,20 +7,92 @@ experiment with their records, and calls them.
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
 import pandas as pd
 from scipy import stats
 
 from aucseg.errors import DataError
 from aucseg.experiments.catalogue import Experiment, Run, get_experiment
+from aucseg.experiments.durations import training_seconds
 from aucseg.experiments.profiles import STARTS, Start, default_seeds
 from aucseg.experiments.published import published_curve, published_datasets, published_effects
 from aucseg.experiments.store import Compute, RecordStore, RunsFailed
 from aucseg.training import ConfigError, Record, RunConfig
 
 Difference = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where the numbers of a table are from.
+
+    Attributes:
+        key: ``experiment/dataset/profile`` and ``/start`` if there is one: what the record browser looks for.
+        identities: those of the records, in the order of the runs.
+        seeds: those that are recorded.
+        commits: of the code that made them, seven digits each; empty if no record tells.
+        seconds: that all of them took to train, one after the other.
+        command: that makes them anew.
+    """
+
+    key: str
+    identities: tuple[str, ...]
+    seeds: tuple[int, ...]
+    commits: tuple[str, ...]
+    seconds: float
+    command: str
+
+    @property
+    def words(self) -> str:
+        """Records, place, seeds and commits, in one line."""
+        where = ", ".join(self.key.replace("_", " ").replace("+", " and ").split("/"))
+        count = f"{len(self.identities)} record{'' if len(self.identities) == 1 else 's'}"
+        seeds = f"seed{'' if len(self.seeds) == 1 else 's'} {_ranges(self.seeds)}"
+        by = (
+            f" at {', '.join(self.commits)}" if len(self.commits) <= 3 else f" at {len(self.commits)} commits"
+        )
+        return f"{count}: {where}, {seeds}{by if self.commits else ''}"
+
+    @property
+    def duration(self) -> str:
+        """How long that takes, roughly: ``"40 minutes"``."""
+        minutes = self.seconds / 60
+        if minutes < 1:
+            return "a minute"
+        return f"{minutes:.0f} minutes" if minutes < 100 else f"{minutes / 60:.0f} hours"
+
+
+def table_key(experiment: Experiment, dataset: str, profile: str, start: Start | None) -> str:
+    """The name of a table among all: ``experiment/dataset/profile``, and ``/start`` if there is one.
+
+    Args:
+        experiment: whose table it is.
+        dataset: of its runs.
+        profile: of its runs.
+        start: what their encoders start from.
+    """
+    return "/".join(filter(None, (experiment.name, dataset, profile, start)))
+
+
+def _ranges(numbers: Sequence[int]) -> str:
+    """Numbers as a person lists them.
+
+    >>> _ranges((0, 1, 2, 5))
+    '0 to 2, 5'
+    """
+    runs: list[list[int]] = []
+    for number in sorted(numbers):
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    told = [f"{run[0]} to {run[-1]}" if len(run) > 2 else ", ".join(map(str, run)) for run in runs]
+    return ", ".join(told)
 
 
 class Results:
@@ -74,7 +146,7 @@ class Results:
         planned = self.experiment.runs(dataset, profile, self.seeds, root=root, start=start)
         # What lies in a folder is looked at once: this table is of it, whatever becomes of it meanwhile.
         self.runs = tuple(Run(run.arm, run.config.pinned()) for run in planned)
-        store = RecordStore() if store is None else store
+        self.store = store = RecordStore() if store is None else store
         configs = [run.config for run in self.runs]
         self._absent: DataError | None = None
         try:
@@ -100,6 +172,29 @@ class Results:
         return {arm.name: arm.label for arm in self.experiment.arms}
 
     @property
+    def recorded(self) -> dict[str, str]:
+        """Label of each arm that has a record, in the order of the table: the rows that are shown."""
+        there = set(self.tidy["arm"])
+        return {arm: label for arm, label in self.labels.items() if arm in there}
+
+    @property
+    def not_run(self) -> str:
+        """One sentence that names the arms without a record; empty if there are none."""
+        lacking = [label for arm, label in self.labels.items() if arm not in self.recorded]
+        if not lacking:
+            return ""
+        which = "all of it" if len(lacking) == len(self.labels) else "; ".join(lacking)
+        return f"Not run yet: {which}. `{shlex.join(self._sweep)}` trains them."
+
+    @property
+    def _sweep(self) -> list[str]:
+        """The command that trains its runs, as words."""
+        place = [] if self.dataset == "streets" else ["--dataset", self.dataset]
+        place += [] if self.profile == "laptop" else ["--profile", self.profile]
+        place += [] if self.start is None else ["--start", self.start]
+        return ["aucseg", "sweep", *self.experiment.name.split("+"), *place]
+
+    @property
     def scale(self) -> str:
         """Profile, start and number of seeds, for captions: ``"laptop, from ImageNet weights, 5 seeds"``."""
         count = self.tidy["seed"].nunique()
@@ -107,9 +202,45 @@ class Results:
         return f"{self.profile},{start} {count} seed{'' if count == 1 else 's'}"
 
     @property
+    def setting(self) -> str:
+        """What its runs train, for a sentence: network and first weights if they share one, pixels, steps.
+
+        Example:
+            >>> Results("ablation_components", "streets", "smoke", compute="never").setting
+            'unet on tu-mobilenetv4_conv_small_035 from random weights, 64 × 128 pixels, 4 steps of 4 images'
+        """
+        configs = [run.config for run in self.runs]
+        first = configs[0]
+        nets = {(config.model.name, config.model.encoder, config.model.encoder_weights) for config in configs}
+        weights = STARTS["random" if first.model.encoder_weights is None else "imagenet"]
+        encoder = "" if first.model.encoder is None else f" on {first.model.encoder}"
+        network = f"{first.model.name}{encoder} from {weights}, " if len(nets) == 1 else ""
+        height, width = first.data.crop_size or first.data.size
+        steps, images = first.optim.steps, first.data.batch_size
+        return f"{network}{height} × {width} pixels, {steps:,} steps of {images} images"
+
+    @property
     def empty(self) -> bool:
         """Whether no run has a record."""
         return self.tidy.empty
+
+    @property
+    def provenance(self) -> Provenance:
+        """The records behind its tables, and the command that makes them anew."""
+        found = [
+            (run, record) for run in self.runs if (record := self.records[run.config.identity]) is not None
+        ]
+        seeds = sorted({run.config.seed for run, _ in found})
+        commits = sorted({record.git_commit[:7] for _, record in found if record.git_commit})
+        words = [*self._sweep, "--compute", "always"]
+        return Provenance(
+            table_key(self.experiment, self.dataset, self.profile, self.start),
+            tuple(dict.fromkeys(run.config.identity for run, _ in found)),
+            tuple(seeds),
+            tuple(commits),
+            sum(training_seconds(record.timing, record.config) for _, record in found),
+            shlex.join([*words, *(word for seed in seeds for word in ("--seed", str(seed)))]),
+        )
 
     @cached_property
     def tidy(self) -> pd.DataFrame:
@@ -491,3 +622,25 @@ def differences_in_words(
         else (f"Less *{labels[than]}*, paired by seed, all classes and (tail):")
     )
     return "\n".join([head, "", *lines])
+
+
+def kept_predictions(results: Results) -> tuple[int | None, dict[str, dict[int, np.ndarray]]]:
+    """Predictions of the recorded runs of a table, of the seed that has most of them.
+
+    Args:
+        results: the table.
+
+    Returns:
+        The seed, None if no run has any, and predictions by arm and position.
+    """
+    by_seed: dict[int, dict[str, dict[int, np.ndarray]]] = {}
+    for run in results.runs:
+        if results.records[run.config.identity] is None:
+            continue
+        found = results.store.predictions(run.config)
+        if found:
+            by_seed.setdefault(run.config.seed, {})[run.arm.name] = found
+    if not by_seed:
+        return None, {}
+    seed = max(by_seed, key=lambda each: (len(by_seed[each]), -each))
+    return seed, by_seed[seed]

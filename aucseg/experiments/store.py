@@ -9,10 +9,19 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Literal, get_args
 
+import numpy as np
+
 from aucseg import paths
 from aucseg.data.files import path_part, probe_folder
 from aucseg.errors import DataError, UserError
 from aucseg.experiments.failures import clear_failure, note_failure, read_failure
+from aucseg.experiments.predictions import (
+    predict_fixed,
+    predictions_folder,
+    read_fixed,
+    shares_predictions,
+    write_fixed,
+)
 from aucseg.training import (
     Record,
     RecordError,
@@ -61,6 +70,8 @@ class RunsFailed(UserError):
 
 class RecordStore:
     """Records in a folder, one file each: ``<root>/<profile>/<identity>.json``.
+
+    Beside them lie the predictions of a few fixed images, see :mod:`aucseg.experiments.predictions`.
 
     Args:
         root: the folder; ``data/records`` of the project by default. It need not exist yet.
@@ -145,9 +156,35 @@ class RecordStore:
             mine.check()
             if is_first():
                 self.put(record)
+                self._keep_predictions(config, checkpoint, report)
                 clear(checkpoint, last=False)  # the last one is enough now
                 clear_failure(run_folder(config))
         return record
+
+    def predictions(self, config: RunConfig) -> dict[int, np.ndarray]:
+        """What the network of a run said of the fixed images of its evaluation split.
+
+        Args:
+            config: the run.
+
+        Returns:
+            Train ids (H,W) uint8 by the position of the image in the split; empty if none are kept.
+
+        Raises:
+            DataError: if a file is there that is no such prediction.
+        """
+        return read_fixed(predictions_folder(self.root, config.profile, config.identity))
+
+    def _keep_predictions(self, config: RunConfig, checkpoint: Path, report: Callable[[str], None]) -> None:
+        """Predict the fixed images. The record is whole without: what goes wrong is told and no error."""
+        if not checkpoint.exists() or not shares_predictions(config):
+            return
+        try:
+            module = load_module(checkpoint)
+            folder = predictions_folder(self.root, config.profile, config.identity)
+            write_fixed(predict_fixed(module, config), module.spec.palette, folder)
+        except UserError as error:
+            report(f"the record is written, predictions of its network are not: {error}")
 
     def _first_stage(
         self,
@@ -310,7 +347,7 @@ class RecordStore:
         return record
 
     def evaluate_again(self, config: RunConfig, *, progress: bool = True) -> Record | None:
-        """Bring the metrics of a record up to date from its checkpoint, where a metric is new.
+        """Bring a record up to date from its checkpoint: metrics that are new, and its predictions.
 
         Args:
             config: the run.
@@ -336,6 +373,7 @@ class RecordStore:
                 )
         record = record.model_copy(update={"metrics": metrics | record.metrics})
         self.put(record)
+        self._keep_predictions(config, path, _log.warning)
         return record
 
     def network(

@@ -10,23 +10,29 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
 from statistics import median
-from time import sleep, time
-from typing import Any, Literal, get_args
+from time import monotonic, sleep, time
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from aucseg import paths
 from aucseg.data.files import write_text
 from aucseg.errors import DataError, OptionError, UserError, did_you_mean
+from aucseg.experiments.durations import training_seconds
 from aucseg.experiments.failures import CRASH, Failure, note_failure, read_failure
-from aucseg.experiments.store import RecordStore, RunsFailed
-from aucseg.training import RecordError, RunClaimed, RunConfig
-from aucseg.training.claim import LEASE, claim_path, owner_path, read_owner
+from aucseg.training.claims import LEASE, RunClaimed, claim_path, owner_path, read_owner
+
+if TYPE_CHECKING:
+    from aucseg.experiments.store import RecordStore
+    from aucseg.training import RunConfig
 
 State = Literal["done", "running", "failed", "waiting"]
+
+_LOOK = 0.2  # seconds between two looks at what others do
 
 
 @dataclass(frozen=True)
@@ -65,6 +71,8 @@ class PlannedRun:
     @property
     def config(self) -> RunConfig:
         """The configuration as an object."""
+        from aucseg.training.config import RunConfig  # with PyTorch, which a look at many runs is without
+
         return RunConfig.from_dict(dict(self.content), source=f"configuration of run {self.identity}")
 
     @property
@@ -176,15 +184,16 @@ class Status:
         return float((self.owner["steps"] - self.owner["step"]) * self.owner["seconds_per_step"])
 
 
-def status(plan: Plan, store: RecordStore) -> list[Status]:
+def status(plan: Plan, records: Path | None = None) -> list[Status]:
     """How far the runs of a plan are, by what lies in the folders of runs and records; nobody is asked.
 
     Args:
         plan: the runs.
-        store: where their records lie.
+        records: the folder of their records; that of the project by default.
     """
     runs = _names(paths.runs())
-    recorded = {profile: _names(store.root / profile) for profile in {run.profile for run in plan.runs}}
+    root = records or paths.records()
+    recorded = {profile: _names(root / profile) for profile in {run.profile for run in plan.runs}}
     now = time()
 
     def one(run: PlannedRun) -> Status:
@@ -213,25 +222,27 @@ def _lives(claim: Path, now: float) -> bool:
         return False
 
 
-def recorded_seconds(runs: Iterable[PlannedRun], store: RecordStore) -> dict[str, float]:
+def recorded_seconds(runs: Iterable[PlannedRun], records: Path | None = None) -> dict[str, float]:
     """How long runs of each arm took, by the name of the arm, where one with some seed has a record.
 
     Args:
         runs: runs with all seeds that may have one.
-        store: where records lie.
+        records: the folder of the records; that of the project by default.
     """
     found: dict[str, float] = {}
     there: dict[str, set[str]] = {}
+    root = records or paths.records()
     for run in runs:
-        names = there.setdefault(run.profile, _names(store.root / run.profile))
-        if run.name in found or f"{run.identity}.json" not in names:
+        if run.name in found:
             continue
-        try:
-            record = store.get(run.config)
-        except RecordError:
-            continue  # who trains or shows it is told
-        if record is not None:
-            found[run.name] = record.timing["seconds_total"]
+        if run.profile not in there:  # once: of ten thousand runs each would look through the folder
+            there[run.profile] = _names(root / run.profile)
+        if f"{run.identity}.json" not in there[run.profile]:
+            continue
+        # a file that is no record says nothing here; who trains or shows it is told
+        with suppress(OSError, ValueError, LookupError, TypeError):
+            content = json.loads((root / run.profile / f"{run.identity}.json").read_text(encoding="utf-8"))
+            found[run.name] = training_seconds(content["timing"], content.get("config", {}))
     return found
 
 
@@ -357,18 +368,40 @@ def work(
         began = _beat(run)
         if one(run, 0.0):
             claimed.append((run, began))
-    if claimed:
-        sleep(LEASE / 2)  # whoever lives beats twice
+    _await_a_sign(claimed, store)
     for run, before in claimed:
         if store.path_of(run.profile, run.identity).exists():
             continue
         if _beat(run) not in (before, 0.0) or one(run, 1.5 * LEASE):
             report(f"{run}: another process trains it")
     if len(failed) > 1:
+        from aucseg.experiments.store import RunsFailed
+
         raise RunsFailed(failed, len(runs))
     for error in failed.values():
         raise error
     return False
+
+
+def _await_a_sign(claimed: Sequence[tuple[PlannedRun, float]], store: RecordStore) -> None:
+    """Wait until each run that another one has is done, or its claim beats or is gone.
+
+    Whoever lives beats twice in that time.
+
+    Args:
+        claimed: the runs, and when their claims had beaten last.
+        store: where their records go.
+    """
+    ends = monotonic() + LEASE / 2
+
+    def silent() -> bool:
+        return any(
+            _beat(run) == before > 0 and not store.path_of(run.profile, run.identity).exists()
+            for run, before in claimed
+        )
+
+    while silent() and monotonic() < ends:
+        sleep(_LOOK)
 
 
 def _named(report: Callable[[str], None]) -> Callable[[str], None]:
@@ -439,7 +472,7 @@ def pending(runs: Iterable[PlannedRun], store: RecordStore, *, retry: bool) -> l
         skip = state.failure is not None and not state.failure.at_once and not retry
         return state.state != "done" and not skip
 
-    return [state.run for state in status(Plan(runs), store) if wanted(state)]
+    return [state.run for state in status(Plan(runs), store.root) if wanted(state)]
 
 
 __all__ = [

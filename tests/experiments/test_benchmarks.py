@@ -21,7 +21,8 @@ def test_committed_results_say_where_they_come_from(name, monkeypatch):
 
 def test_every_result_has_its_benchmark():
     assert {"auc_loss", "memory_bank", "streets"} <= set(NAMES)
-    assert all((ROOT / "benchmarks" / f"{name}.py").is_file() for name in NAMES)
+    programs = [ROOT / "benchmarks" / f"{name}.py" for name in NAMES if name != "reliability"]
+    assert all(program.is_file() for program in programs)  # that one is of tests/chaos
 
 
 def test_missing_results_say_what_there_is(tmp_path, monkeypatch):

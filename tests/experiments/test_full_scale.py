@@ -12,6 +12,7 @@ from aucseg.experiments import (
     FULL_SCALE,
     best_less_last,
     class_frequency,
+    gains_without_labels,
     group_gaps,
     published_class_iou,
     published_runs,
@@ -106,3 +107,27 @@ def test_what_is_not_there_is_said():
         class_frequency("pascal")
     with pytest.raises(OptionError, match="no run 'x' on coco"):
         rarity_interval("coco", "x")
+
+
+@pytest.mark.parametrize("dataset", FULL_SCALE)
+def test_gains_are_those_of_the_logs_with_the_same_labels_and_encoder(dataset):
+    """By hand, from the two rows of the log file each."""
+    iou, frequency, runs = published_class_iou(dataset), class_frequency(dataset), published_runs()
+    gains = gains_without_labels(dataset)
+    assert len(gains) > 15
+    own = runs[runs["dataset"] == dataset].set_index("run")
+    for row in gains.iloc[::5].itertuples():
+        taught = own.loc[row.run]
+        assert (taught["frozen"], taught["method"] == "labels only") == (0, False)
+        alone = own[
+            (own["method"] == "labels only")
+            & (own["labels"] == taught["labels"])
+            & (own["encoder"] == taught["encoder"])
+        ]
+        assert len(alone) == 1
+        change = iou.loc[row.run] - iou.loc[alone.index[0]]
+        for group in ("head", "middle", "tail"):
+            members = frequency.index[frequency["group"] == group]
+            assert getattr(row, group) == pytest.approx(np.mean([change[name] for name in members]))
+    shares = [1 / int(label.split("/")[1]) for label in gains["labels"]]
+    assert shares == sorted(shares)

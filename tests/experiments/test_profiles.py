@@ -47,6 +47,7 @@ def test_the_paper_profile_is_what_the_paper_prints(dataset, printed):
     own, sizes = PRINTED[dataset]
     resize = (printed[f"resize height {sizes}"], printed[f"resize width {sizes}"])
     assert config.data.resize == resize
+    assert config.data.resize_rule == "mmseg"  # on which the released configurations stand
     assert config.data.crop_size == (printed[f"crop side {sizes}"],) * 2
     assert config.data.batch_size == printed[f"batch size {own}"]
     assert config.optim.steps == printed[f"iterations {own}"]

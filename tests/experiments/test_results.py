@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import copy
 import math
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -292,3 +293,17 @@ def test_tables_of_data_sets_and_starts_under_one_another(tmp_path):
     mixed = Results("surrogates", "streets", "smoke", [0], compute="never", store=store)
     with pytest.raises(ConfigError, match="evidence at smoke, surrogates at smoke"):
         across([recorded(store, "ccp", "random", 0.0), mixed])
+
+
+def test_arms_without_a_record_are_named_in_one_sentence(tmp_path: Path) -> None:
+    results = Results("ablation_components", "streets", "laptop", [0], "never")
+    assert list(results.recorded) == list(results.labels)
+    assert results.not_run == ""
+    nothing = Results("ablation_components", seeds=[0], compute="never", store=RecordStore(tmp_path))
+    assert nothing.recorded == {}
+    assert nothing.not_run.startswith("Not run yet: all of it. `aucseg sweep ablation_components`")
+    some = Results("ablation_components", seeds=[0], compute="never", store=RecordStore(tmp_path))
+    one = some.runs[1]
+    some.records[one.config.identity] = results.records[one.config.identity]
+    assert list(some.recorded) == [one.arm.name]
+    assert f"Not run yet: {some.labels['baseline']}; {some.labels['bank']};" in some.not_run

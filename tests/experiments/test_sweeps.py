@@ -27,7 +27,7 @@ from aucseg.experiments.sweeps import (
     work,
 )
 from aucseg.training import RunClaimed, TrainingDiverged, TrainingStopped, claim
-from aucseg.training.claim import claim_path, owner_path
+from aucseg.training.claims import claim_path, owner_path
 from tests.experiments.test_store import configs, trained
 from tests.training.test_record import make_record
 
@@ -77,7 +77,7 @@ def test_how_far_each_run_is(store):
     os.utime(claim_path(dead.folder), (hour_ago, hour_ago))
     dead.folder.mkdir()
     note_failure(failed.folder, "loss is nan", "TrainingDiverged")
-    states = status(plan, store)
+    states = status(plan, store.root)
     assert [state.state for state in states] == ["done", "running", "waiting", "failed", "waiting"]
     assert [state.seconds_left for state in states] == [None, 300.0, None, None, None]
     assert [state.begun for state in states] == [False, False, True, False, False]
@@ -101,11 +101,23 @@ def test_how_far_each_run_is(store):
 
 def test_recorded_times_are_those_of_the_arm(store):
     runs = planned(0, 1)
-    assert recorded_seconds(runs, store) == {}
+    assert recorded_seconds(runs, store.root) == {}
     store.put(make_record(1, bank=None))
-    assert recorded_seconds(runs, store) == {"table/arm1": 1.0}
+    assert recorded_seconds(runs, store.root) == {"table/arm1": 1.0}
     store.path_of("smoke", runs[1].identity).write_text("{")  # told by whoever shows it
-    assert recorded_seconds(runs, store) == {}
+    assert recorded_seconds(runs, store.root) == {}
+
+
+def test_a_folder_is_looked_through_once_for_many_runs(store, monkeypatch):
+    looked: list[str] = []
+    scandir = os.scandir
+    monkeypatch.setattr("os.scandir", lambda folder: looked.append(str(folder)) or scandir(folder))
+    runs = planned(*range(20))
+    recorded_seconds(runs, store.root)
+    assert looked == [str(store.root / "smoke")]
+    looked.clear()
+    status(Plan(runs), store.root)
+    assert sorted(looked) == sorted((str(store.root / "smoke"), str(paths.runs())))
 
 
 def test_a_worker_trains_what_is_left_to_it(store, trained):
@@ -190,7 +202,7 @@ def test_a_stop_is_no_failure(store, monkeypatch):
     runs = planned(0, 1)
     with pytest.raises(TrainingStopped):
         work(runs, store)
-    assert [state.state for state in status(Plan(runs), store)] == ["waiting", "waiting"]
+    assert [state.state for state in status(Plan(runs), store.root)] == ["waiting", "waiting"]
 
 
 def test_a_run_of_another_process_is_left_to_it_and_a_dead_one_taken_over(store, trained, monkeypatch):
@@ -211,6 +223,25 @@ def test_a_run_of_another_process_is_left_to_it_and_a_dead_one_taken_over(store,
     assert f"{runs[0]}: another process trains it" in lines
     with pytest.raises(RunClaimed, match="another process trains it; wait for it, or stop it"):
         store.ensure([runs[0].config], wait=0)
+
+
+def test_nobody_waits_for_what_is_done_meanwhile(store, trained, monkeypatch):
+    runs = planned(0, 1)
+    inside = store.train
+
+    def finishes_elsewhere(config, **options):
+        store.put(make_record(0, bank=None))
+        return inside(config, **options)
+
+    with claim(runs[0].folder):
+        elsewhere = claim_path(runs[0].folder).read_text().replace(platform.node(), "elsewhere")
+    claim_path(runs[0].folder).write_text(elsewhere)
+    monkeypatch.setattr(store, "train", finishes_elsewhere)
+    monkeypatch.setattr(
+        "aucseg.experiments.sweeps.sleep", lambda _: pytest.fail("there is nothing to wait for")
+    )
+    assert not work(runs, store)
+    assert [seed for seed, _ in trained] == [1]
 
 
 def test_two_sweeps_share_the_work(store, trained, monkeypatch):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from aucseg.data.parts import choose_labelled
 from aucseg.experiments import EXPERIMENTS, get_experiment, make_config, published_datasets, published_effects
 from aucseg.training import ConfigError
 
@@ -40,6 +41,21 @@ def test_the_published_protocol_of_few_labels():
     assert optim.power == 0.9
     assert (config.method.decay, config.method.threshold) == (0.999, 0.968)
     assert config.data.tail_classes == "cityscapes_blv"
+    # Section 4.2: batches of 16, which hold as many images of each kind; sliding windows; no warm-up is named
+    assert (config.data.batch_size, config.method.batch_size) == (8, None)
+    assert config.evaluation.stride == (513, 513)
+    assert (optim.schedule, optim.warmup_steps, optim.steps) == ("poly", 0, 40_000)
+    assert config.model.encoder_weights == "imagenet"
+    # supplement, 2: colour jitter, blur and class mix; sigma 6
+    assert (config.method.mix, config.method.mix_from) == ("class_mix", "labelled")
+    assert min(config.method.jitter, config.method.blur) > 0
+    assert config.loss.sigma == 6
+    # Table 2: 186, 372, 744 and 1488 of the 2975 images
+    names = [f"{i:04}" for i in range(2975)]
+    for fraction, images in (("1/16", 186), ("1/8", 372), ("1/4", 744), ("1/2", 1488)):
+        experiment = f"semi_supervised_{fraction[2:]}"
+        assert configs(experiment, "cityscapes", "paper")["auc"].data.labelled == fraction
+        assert abs(len(choose_labelled(names, fraction, 0)) - images) <= 1
 
 
 def test_the_published_protocol_of_two_domains():
@@ -49,7 +65,17 @@ def test_the_published_protocol_of_two_domains():
     assert (source.resize, config.data.resize) == ((720, 1280), (512, 1024))
     assert config.method.margins == (15, 120, 0, 0)
     assert config.method.feature_distance == 0.005
-    assert config.optim.steps == 40_000
+    optim = config.optim
+    assert (optim.name, optim.lr, optim.decoder_factor, optim.weight_decay) == ("adamw", 6e-5, 10.0, 0.01)
+    assert (optim.steps, optim.warmup_steps, optim.power) == (40_000, 1_500, 1.0)
+    assert (config.data.batch_size, source.batch_size, config.data.crop_size) == (2, 2, (512, 512))
+    assert (config.method.decay, config.method.threshold) == (0.999, 0.968)
+    assert (config.method.mix, config.method.share_of) == ("class_mix", "batch")
+    assert (config.method.feature_share, config.loss.sigma) == (0.75, 6)
+    # rare-class sampling: temperature .01, 3,000 pixels of the class, half as many in a crop
+    assert (source.crop, source.rare_temperature) == ("class_share", 0.01)
+    assert source.crop_min_share * 512**2 == 1_500
+    assert round(source.rare_min_share * 1280 * 720) == 3_000
     thirteen = configs("domain_adaptation_16", "cityscapes", "paper")["blv"]
     assert thirteen.data.classes == thirteen.method.source.classes == "synthia16"
     assert thirteen.loss.sigma == 4
@@ -109,6 +135,9 @@ def test_published_effects_are_those_of_the_tables():
     assert values["self_training", "mIoU"] == 55.9
     assert values["blv", "mIoU"] == 59.0
     assert values["source_only", "mIoU"] == 38.6
+    sixteen = published_effects(get_experiment("domain_adaptation_16"), "SYNTHIA->Cityscapes")
+    values = sixteen.set_index(["arm", "metric"])["value"]
+    assert [values[arm, "mIoU"] for arm in ("source_only", "self_training", "blv")] == [33.5, 52.7, 56.8]
     assert "1/16" in published_datasets(get_experiment("semi_supervised_16"))
 
 

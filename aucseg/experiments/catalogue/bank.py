@@ -182,3 +182,23 @@ BATCH_SIZE = Experiment(
     ),
     baseline="auc",
 )
+
+# The paper does not say whether its steps stay: here they do, so that a larger batch sees more images.
+BATCH_SIZES = Experiment(
+    name="batch_sizes",
+    title="Does AUCSeg help small batches most? (AUCSeg, Table 24)",
+    arms=tuple(
+        Arm(
+            f"{name}_{size}",
+            f"{label}, {size} image{'' if size == 1 else 's'}",
+            {"loss": loss, "bank": bank, "data": {"batch_size": size}},
+            {"batch_size": size, "aucseg": int(name == "aucseg")},
+            versus=f"plain_{size}",
+        )
+        for size in (1, 2, 4, 8, 16)
+        for name, label, loss, bank in (("plain", "cross entropy", CE, None), ("aucseg", "AUCSeg", AUC, BANK))
+    ),
+    baseline="plain_8",
+    paper="aucseg",
+    table="table_24",
+)

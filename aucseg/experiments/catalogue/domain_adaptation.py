@@ -14,8 +14,10 @@ from aucseg.experiments.catalogue.longtail import BLV, LA
 from aucseg.experiments.catalogue.semi_supervised import SHORT_RUNS, TEACHER, taught
 
 _LOOKS = Domain({"name": "streets"}, {"look": "autumn"})
+# Images that are drawn for a rare class, and crops that hold enough of it.
+_RARE = {"sampling": "rare_class", "crop": "class_share"}
 _GTA5 = Domain(
-    {"name": "gta5", "train_split": "all", "eval_split": "all", "sampling": "rare_class"},
+    {"name": "gta5", "train_split": "all", "eval_split": "all"} | _RARE,
     published={"size": (720, 1280), "resize": (720, 1280)},
 )
 DOMAINS = {
@@ -34,7 +36,7 @@ SIXTEEN = {
     "cityscapes": Domain(
         {"name": "synthia", "train_split": "all", "eval_split": "all", "classes": "synthia16"},
         {"classes": "synthia16"},
-        {"size": (760, 1280), "resize": (760, 1280), "sampling": "rare_class"},
+        {"size": (760, 1280), "resize": (760, 1280)} | _RARE,
     ),
 }
 
@@ -61,15 +63,7 @@ _DAFORMER: dict[str, dict[str, Any]] = {
         "decoder_factor": 10.0,
     },
 }
-# Two loaders and two passes a step: a quarter of CamVid's pixels and fewer steps than its profile has.
-_SMALL_CAMVID: dict[str, Any] = {
-    "data": {"size": (96, 128), "crop_size": (64, 96), "batch_size": 4},
-    "optim": {"steps": 400, "warmup_steps": 40},
-}
-_SMALLER: dict[tuple[str, str], Any] = SHORT_RUNS | {
-    ("camvid", "laptop"): SHORT_RUNS["camvid", "laptop"] | _SMALL_CAMVID,
-    ("cityscapes", "paper"): _DAFORMER,
-}
+_SMALLER: dict[tuple[str, str], Any] = SHORT_RUNS | {("cityscapes", "paper"): _DAFORMER}
 
 _SHARED: dict[str, Any] = {"paper": "blv", "smaller": _SMALLER, "domains": DOMAINS}
 _CNN = {"architecture": "CNN (DeepLabV2-R101)"}

@@ -13,6 +13,7 @@ from aucseg.training import ConfigError, RunConfig
 # Parts of configurations that experiments share: two runs of equal parts are one run.
 CE: dict[str, Any] = {"name": "cross_entropy"}
 AUC: dict[str, Any] = {"name": "auc", "ce_weight": CHOSEN}
+DICE_CE: dict[str, Any] = {"name": "dice", "ce_weight": 1.0}
 BANK: dict[str, Any] = {"sample_ratio": CHOSEN, "resize_ratio": CHOSEN, "budget": CHOSEN}
 VAL: dict[str, Any] = {"eval_split": "val"}  # choices are made here, claims are made on test
 
@@ -239,6 +240,6 @@ class Experiment:
 
 # What both domains of a run have in common.
 _SHARED = (
-    "size", "crop_size", "scale", "hflip", "photometric", "resize", "max_class_share", "batch_size",
-    "num_workers",
+    "size", "crop_size", "scale", "hflip", "photometric", "resize", "resize_rule", "max_class_share",
+    "batch_size", "num_workers",
 )  # fmt: skip

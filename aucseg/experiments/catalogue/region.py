@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from aucseg.experiments.catalogue.experiment import AUC, CE, Arm, Experiment
+from aucseg.experiments.catalogue.experiment import AUC, CE, DICE_CE, Arm, Experiment
 
 RR: dict[str, Any] = {"name": "region_rebalance"}
 
@@ -109,7 +109,7 @@ REGION_DICE = Experiment(
         Arm(
             "dice_ce",
             "Dice + cross entropy",
-            {"loss": {"name": "dice", "ce_weight": 1.0}, "bank": None},
+            {"loss": DICE_CE, "bank": None},
             "dice + cross-entropy",
         ),
         Arm("rr", "Region Rebalance", {"loss": RR, "bank": None}, "region rebalance"),

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from aucseg import paths
-from aucseg.experiments.class_change import published_change
+from aucseg.experiments.class_changes import published_change
 from aucseg.experiments.findings.finding import Finding, compare
 from aucseg.experiments.published import published_table
 from aucseg.longtail.statistics import load_statistics

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from aucseg.errors import OptionError
 from aucseg.experiments import comparison, get_experiment, list_methods, together
+from aucseg.experiments.comparing import DEFAULT_METHODS, fitting_methods
 from aucseg.training import OBJECTIVES, ConfigError
 
 
@@ -76,3 +78,13 @@ def test_arms_of_one_name_are_told_apart():
         together(["region_rebalance"], than="bank")
     arms = {arm.name: arm for arm in together(["blv_variations", "blv_common_mean"]).arms}
     assert arms["gaussian"].changes != arms["blv_common_mean_gaussian"].changes
+
+
+def test_where_no_class_is_tail_a_bank_is_left_out_and_not_silently_asked_for():
+    assert fitting_methods(None, [4], "mine") == DEFAULT_METHODS
+    assert fitting_methods(None, [], "mine") == ("cross_entropy", "auc")
+    assert fitting_methods(["auc", "seesaw"], [], "mine") == ("auc", "seesaw")
+    with pytest.raises(
+        OptionError, match="mine has no tail class, and bank and copy_paste would have nothing"
+    ):
+        fitting_methods(["auc", "bank", "copy_paste"], [], "mine")

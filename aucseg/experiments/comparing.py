@@ -11,6 +11,8 @@ from aucseg.experiments.catalogue import get_experiment
 from aucseg.experiments.catalogue.experiment import AUC, BANK, CE, Arm, Experiment
 from aucseg.training import OBJECTIVES, ConfigError
 
+DEFAULT_METHODS = ("cross_entropy", "auc", "aucseg")
+"""What is compared where its user names no methods."""
 METRICS = ("mIoU", "mIoU_head", "mIoU_middle", "mIoU_tail")
 
 # Combinations with a name of their own; every objective is a method too, alone.
@@ -26,6 +28,31 @@ _NAMED: dict[str, tuple[str, dict[str, Any]]] = {
 def list_methods() -> tuple[str, ...]:
     """Names for :func:`comparison`: the parts of AUCSeg, and every objective by itself."""
     return (*_NAMED, *(name for name in OBJECTIVES if name not in _NAMED))
+
+
+def fitting_methods(methods: Sequence[str] | None, tail: Sequence[int], where: str) -> tuple[str, ...]:
+    """The methods that can run on a data set: a bank has nothing to paste where no class is tail.
+
+    Args:
+        methods: those that a user named; `DEFAULT_METHODS` if None, less those that cannot run.
+        tail: train ids of the tail classes.
+        where: the data set, for the message.
+
+    Raises:
+        OptionError: for a method that was named and cannot run.
+
+    Example:
+        >>> fitting_methods(None, (), "mine")
+        ('cross_entropy', 'auc')
+    """
+    wanted = tuple(methods or DEFAULT_METHODS)
+    idle = [name for name in wanted if not tail and _changes(name)["bank"] is not None]
+    if idle and methods:
+        raise OptionError(
+            f"{where} has no tail class, and {' and '.join(idle)} would have nothing to paste",
+            remedy="leave them out of --methods, or choose classes with --set data.tail_classes=NAME,...",
+        )
+    return tuple(name for name in wanted if name not in idle)
 
 
 def comparison(
@@ -99,7 +126,7 @@ def together(names: Sequence[str], than: str = "baseline") -> Experiment:
     if than not in arms:
         raise ConfigError(f"experiment {names[0]!r} has no arm {than!r}; {did_you_mean(than, arms)}")
     return Experiment(
-        name="_".join(names), title="Methods of several tables", arms=tuple(arms.values()), baseline=than
+        name="+".join(names), title="Methods of several tables", arms=tuple(arms.values()), baseline=than
     )
 
 
