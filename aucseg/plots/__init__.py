@@ -13,6 +13,7 @@ with extra("train"):
     )
     from aucseg.plots.bank import bank_overview, cutout, filmstrip, outlined, presence_grid, shelf
     from aucseg.plots.benchmarks import bank_memory_bars, batch_memory_curve, cost_curves, ratio_plot
+    from aucseg.plots.captions import NoCaptionError, show, shown_html
     from aucseg.plots.class_change import (
         change_bars,
         change_heatmap,
@@ -20,7 +21,16 @@ with extra("train"):
         frequency_accuracy_plot,
         published_change_plot,
     )
-    from aucseg.plots.full_scale import correlation_figure, gap_figure
+    from aucseg.plots.full_scale import correlation_figure, gain_figure, gap_figure
+    from aucseg.plots.live import (
+        Live,
+        compared_layers,
+        live_bank,
+        live_batch_size,
+        live_compare,
+        live_surrogates,
+        live_threshold,
+    )
     from aucseg.plots.longtail import (
         batch_size_curves,
         co_occurrence_heatmap,
@@ -30,9 +40,11 @@ with extra("train"):
         share_bars,
     )
     from aucseg.plots.masks import class_legend, colorize, image_grid, to_rgb
+    from aucseg.plots.pseudo_labels import faded, group_curves, share_error_heatmap, silenced_figure
     from aucseg.plots.report import check_report_folder, comparison_report
     from aucseg.plots.results import (
         class_bars,
+        effect_alt,
         effect_plot,
         effect_plot_by_dataset,
         learning_curves,
@@ -41,7 +53,18 @@ with extra("train"):
         sign_figure,
         tradeoff_plot,
     )
-    from aucseg.plots.style import ARM_COLORS, GROUP_COLORS, as_label, use_style
+    from aucseg.plots.style import (
+        ARM_COLORS,
+        ARM_LINES,
+        ARM_MARKERS,
+        GROUP_COLORS,
+        GROUP_MARKERS,
+        INK,
+        METHOD_LOOKS,
+        arm_looks,
+        as_label,
+        use_style,
+    )
     from aucseg.plots.tables import (
         GROUP_SUFFIXES,
         METRIC_LABELS,
@@ -56,9 +79,17 @@ with extra("train"):
 
 __all__ = [
     "ARM_COLORS",
+    "ARM_LINES",
+    "ARM_MARKERS",
     "GROUP_COLORS",
+    "GROUP_MARKERS",
     "GROUP_SUFFIXES",
+    "INK",
+    "METHOD_LOOKS",
     "METRIC_LABELS",
+    "Live",
+    "NoCaptionError",
+    "arm_looks",
     "as_label",
     "as_markdown",
     "bank_memory_bars",
@@ -75,21 +106,31 @@ __all__ = [
     "class_size_figure",
     "co_occurrence_heatmap",
     "colorize",
+    "compared_layers",
     "comparison_report",
     "comparison_table",
     "confusion_heatmap",
     "correlation_figure",
     "cost_curves",
     "cutout",
+    "effect_alt",
     "effect_plot",
     "effect_plot_by_dataset",
     "effects_by_dataset",
+    "faded",
     "filmstrip",
     "frequency_accuracy_plot",
     "frequency_bars",
+    "gain_figure",
     "gap_figure",
+    "group_curves",
     "image_grid",
     "learning_curves",
+    "live_bank",
+    "live_batch_size",
+    "live_compare",
+    "live_surrogates",
+    "live_threshold",
     "lorenz_figure",
     "measured_by_dataset",
     "measured_table",
@@ -105,8 +146,12 @@ __all__ = [
     "roc_figure",
     "say",
     "share_bars",
+    "share_error_heatmap",
     "shelf",
+    "show",
+    "shown_html",
     "sign_figure",
+    "silenced_figure",
     "styled",
     "to_rgb",
     "tradeoff_plot",

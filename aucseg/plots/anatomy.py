@@ -29,6 +29,8 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils.flop_counter import FlopCounterMode
 
+from aucseg.plots.style import INK
+
 __all__ = ["network_alt_text", "network_diagram", "network_graph"]
 
 # Sides differ, so that a mean over the image is no map of it; batch norm wants two of such means in training.
@@ -45,6 +47,8 @@ _COLORS = {
     "head": ("#cdeadf", "#00795a"),
     "auxiliary: training only": ("#f6e3ee", "#a8487f"),
 }
+_PLAIN, _WIRE = ("#f7f7f7", "#707070"), "#808080"
+_TEXT = "#1a1a1a"  # in a box, which is light on a dark page too
 _EXTRA = "auxiliary: training only"
 _FONT, _LINE, _MARGIN, _TRACK, _CHANNEL = 7.0, 0.117, 0.045, 0.06, 0.25  # points; inches
 
@@ -280,11 +284,12 @@ def network_diagram(graph: nx.DiGraph, *, title: str | None = None) -> Figure:
     ax.axis("off")
     ax.text(0.06, -0.15, title or "", fontsize=11, weight="bold", va="center")
     for number, (row, (top, bottom)) in enumerate(rows.items()):
-        ax.axhspan(top, bottom, color="#ffffff" if number % 2 else "#f4f4f4", zorder=0)
+        if not number % 2:
+            ax.axhspan(top, bottom, color=INK, alpha=0.05, linewidth=0, zorder=0)
         ax.text(0.06, (top + bottom) / 2, _fraction(row), fontsize=_FONT + 1, va="center")
     boxes, style = dict[str, tuple[float, ...]](), dict[str, Any]()
     for node, data in graph.nodes.items():
-        (fill, line), (bold, plain, width) = _COLORS.get(data["role"], ("#ffffff", "#404040")), texts[node]
+        (fill, line), (bold, plain, width) = _COLORS.get(data["role"], _PLAIN), texts[node]
         x, (y, *others) = fmean(edges[columns[node]]), [middles[node, row] for row in data["outputs"]]
         half = _LINE * len(bold + plain) / 2 + _MARGIN
         bottom = max([y + half, *(other + _LINE for other in others)])
@@ -292,7 +297,7 @@ def network_diagram(graph: nx.DiGraph, *, title: str | None = None) -> Figure:
         style = {"fc": fill, "ec": line, "ls": "--" if data["losses"] else "-", "zorder": 3}
         corner, shape = (x - width / 2, y - half), "round,pad=0,rounding_size=0.04"
         ax.add_patch(FancyBboxPatch(corner, width, bottom - y + half, shape, **style))
-        style = {"fontsize": _FONT, "ha": "center", "va": "center", "zorder": 4}
+        style = {"fontsize": _FONT, "ha": "center", "va": "center", "color": _TEXT, "zorder": 4}
         ax.text(x, y, "\n".join(bold + [""] * len(plain)), weight="bold", **style)
         says = ("\n".join([""] * len(bold) + plain), *[*data["outputs"].values()][1:])
         for middle, text in zip((y, *others), says, strict=True):
@@ -310,12 +315,12 @@ def network_diagram(graph: nx.DiGraph, *, title: str | None = None) -> Figure:
             if into == out:
                 xs, ys = [fmean(edges[out])] * 2, [boxes[source][3], boxes[target][2]]
             extra = _EXTRA in (graph.nodes[source]["role"], graph.nodes[target]["role"])
-            style = {"color": _COLORS[_EXTRA][1] if extra else "#555555", "ls": "--" if extra else "-"}
+            style = {"color": _COLORS[_EXTRA][1] if extra else _WIRE, "ls": "--" if extra else "-"}
             path = Path([*zip(xs, ys, strict=True)])
             ax.add_patch(FancyArrowPatch(path=path, arrowstyle="-|>", mutation_scale=6, lw=0.8, **style))
     keys = [(role, *_COLORS[role], "--" if role == _EXTRA else "-") for role in _COLORS]
     if any(data["losses"] and data["role"] != _EXTRA for data in graph.nodes.values()):
-        keys.append(("dashed: a loss of its own", "#ffffff", "#404040", "--"))
+        keys.append(("dashed: a loss of its own", *_PLAIN, "--"))
     there = {data["role"] for data in graph.nodes.values()} | {"dashed: a loss of its own"}
     handles = [Patch(label=k, fc=fill, ec=line, ls=dash) for k, fill, line, dash in keys if k in there]
     ax.legend(handles=handles, loc="lower center", ncols=len(handles), fontsize=_FONT + 1, borderaxespad=0.2)

@@ -15,7 +15,7 @@ from matplotlib.image import AxesImage
 from numpy.typing import ArrayLike
 
 from aucseg.data.spec import ClassSpec
-from aucseg.plots.style import ARM_COLORS, GROUP_COLORS, as_label
+from aucseg.plots.style import ARM_COLORS, GROUP_COLORS, INK, as_label
 
 GROUP_ORDER = ("head", "middle", "tail")
 
@@ -65,7 +65,7 @@ def roc_figure(positive: ArrayLike, negative: ArrayLike, *, names: tuple[str, st
     false, true = roc_curve(positive, negative)
     right.fill_between(false, true, color=GROUP_COLORS["tail"], alpha=0.2, linewidth=0)
     right.plot(false, true, color=GROUP_COLORS["tail"])
-    right.plot([0, 1], [0, 1], color="black", linewidth=0.8, linestyle=":")
+    right.plot([0, 1], [0, 1], color=INK, linewidth=0.8, linestyle=":")
     right.text(0.62, 0.3, f"area\n{np.trapezoid(true, false):.3f}", ha="center", fontsize=11)
     right.set(xlabel=f"{names[1]} above threshold", ylabel=f"{names[0]} above threshold", title="ROC curve")
     right.set(xlim=(0, 1), ylim=(0, 1.01), aspect="equal")
@@ -86,7 +86,7 @@ def class_size_figure(share: float = 0.02) -> Figure:
     ):
         ax.fill_between(grid, common, color=GROUP_COLORS["head"], alpha=0.75, label="pixels of class c'")
         ax.fill_between(grid, size * rare, color=GROUP_COLORS["tail"], alpha=0.85, label="pixels of class c")
-        ax.axvline(0.46, color="black", linewidth=0.8, linestyle=":")  # where the curves of equal size meet
+        ax.axvline(0.46, color=INK, linewidth=0.8, linestyle=":")  # where the curves of equal size meet
         ax.set(title=title, xlabel="score for class c", yticks=[], xlim=(0, 1), ylim=(0, None))
     axes[1].legend(loc="upper right", fontsize=9)
     return figure
@@ -193,6 +193,6 @@ def _heatmap(ax: Axes, table: np.ndarray, spec: ClassSpec, title: str, **colors:
 
 
 def _color_by_group(labels: Sequence[plt.Text], spec: ClassSpec, order: Sequence[int]) -> None:
-    colors = GROUP_COLORS | {"middle": "#5c5c5c"}  # the grey of bars is too pale for words
+    colors = GROUP_COLORS | {"middle": "#7a7a7a"}  # the grey of bars is too pale for words
     for label, c in zip(labels, order, strict=True):
         label.set_color(colors[spec.groups[c]])

@@ -14,7 +14,7 @@ from matplotlib.patches import ConnectionPatch, Patch, Rectangle
 
 from aucseg.data.spec import ClassSpec
 from aucseg.plots.masks import to_rgb
-from aucseg.plots.style import GROUP_COLORS, as_label
+from aucseg.plots.style import GROUP_COLORS, INK, as_label
 
 PASTED_COLOR = "#ffd21f"
 
@@ -126,7 +126,7 @@ def bank_overview(
     ):
         places = start, end, first.transAxes, second.transAxes
         figure.add_artist(
-            ConnectionPatch(*places, arrowstyle="-|>", mutation_scale=16, linewidth=1.6, color="#333333")
+            ConnectionPatch(*places, arrowstyle="-|>", mutation_scale=16, linewidth=1.6, color=INK)
         )
     return figure
 
@@ -177,7 +177,7 @@ def presence_grid(
                         )
                     )
             if not then[:, x].any():
-                ax.plot(x + 0.5, number + 0.5, marker="x", color="black", markersize=6, clip_on=False)
+                ax.plot(x + 0.5, number + 0.5, marker="x", color=INK, markersize=6, clip_on=False)
         ax.set(xlim=(0, len(order)), ylim=(number + 1, 0), title=title)
         ax.set_xticks(
             np.arange(len(order)) + 0.5, [as_label(spec.names[c]) for c in order], rotation=90, fontsize=7.5
@@ -199,7 +199,7 @@ def _presence_legend() -> list[Any]:
         Patch(color=GROUP_COLORS[group], label=f"{group} class, present") for group in GROUP_COLORS
     ]
     handles.append(Patch(facecolor=PASTED_COLOR, edgecolor=GROUP_COLORS["tail"], label="pasted by the bank"))
-    cross = plt.Line2D([], [], marker="x", color="black", linestyle="", label="missing from the batch")
+    cross = plt.Line2D([], [], marker="x", color=INK, linestyle="", label="missing from the batch")
     return [*handles, cross]
 
 

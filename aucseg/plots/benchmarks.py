@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import Normal, Stroke
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from aucseg.plots.style import ARM_COLORS
+from aucseg.plots.style import ARM_COLORS, ARM_MARKERS, INK, PAPER
 
 BASELINE, COPY = "cross entropy", "copy of the logits"
 VALUE_LABELS = {
@@ -67,7 +67,7 @@ def ratio_plot(
             _dot(ax, row, value, y, colors[row.candidate])
         for name in set(names) - set(group["candidate"]):
             ax.text(1, names.index(name), " not run at this size", color="gray", va="center", fontsize=8)
-        ax.axvline(1, color="black", linewidth=0.8)
+        ax.axvline(1, color=INK, linewidth=0.8)
         ax.set(title=f"{batch} × {k} × {height} × {width}", xscale="log")
         ax.set_yticks(range(len(names)), labels=names)
         ax.set_ylim(len(names) - 0.5, -0.5)
@@ -95,12 +95,14 @@ def cost_curves(table: pd.DataFrame, *, device: str = "cpu") -> Figure:
         rows = rows.assign(pixels=rows["batch"] * rows["height"] * rows["width"], classes=rows["num_classes"])
         for name, group in rows.groupby("candidate", sort=False):
             group = group.sort_values(part)
-            ax.plot(
-                group[part], 1e3 * group["seconds"], marker="o", markersize=4, color=colors[name], label=name
-            )
+            look: dict[str, Any] = {
+                "marker": ARM_MARKERS[[*colors].index(str(name)) % len(ARM_MARKERS)],
+                "markersize": 5,
+            }
+            ax.plot(group[part], 1e3 * group["seconds"], color=colors[name], label=name, **look)
         base = rows[rows["candidate"] == BASELINE].sort_values(part)
         x = base[part].to_numpy(float)
-        ax.plot(x, 1e3 * base["seconds"].iloc[-1] * x / x[-1], ":", color="black", linewidth=1, zorder=0)
+        ax.plot(x, 1e3 * base["seconds"].iloc[-1] * x / x[-1], ":", color=INK, linewidth=1, zorder=0)
         fixed = (
             f"{rows[_SIZE[0]].iloc[0]} classes" if part == "pixels" else f"{rows['pixels'].iloc[0]} pixels"
         )
@@ -139,7 +141,7 @@ def bank_memory_bars(table: pd.DataFrame, *, device: str = "cpu") -> Figure:
             x,
             peak - bank + worst,
             "_",
-            color="black",
+            color=INK,
             markersize=16,
             label="if whole images were stored",
         )
@@ -194,11 +196,11 @@ def batch_memory_curve(table: pd.DataFrame, published: pd.DataFrame, *, device: 
             row["batch_size"],
             row["gpu_memory"] / unit,
             marker,
-            color="black",
+            color=INK,
             markerfacecolor="none",
             label=f"published: AUC{' and bank' if tmb else ', no bank'}",
         )
-    ax.axhline(1, color="black", linewidth=0.8, linestyle=":")
+    ax.axhline(1, color=INK, linewidth=0.8, linestyle=":")
     ax.set(
         xlabel="images in a batch",
         ylabel=f"peak memory, cross entropy\nwith {auc['batch'].min()} images = 1",
@@ -242,7 +244,7 @@ def _dot(ax: Axes, row: Any, value: str, y: float, color: str) -> None:
     if not np.isnan(bounds).any():
         ax.plot(bounds, [y, y], color=color, linewidth=1.2)
     ax.plot(
-        ratio, y, "D" if _whole(row) else "o", color=color, markerfacecolor="white" if _whole(row) else color
+        ratio, y, "D" if _whole(row) else "o", color=color, markerfacecolor=PAPER if _whole(row) else color
     )
     ax.annotate(
         f"{ratio:.2f}" if ratio < 10 else f"{ratio:.0f}",
@@ -251,7 +253,7 @@ def _dot(ax: Axes, row: Any, value: str, y: float, color: str) -> None:
         textcoords="offset points",
         va="center",
         fontsize=8,
-        path_effects=[Stroke(linewidth=3, foreground="white"), Normal()],
+        path_effects=[Stroke(linewidth=3, foreground=PAPER), Normal()],
     )
 
 
@@ -270,7 +272,7 @@ def _markers(rows: pd.DataFrame) -> list[plt.Line2D]:
     if whole.any():
         label = "all classes in each image"
         handles.append(
-            plt.Line2D([], [], marker="D", color="gray", markerfacecolor="white", linestyle="", label=label)
+            plt.Line2D([], [], marker="D", color="gray", markerfacecolor=PAPER, linestyle="", label=label)
         )
     return handles
 

@@ -13,7 +13,14 @@ from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
 
 from aucseg.longtail import pearson
 from aucseg.plots.longtail import name_classes
-from aucseg.plots.style import ARM_COLORS, GROUP_COLORS, as_label
+from aucseg.plots.style import (
+    ARM_COLORS,
+    ARM_MARKERS,
+    GROUP_COLORS,
+    GROUP_MARKERS,
+    INK,
+    as_label,
+)
 
 _FREQUENCIES = {"pixels": "pixels", "images": "images (regions)"}
 _CHANGES = {"iou_change": "IoU", "accuracy_change": "accuracy"}
@@ -36,7 +43,10 @@ def frequency_accuracy_plot(table: pd.DataFrame, *, metric: str = "accuracy") ->
         for group, color in GROUP_COLORS.items():
             part = rows[rows["group"] == group]
             if len(part):
-                ax.scatter(part[column], part[metric], color=color, s=32, label=group, zorder=3)
+                marker = GROUP_MARKERS[group]
+                ax.scatter(
+                    part[column], part[metric], color=color, marker=marker, s=32, label=group, zorder=3
+                )
         plain, log = (100 * pearson(f, rows[metric]) for f in (rows[column], np.log(rows[column])))
         ax.set_xscale("log")
         narrow = rows[column].max() < 300 * rows[column].min()
@@ -80,14 +90,14 @@ def change_bars(
         ax.bar(range(len(rows)), rows[column], color=colors, width=0.8, linewidth=0)
         if f"{column}_half" in rows:
             whiskers = rows[f"{column}_half"].fillna(0)
-            ax.errorbar(range(len(rows)), rows[column], whiskers, fmt="none", ecolor="0.25", elinewidth=1)
-        ax.axhline(0, color="black", linewidth=0.8)
+            ax.errorbar(range(len(rows)), rows[column], whiskers, fmt="none", ecolor=INK, elinewidth=1)
+        ax.axhline(0, color=INK, linewidth=0.8)
         for group in (g for g in GROUP_COLORS if (rows["group"] == g).any()):
             places = np.flatnonzero((rows["group"] == group).to_numpy())
             mean = rows[column].to_numpy()[places]
             if not np.isnan(mean).all():
                 span = (places.min() - 0.4, places.max() + 0.4)
-                ax.hlines(np.nanmean(mean), *span, color="black", linestyle=":", linewidth=1.4)
+                ax.hlines(np.nanmean(mean), *span, color=INK, linestyle=":", linewidth=1.4)
         ax.set(ylabel=f"{label} (points)", xlim=(-0.6, len(rows) - 0.4))
         ax.grid(visible=False, axis="x")
     name_classes(axes[-1, 0], rows["class"])
@@ -96,7 +106,7 @@ def change_bars(
         for group, color in GROUP_COLORS.items()
         if (rows["group"] == group).any()
     ]
-    handles.append(plt.Line2D([], [], linestyle=":", color="black", label="mean of the group"))
+    handles.append(plt.Line2D([], [], linestyle=":", color=INK, label="mean of the group"))
     figure.legend(handles=handles, loc="outside upper right", ncols=len(handles), fontsize=9)
     return figure
 
@@ -132,7 +142,7 @@ def change_heatmap(tables: Mapping[str, pd.DataFrame], column: str = "accuracy_c
     )
     ax.set_xticks(np.arange(len(names)) + 0.5, labels=list(means.columns), rotation=45, ha="right")
     for tick, group in zip(ax.get_xticklabels(), first["group"], strict=True):
-        tick.set_color(GROUP_COLORS.get(str(group), "black"))
+        tick.set_color(GROUP_COLORS.get(str(group), INK))
     ax.tick_params(length=0)
     return figure
 
@@ -151,11 +161,12 @@ def published_change_plot(table: pd.DataFrame) -> Figure:
     top.set_yscale("log")
     top.set(ylabel="% of the pixels", xlim=(-0.6, len(order) - 0.4))
     pairs = table.groupby(["method", "architecture"], sort=False)
-    for ((method, architecture), rows), color in zip(pairs, ARM_COLORS[1:], strict=False):
+    looks = zip(ARM_COLORS[1:], ARM_MARKERS, strict=False)
+    for ((method, architecture), rows), (color, marker) in zip(pairs, looks, strict=False):
         label = f"{method}, {str(architecture).split(' (')[0]}"
         places = rows["class"].map(order)
-        bottom.plot(places, rows["change"], "o", color=color, markersize=5, label=label)
-    bottom.axhline(0, color="black", linewidth=0.8)
+        bottom.plot(places, rows["change"], marker, color=color, markersize=5, label=label)
+    bottom.axhline(0, color=INK, linewidth=0.8)
     bottom.set(ylabel="change of the IoU (points)")
     bottom.legend(loc="upper left", fontsize=9)
     for ax in (top, bottom):

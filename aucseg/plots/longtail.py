@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Any, Literal
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -17,7 +17,7 @@ from matplotlib.transforms import Bbox
 from numpy.typing import ArrayLike
 
 from aucseg.longtail import Tally, gini, lorenz_curve
-from aucseg.plots.style import ARM_COLORS, GROUP_COLORS, as_label
+from aucseg.plots.style import ARM_COLORS, ARM_LINES, ARM_MARKERS, GROUP_COLORS, GROUP_MARKERS, INK, as_label
 from aucseg.theory import batch_sizes, proposition1
 
 # Where the name of a point may stand: beside it, then farther and farther above or below, with a line to it.
@@ -81,10 +81,12 @@ def lorenz_figure(counts: Mapping[str, ArrayLike], *, unit: str = "pixels") -> F
         unit: what is counted, for the axis.
     """
     figure, ax = plt.subplots(figsize=(5.4, 4.6))
-    for (name, values), color in zip(counts.items(), _cycle(len(counts)), strict=True):
+    for number, (name, values) in enumerate(counts.items()):
+        color, line = _look(number)
         classes, held = lorenz_curve(values)
-        ax.plot(classes, held, color=color, linewidth=2, label=as_label(f"{name}: {gini(values):.2f}"))
-    ax.plot([0, 1], [0, 1], ":", color="black", linewidth=1, label="equal classes: 0")
+        label = as_label(f"{name}: {gini(values):.2f}")
+        ax.plot(classes, held, color=color, linestyle=line, linewidth=2, label=label)
+    ax.plot([0, 1], [0, 1], ":", color=INK, linewidth=1, label="equal classes: 0")
     ax.set(
         xlabel="share of the classes, rarest first",
         ylabel=f"share of the {unit} that they hold",
@@ -107,7 +109,9 @@ def presence_plot(table: pd.DataFrame, *, title: str = "") -> Figure:
     rows = table[table["pixels"] > 0]
     rows, title = rows.assign(**{"class": rows["class"].map(as_label)}), as_label(title)
     figure, ax = plt.subplots(figsize=(6.6, 4.6))
-    ax.scatter(rows["pixel_share"], rows["image_share"], c=_colors(rows), s=30, zorder=3)
+    for group, part in rows.groupby("group", sort=False):
+        color, marker = GROUP_COLORS[str(group)], GROUP_MARKERS[str(group)]
+        ax.scatter(part["pixel_share"], part["image_share"], color=color, marker=marker, s=30, zorder=3)
     ax.set(
         xscale="log", yscale="log", xlabel="share of the pixels", ylabel="share of the images", title=title
     )
@@ -119,7 +123,7 @@ def presence_plot(table: pd.DataFrame, *, title: str = "") -> Figure:
     if low > 0.05:  # less than two decades: name the steps between them
         ax.yaxis.set_minor_formatter(FuncFormatter(lambda v, _: _percent(v, 0) if v in (0.2, 0.5) else ""))
     _name_points(figure, ax, rows)
-    _group_legend(ax, rows, loc="lower right")
+    _group_legend(ax, rows, loc="lower right", markers=GROUP_MARKERS)
     return figure
 
 
@@ -177,9 +181,10 @@ def _colors(rows: pd.DataFrame) -> list[str]:
     return [GROUP_COLORS[str(group)] for group in rows["group"]]
 
 
-def _cycle(number: int) -> list[str]:
+def _look(number: int) -> tuple[str, Any]:
+    """Colour and line style of a curve that is no baseline."""
     palette = ARM_COLORS[1:]
-    return [palette[i % len(palette)] for i in range(number)]
+    return palette[number % len(palette)], ARM_LINES[number % len(ARM_LINES)]
 
 
 def _percent(value: float, _: object) -> str:
@@ -187,15 +192,17 @@ def _percent(value: float, _: object) -> str:
 
 
 def _group_legend(
-    ax: Axes, rows: pd.DataFrame, loc: Literal["upper right", "lower right"] = "upper right"
+    ax: Axes,
+    rows: pd.DataFrame,
+    loc: Literal["upper right", "lower right"] = "upper right",
+    markers: Mapping[str, str] = dict.fromkeys(GROUP_COLORS, "s"),
 ) -> None:
     handles = []
     for group, color in GROUP_COLORS.items():
         number = int((rows["group"] == group).sum())
         if number:
-            handles.append(
-                plt.Line2D([], [], marker="s", linestyle="", color=color, label=f"{group} ({number})")
-            )
+            look: dict[str, Any] = {"marker": markers[group], "color": color, "linestyle": ""}
+            handles.append(plt.Line2D([], [], label=f"{group} ({number})", **look))
     ax.legend(handles=handles, loc=loc, fontsize=9)
 
 
@@ -248,13 +255,16 @@ def batch_size_curves(sets: Mapping[str, Tally], delta: float) -> Figure:
     """
     figure, ax = plt.subplots(figsize=(7.2, 3.6))
     presence = np.geomspace(5e-4, 0.5, 200)
-    for (label, known), color in zip(sets.items(), ARM_COLORS[1:], strict=False):
+    for number, (label, known) in enumerate(sets.items()):
+        color, line = _look(number)
         sizes = batch_sizes(known.image_share, delta)
-        ax.plot(100 * presence, proposition1(known.num_classes, delta, presence), color=color, linewidth=1.2)
+        enough = proposition1(known.num_classes, delta, presence)
+        ax.plot(100 * presence, enough, color=color, linestyle=line, linewidth=1.2)
         name = f"{as_label(label)}, K = {known.num_classes}: {sizes.sufficient:,}"
-        ax.plot(100 * sizes.min_probability, sizes.sufficient, "o", color=color, label=name)
+        marker = ARM_MARKERS[number % len(ARM_MARKERS)]
+        ax.plot(100 * sizes.min_probability, sizes.sufficient, marker, color=color, label=name)
     alone = proposition1(1, delta, presence)
-    ax.plot(100 * presence, alone, color="black", linestyle=":", label="needed for one class alone")
+    ax.plot(100 * presence, alone, color=INK, linestyle=":", label="needed for one class alone")
     ax.set(xscale="log", yscale="log")
     ax.set(xlabel="images that hold the rarest class (%)", ylabel="images in a batch")
     ax.legend(fontsize=9)

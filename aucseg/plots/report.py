@@ -17,6 +17,7 @@ import torch
 from matplotlib.figure import Figure
 
 from aucseg.data.files import probe_folder, write_file
+from aucseg.data.spec import ClassSpec
 from aucseg.errors import DataError, file_errors
 from aucseg.experiments import RecordStore, Results, in_words
 from aucseg.plots.bank import outlined
@@ -44,6 +45,9 @@ td:first-child, th:first-child { text-align: left; }
 caption { text-align: left; padding: 0.3rem 0; }
 code { overflow-wrap: anywhere; }
 .note { opacity: 0.75; }
+.legend { list-style: none; padding: 0; display: flex; flex-wrap: wrap; gap: 0.2rem 1.2rem; }
+.legend span { display: inline-block; width: 1em; height: 1em; margin-right: 0.4em; border: 1px solid #8888;
+  vertical-align: -0.1em; }
 """
 
 
@@ -241,6 +245,17 @@ def _predictions(results: Results, number: int) -> Iterator[str]:
     figure = image_grid(rows, titles=("image", "labels", *networks), width=11 / len(rows[0]))
     yield _note("The images with the most pixels of tail classes, networks of the first seed.")
     yield _figure(figure, "Images, labels and what each network predicts")
+    yield _legend(spec)
+
+
+def _legend(spec: ClassSpec) -> str:
+    """The colour of each class."""
+    named = [*zip(spec.names, spec.colors, strict=True), ("void", (0, 0, 0))]
+    items = (
+        f'<li><span style="background: rgb({r}, {g}, {b})"></span>{escape(name)}</li>'
+        for name, (r, g, b) in named
+    )
+    return f'<ul class="legend">{"".join(items)}</ul>'
 
 
 def _pastes(results: Results, number: int) -> Iterator[str]:
@@ -254,8 +269,8 @@ def _pastes(results: Results, number: int) -> Iterator[str]:
         for images, target in islice(data.training_loader(), 4):  # by the fourth it holds something
             before = target.long()
             pasted, after = bank(images, before)
-        shown = min(number, len(images))
-        figure, axes = plt.subplots(1, shown, figsize=(11, 11 / shown), squeeze=False)
+        shown, (height, width) = min(number, len(images)), images.shape[-2:]
+        figure, axes = plt.subplots(1, shown, figsize=(11, 11 / shown * height / width), squeeze=False)
         for k, ax in enumerate(axes[0]):
             outlined(ax, pasted[k], before[k], after[k])
         labelled = before != data.spec.ignore_index

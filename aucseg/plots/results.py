@@ -14,11 +14,19 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from aucseg.experiments import interval
-from aucseg.plots.style import ARM_COLORS, GROUP_COLORS, as_label
+from aucseg.plots.style import (
+    ARM_COLORS,
+    ARM_HATCHES,
+    ARM_LINES,
+    GROUP_COLORS,
+    INK,
+    PAPER,
+    arm_looks,
+    as_label,
+)
 from aucseg.plots.tables import METRIC_LABELS, row_of
 
 _MARKERS = ("D", "s", "^", "v", "P")
-_SHAPES = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*")
 
 
 def class_bars(
@@ -42,15 +50,20 @@ def class_bars(
         hue="arm",
         order=list(order),
         hue_order=list(labels.values()),
-        palette=list(ARM_COLORS[: len(labels)]),
+        palette=[color for color, _ in arm_looks(list(labels), next(iter(labels))).values()],
         errorbar=_student if several else None,
-        err_kws={"linewidth": 1},
+        err_kws={"linewidth": 1, "color": INK},
+        saturation=1,
+        linewidth=0,
         ax=ax,
     )
+    for bars, hatch in zip(ax.containers, ARM_HATCHES, strict=False):
+        for bar in bars:
+            bar.set(hatch=hatch, edgecolor=PAPER)
     groups = iou.drop_duplicates("class").set_index("class")["group"]
     ax.set_xticks(range(len(order)), labels=[as_label(name) for name in order], rotation=45, ha="right")
     for tick, name in zip(ax.get_xticklabels(), order, strict=True):
-        tick.set_color(GROUP_COLORS[groups[name]] if name in groups else "black")
+        tick.set_color(GROUP_COLORS[groups[name]] if name in groups else INK)
     ax.set(xlabel="", ylabel="IoU (%)", ylim=(0, None))
     ax.grid(visible=False, axis="x")
     ax.legend(title="", ncols=len(labels), loc="upper right")
@@ -74,7 +87,7 @@ def effect_plot(
             are those of the arms that have one.
         metrics: the panels.
     """
-    arms = [arm for arm in labels if arm != baseline]
+    arms, looks = [arm for arm in labels if arm != baseline], arm_looks(list(labels), baseline)
     figure, axes = plt.subplots(
         1, len(metrics), figsize=(3.1 * len(metrics), 0.62 * len(arms) + 1.7), sharey=True, squeeze=False
     )
@@ -84,24 +97,67 @@ def effect_plot(
             if arm not in rows.index:
                 continue
             row = rows.loc[arm]
-            color = ARM_COLORS[list(labels).index(arm) % len(ARM_COLORS)]
+            color, _ = looks[arm]
             half = 0.0 if math.isnan(row["effect_half"]) else row["effect_half"]
             ax.errorbar(row["effect"], y, xerr=half, fmt="o", color=color, capsize=3, markersize=6)
-            ax.plot(
-                row["published_effect"], y, marker="D", color="black", markerfacecolor="none", linestyle=""
-            )
-        ax.axvline(0, color="black", linewidth=0.8)
+            ax.plot(row["published_effect"], y, marker="D", color=INK, markerfacecolor="none", linestyle="")
         ax.set(title=METRIC_LABELS.get(metric, metric), xlabel="change in mIoU (points)")
-        ax.set_yticks(range(len(arms)), labels=[labels[arm] for arm in arms])
-        ax.set_ylim(len(arms) - 0.5, -0.5)
+        _effect_axes(ax, [table], {arm: labels[arm] for arm in arms}, metric)
     handles = [
         plt.Line2D([], [], marker="o", color="gray", label="measured, 95% interval"),
-        plt.Line2D(
-            [], [], marker="D", color="black", markerfacecolor="none", linestyle="", label="published"
-        ),
+        plt.Line2D([], [], marker="D", color=INK, markerfacecolor="none", linestyle="", label="published"),
     ]
     figure.legend(handles=handles, loc="outside lower center", ncols=2)
     return figure
+
+
+def _effect_axes(ax: Axes, tables: Sequence[pd.DataFrame], labels: Mapping[str, str], metric: str) -> None:
+    """Rows, a line at zero, and ends: zero, every interval and published effect, and a twentieth of room."""
+    rows = pd.concat([table[table["metric"] == metric] for table in tables])
+    rows = rows[rows["arm"].isin(list(labels))]
+    half = rows["effect_half"].fillna(0)
+    seen = pd.concat([rows["effect"] - half, rows["effect"] + half, rows["published_effect"]]).dropna()
+    low, high = min(0.0, *seen), max(0.0, *seen)
+    room = 0.05 * ((high - low) or 1.0)
+    ax.set_xlim(low - room, high + room)
+    ax.locator_params(axis="x", nbins=4)
+    ax.axvline(0, color=INK, linewidth=0.8)
+    ax.set_yticks(range(len(labels)), labels=list(labels.values()))
+    ax.set_ylim(len(labels) - 0.5, -0.5)
+
+
+def effect_alt(
+    table: pd.DataFrame, labels: Mapping[str, str], *, baseline: str | None, metrics: Sequence[str]
+) -> str:
+    """The figure of :func:`effect_plot` in words, for who cannot see it; its options are the same.
+
+    Args:
+        table: as :func:`aucseg.experiments.side_by_side` returns it.
+        labels: label of each arm, in order.
+        baseline: the arm that is the zero of every panel, or ``None``.
+        metrics: the panels.
+    """
+    rows = table.set_index(["metric", "arm"])
+    told = []
+    for metric in metrics:
+        cells = []
+        for arm, label in labels.items():
+            if arm == baseline or (metric, arm) not in rows.index:
+                continue
+            row = rows.loc[(metric, arm)]
+            printed = row["published_effect"]
+            if math.isnan(row["effect"]) and math.isnan(printed):
+                continue
+            half = "" if math.isnan(row["effect_half"]) else f" ± {row['effect_half']:.1f}"
+            here = "not run" if math.isnan(row["effect"]) else f"{row['effect']:+.1f}{half}"
+            cells.append(f"{label} {here}" + ("" if math.isnan(printed) else f", published {printed:+.1f}"))
+        told.append(f"{METRIC_LABELS.get(metric, metric)}: {'; '.join(cells) or 'nothing'}")
+    zero = "its baseline" if baseline is None else labels[baseline]
+    return (
+        f"A panel for each group of classes and a row for each arm: circles with whiskers are measured "
+        f"changes "
+        f"in points of mIoU, diamonds published ones, the vertical line is {zero}. {'. '.join(told)}."
+    )
 
 
 def effect_plot_by_dataset(
@@ -119,14 +175,14 @@ def effect_plot_by_dataset(
         baseline: the arm that is the zero of every panel.
         metrics: the panels.
     """
-    arms = [arm for arm in labels if arm != baseline]
+    arms, looks = [arm for arm in labels if arm != baseline], arm_looks(list(labels), baseline)
     figure, axes = plt.subplots(
         1, len(metrics), figsize=(2.2 * len(metrics) + 1.8, 0.7 * len(arms) + 1.6), sharey=True, squeeze=False
     )
     printed = [name for name, table in tables.items() if table["published_effect"].notna().any()]
     for metric, ax in zip(metrics, axes[0], strict=True):
         for y, arm in enumerate(arms):
-            color = ARM_COLORS[list(labels).index(arm) % len(ARM_COLORS)]
+            color, _ = looks[arm]
             for (name, table), marker in zip(tables.items(), _MARKERS, strict=False):
                 row = row_of(table, arm, metric)
                 if row is not None and name in printed:
@@ -135,11 +191,8 @@ def effect_plot_by_dataset(
             if row is not None and not math.isnan(row["effect"]):
                 half = 0.0 if math.isnan(row["effect_half"]) else row["effect_half"]
                 ax.errorbar(row["effect"], y - 0.12, xerr=half, fmt="o", color=color, capsize=3, markersize=6)
-        ax.axvline(0, color="black", linewidth=0.8)
         ax.set(title=METRIC_LABELS.get(metric, metric), xlabel="change (points)")
-        ax.set_yticks(range(len(arms)), labels=[labels[arm] for arm in arms])
-        ax.set_ylim(len(arms) - 0.5, -0.5)
-        ax.locator_params(axis="x", nbins=4)
+        _effect_axes(ax, list(tables.values()), {arm: labels[arm] for arm in arms}, metric)
     handles = [plt.Line2D([], [], marker="o", color="gray", label="measured, 95% interval")]
     for (name, _), marker in zip(tables.items(), _MARKERS, strict=False):
         if name in printed:
@@ -149,7 +202,7 @@ def effect_plot_by_dataset(
 
 
 def _hollow(marker: str) -> dict[str, Any]:
-    return {"marker": marker, "color": "black", "markerfacecolor": "none", "linestyle": ""}
+    return {"marker": marker, "color": INK, "markerfacecolor": "none", "linestyle": ""}
 
 
 def parameter_curves(
@@ -164,7 +217,8 @@ def parameter_curves(
 ) -> Figure:
     """A row of panels: above what the paper prints, below what was measured, over one parameter.
 
-    Data sets differ, so each has its own axis; what can be compared is the shape.
+    Both have one axis of the parameter. Data sets differ, so each has its own of the metric; what can be
+    compared is the shape.
 
     Args:
         table: as :func:`aucseg.experiments.summarise` returns it.
@@ -176,11 +230,14 @@ def parameter_curves(
         reference: by metric a mean to draw as a line in the measured panels, for example without a bank.
     """
     figure, axes = plt.subplots(
-        2, len(metrics), figsize=(4.0 * len(metrics), 5.0), squeeze=False, sharex="row"
+        2, len(metrics), figsize=(4.0 * len(metrics), 5.0), squeeze=False, sharex=True
     )
     for metric, (above, below) in zip(metrics, axes.T, strict=True):
         rows = published[published["metric"] == metric].sort_values("value")
-        above.plot(rows["value"], rows["printed"], "D--", color="black", markerfacecolor="none", linewidth=1)
+        above.plot(rows["value"], rows["printed"], "D--", color=INK, markerfacecolor="none", linewidth=1)
+        if rows.empty:
+            above.text(0.5, 0.5, "not printed", transform=above.transAxes, ha="center", va="center")
+            above.set_yticks([])
         above.set(title=f"{METRIC_LABELS.get(metric, metric)}: published, {where}", ylabel="mIoU (%)")
         _measured(below, table, values, metric)
         if reference and metric in reference:
@@ -218,19 +275,19 @@ def tradeoff_plot(
     """
     if ax is None:
         _, ax = plt.subplots(figsize=(6.4, 4.6))
-    ax.axhline(0, color="0.4", linewidth=1, linestyle=":")
-    ax.axvline(0, color="0.4", linewidth=1, linestyle=":")
-    table, colors = effects.set_index(["arm", "metric"]), ARM_COLORS[1:]
+    ax.axhline(0, color=INK, linewidth=1, linestyle=":")
+    ax.axvline(0, color=INK, linewidth=1, linestyle=":")
+    table = effects.set_index(["arm", "metric"])
     shown = [arm for arm in labels if all((arm, metric) in table.index for metric in metrics)]
-    for number, arm in enumerate(shown):
+    for arm, (color, marker) in arm_looks(shown).items():
         (x, dx), (y, dy) = (table.loc[(arm, metric), ["mean", "half"]] for metric in metrics)
         ax.errorbar(
             x,
             y,
             xerr=0 if math.isnan(dx) else dx,
             yerr=0 if math.isnan(dy) else dy,
-            fmt=_SHAPES[number // len(colors) % len(_SHAPES)],
-            color=colors[number % len(colors)],
+            fmt=marker,
+            color=color,
             capsize=3,
             markersize=7,
             label=labels[arm],
@@ -254,9 +311,10 @@ def learning_curves(
     """
     if ax is None:
         _, ax = plt.subplots(figsize=(5, 3.2))
-    for (label, history), color in zip(histories.items(), ARM_COLORS, strict=False):
+    for number, (label, history) in enumerate(histories.items()):
         if key in history:
-            ax.plot(history["step"], history[key], label=label, color=color)
+            color, line = (looks[number % len(looks)] for looks in (ARM_COLORS, ARM_LINES))
+            ax.plot(history["step"], history[key], label=label, color=color, linestyle=line)
     ax.set(xlabel="step", ylabel=key.replace("_", " "))
     ax.legend()
     return ax
@@ -283,9 +341,9 @@ def power_figure(
     )
     asked = np.geomspace(0.2, 8, 40)
     for (name, table), ax in zip(spreads.items(), axes[0], strict=True):
-        ax.axvspan(*gains, color="0.9", zorder=0, label="gains that papers print")
+        ax.axvspan(*gains, color=INK, alpha=0.12, linewidth=0, zorder=0, label="gains that papers print")
         for number in seeds:
-            ax.axhline(number, color="0.4", linewidth=1, linestyle=":")
+            ax.axhline(number, color=INK, linewidth=1, linestyle=":")
             ax.annotate(f"{number} seeds", (8, number), ha="right", va="bottom", fontsize=8)
         looks = zip((GROUP_COLORS["head"], GROUP_COLORS["tail"]), ("-", "--"), strict=True)
         for (metric, row), (color, line) in zip(table.iterrows(), looks, strict=False):
@@ -309,7 +367,7 @@ _SIGN_WORDS = {
     "open": "open: the interval holds zero",
     "": "one seed",
 }
-_SIGN_COLORS = {"agrees": "#55a868", "disagrees": "#c44e52", "open": "#8c8c8c", "": "#ccb974"}
+_SIGN_COLORS = dict(zip(("open", "disagrees", "agrees", ""), (*ARM_COLORS[:3], ARM_COLORS[-1]), strict=True))
 
 
 def sign_figure(

@@ -20,6 +20,7 @@ METRIC_LABELS = {
     for metric in ("mIoU", "auc_sigmoid", "auc_softmax")
     for group, label in GROUP_SUFFIXES.items()
 }
+METRIC_LABELS |= {"MAE": "MAE", "F_beta_mean": "mean F-beta", "E_mean": "mean E-measure"}
 NOT_RUN = "not run"
 
 
@@ -27,11 +28,12 @@ def say(text: str) -> None:
     """Show Markdown in a notebook: a sentence whose numbers a cell has computed.
 
     Args:
-        text: Markdown.
+        text: Markdown; nothing is shown if it is empty.
     """
     from IPython.display import Markdown, display  # of the extra `book`, which only notebooks need
 
-    display(Markdown(text))
+    if text.strip():
+        display(Markdown(text))
 
 
 class _Table(Styler):
@@ -101,7 +103,8 @@ def comparison_table(
     """Published beside measured, ready to be shown: one row for each arm.
 
     A metric has the columns published, measured and sign, or measured alone where the paper prints nothing
-    for any arm. A cell without a run says so; a cell for which the paper prints nothing is a dash.
+    for any arm. A dash: the paper prints nothing, or the arm was not run. An arm with neither a run nor a
+    printed number has no row. :attr:`aucseg.experiments.Results.not_run` names those that were not run.
 
     Args:
         table: as :func:`aucseg.experiments.side_by_side` returns it.
@@ -109,6 +112,8 @@ def comparison_table(
         metrics: the metrics shown, in order.
         caption: heading of the table.
     """
+    told = table[table["metric"].isin(list(metrics)) & table[["published", "mean"]].notna().any(axis=1)]
+    labels = {arm: label for arm, label in labels.items() if arm in set(told["arm"])}
     rows = table.set_index(["arm", "metric"])
     printed = set(table.loc[table["published"].notna(), "metric"])
     columns = [
@@ -120,7 +125,7 @@ def comparison_table(
     def cell(arm: str, metric: str, kind: str) -> str:
         row = rows.loc[(arm, metric)] if (arm, metric) in rows.index else None
         if kind == "measured":
-            return NOT_RUN if row is None else _number(row["mean"], row["half"], ".2f")
+            return "–" if row is None else _number(row["mean"], row["half"], ".2f", missing="–")
         if row is None:
             return "–" if kind == "published" else ""
         if kind == "sign":
@@ -143,7 +148,9 @@ def measured_table(
     names: Mapping[str, str] = METRIC_LABELS,
     caption: str = "",
 ) -> Styler:
-    """Means with intervals, one row for each arm and one column for each metric.
+    """Means with intervals, one row for each arm that was run and one column for each metric.
+
+    :attr:`aucseg.experiments.Results.not_run` names the others.
 
     Args:
         summary: as :func:`aucseg.experiments.summarise` returns it.
@@ -152,11 +159,12 @@ def measured_table(
         names: label of each metric.
         caption: heading of the table.
     """
-    rows, ran = summary.set_index(["arm", "metric"]), set(summary["arm"])
+    rows = summary.set_index(["arm", "metric"])
+    labels = {arm: label for arm, label in labels.items() if arm in set(summary["arm"])}
 
     def cell(arm: str, metric: str) -> str:
         if (arm, metric) not in rows.index:
-            return "–" if arm in ran else NOT_RUN
+            return "–"
         mean, half = rows.loc[(arm, metric), ["mean", "half"]]
         return _number(mean, half, ".2f")
 
@@ -175,6 +183,8 @@ def measured_by_dataset(
 ) -> Styler:
     """Means with intervals on several data sets, one row for each arm and one column for each set and metric.
 
+    An arm that was run on none of them has no row.
+
     Args:
         summaries: what :func:`aucseg.experiments.summarise` returns, by data set.
         labels: label of each arm, in order.
@@ -182,6 +192,8 @@ def measured_by_dataset(
         caption: heading of the table.
     """
     rows = {name: summary.set_index(["arm", "metric"]) for name, summary in summaries.items()}
+    ran = {arm for summary in summaries.values() for arm in summary["arm"]}
+    labels = {arm: label for arm, label in labels.items() if arm in ran}
     columns = [(name, metric) for name in summaries for metric in metrics]
 
     def cell(arm: str, name: str, metric: str) -> str:

@@ -54,8 +54,10 @@ def test_presence_has_a_point_for_each_class_that_occurs() -> None:
     table = class_table(CITY)
     table.loc[table.index[-1], "pixels"] = 0
     ax = presence_plot(table).axes[0]
-    points = ax.collections[0].get_offsets()
-    assert np.asarray(points) == pytest.approx(table[["pixel_share", "image_share"]].to_numpy()[:-1])
+    drawn = [np.asarray(group.get_offsets()) for group in ax.collections]  # one for each group of classes
+    parts = [part for _, part in table[:-1].groupby("group", sort=False)]
+    for points, part in zip(drawn, parts, strict=True):
+        assert points == pytest.approx(part[["pixel_share", "image_share"]].to_numpy())
     # few classes: each of them finds a place for its name
     assert sorted(text.get_text() for text in ax.texts) == sorted(table["class"][:-1])
     assert len(presence_plot(class_table(load_statistics("ade20k"))).axes[0].texts) <= 6

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 from html.parser import HTMLParser
+from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -11,6 +13,7 @@ import pytest
 from matplotlib.text import Text
 from scipy.sparse import csr_array
 
+from aucseg.data.classes import read_class_names
 from aucseg.data.spec import ClassSpec
 from aucseg.longtail import Tally, class_table, co_occurrence_table
 from aucseg.plots import (
@@ -27,6 +30,7 @@ from aucseg.plots import (
     share_bars,
     styled,
 )
+from aucseg.plots.captions import shown_html
 from tests.names import NAMES
 
 K = len(NAMES)
@@ -94,6 +98,33 @@ def test_names_in_a_table_are_shown_as_they_are() -> None:
         page.feed(made.to_html())
         assert set(NAMES) <= page.texts
         assert page.tags <= {"style", "table", "caption", "thead", "tbody", "tr", "th", "td"}
+
+
+def test_names_from_a_file_on_a_built_page(tmp_path: Path) -> None:
+    """From ``classes.csv`` to the HTML of a chapter: figure, table, captions, alternative text, CSV."""
+    with (tmp_path / "classes.csv").open("w", encoding="utf-8", newline="") as file:
+        lines = csv.writer(file)
+        lines.writerow(["id", "name", "ignore"])
+        lines.writerows([i, name, 0] for i, name in enumerate(NAMES))
+    names = read_class_names(tmp_path)
+    assert names == NAMES
+    spec = ClassSpec("own", names, SPEC.colors, SPEC.groups)
+    table = class_table(Tally.of_images(spec, csr_array(COUNTS)))
+    plt.close("all")
+    frequency_bars(table)
+    words = "; ".join(names)
+    figure = shown_html(plt.gcf(), words, alt=words, number=1)
+    iou = styled(pd.DataFrame({"class": names, **dict.fromkeys(names, 0.5)}), words)
+    for html in (figure, shown_html(iou, number=1), shown_html(table.reset_index(), words, number=2)):
+        page = _Cells()
+        page.feed(html)
+        assert not page.tags & {"script", "red", "img", "iframe"}
+        assert words in page.texts or f" {words}" in page.texts
+        assert "<script>" not in html
+    page = _Cells()
+    page.feed(figure)
+    assert any("<script>alert(1)</script>" in text for text in page.texts)  # as a text of the picture
+    plt.close("all")
 
 
 def test_names_in_markdown_are_shown_as_they_are() -> None:

@@ -81,6 +81,27 @@ def test_plot_draws_every_published_effect_and_the_measured_one():
     assert legend == ["measured, 95% interval", *(f"published, {d}" for d in published_datasets(SURROGATES))]
 
 
+def test_ends_of_axes_are_those_of_what_is_drawn():
+    """Both plots of effects: zero, every interval and published effect of a panel, and a twentieth more."""
+    both = tables(hinge=2.0)
+    first = next(iter(both.values()))
+    options = {"baseline": "none", "metrics": ["mIoU"]}
+    arms = [arm for arm in SURROGATE_LABELS if arm != "none"]
+
+    def ends(shown):
+        found = [0.0]
+        for table in shown:
+            for row in table[(table["metric"] == "mIoU") & table["arm"].isin(arms)].itertuples():
+                half = 0.0 if math.isnan(row.effect_half) else row.effect_half
+                found += [x for x in (row.effect - half, row.effect + half, row.published_effect) if x == x]
+        room = 0.05 * (max(found) - min(found))
+        return pytest.approx((min(found) - room, max(found) + room))
+
+    assert plots.effect_plot(first, SURROGATE_LABELS, **options).axes[0].get_xlim() == ends([first])
+    several = plots.effect_plot_by_dataset(both, SURROGATE_LABELS, **options)
+    assert several.axes[0].get_xlim() == ends(both.values())
+
+
 def test_plot_of_an_experiment_without_published_numbers():
     queue = get_experiment("queue")
     measured = pd.DataFrame(
@@ -135,7 +156,7 @@ def test_tradeoff_has_a_point_for_each_arm_with_both_effects():
     rows = [("a", "mIoU_head", -1.0, 0.5), ("a", "mIoU_tail", 2.0, math.nan), ("b", "mIoU_head", 1.0, 0.1)]
     frame = pd.DataFrame(rows, columns=["arm", "metric", "mean", "half"]).assign(n=3)
     ax = plots.tradeoff_plot(frame, {"a": "first", "b": "second"})
-    (point,) = [line for line in ax.get_lines() if line.get_marker() == "o"]
+    (point,) = [line for line in ax.get_lines() if line.get_marker() in plots.ARM_MARKERS]
     assert (point.get_xdata()[0], point.get_ydata()[0]) == (-1.0, 2.0)
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["first"]
 
@@ -187,3 +208,33 @@ def test_each_sign_has_a_marker_of_its_own():
     assert drawn == {(arms.index(arm), y): marker for (arm, y), marker in expected.items()}
     assert [text.get_text() for text in ax.texts] == ["+2.0", "-2.0", "+0.5", "+3.0"]
     assert len(figure.legends[0].get_texts()) == 4
+
+
+def test_effects_in_words_have_the_numbers_of_the_figure() -> None:
+    table = tables(square=2.0)["ADE20K"]
+    labels = {"none": "plain", "square": "squared"}
+    text = plots.effect_alt(table, labels, baseline="none", metrics=["mIoU"])
+    row = table.set_index(["arm", "metric"]).loc[("square", "mIoU")]
+    assert "line is plain" in text
+    assert f"overall: squared +2.0 ± 0.0, published {row['published_effect']:+.1f}." in text
+    assert "squared not run, published" in plots.effect_alt(
+        tables()["ADE20K"], labels, baseline="none", metrics=["mIoU"]
+    )
+
+
+def test_more_curves_than_colours_are_all_drawn_and_differ() -> None:
+    histories = {f"run {i}": {"step": [0, 1], "loss": [2.0, 1.0 + i]} for i in range(9)}
+    lines = plots.learning_curves(histories, "loss").get_lines()
+    assert len(lines) == 9
+    seven = {(line.get_color(), str(line.get_linestyle())) for line in lines[:7]}
+    assert len({color for color, _ in seven}) == len(seven) == 7
+
+
+def test_bars_of_several_arms_have_hatches_besides_colours() -> None:
+    iou = pd.DataFrame(
+        [(arm, name, "tail", 10.0) for arm in "ab" for name in ("pole", "rider")],
+        columns=["arm", "class", "group", "iou"],
+    )
+    ax = plots.class_bars(iou, {"a": "A", "b": "B"}, order=["pole", "rider"])
+    first, second = (container[0] for container in ax.containers[:2])
+    assert first.get_hatch() != second.get_hatch()

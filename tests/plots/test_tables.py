@@ -43,7 +43,7 @@ def test_table_says_what_was_not_run_and_not_published(table):
     frame = styled.data
     assert frame.loc["+ AUC", ("overall", "measured")] == "13.00 ± 2.48"
     assert frame.loc["+ AUC", ("overall", "published")] == "48.46"
-    assert frame.loc["+ bank", ("overall", "measured")] == "not run"
+    assert frame.loc["+ bank", ("overall", "measured")] == "–"
     assert ("head", "published") not in frame.columns  # Table 3 prints no head column
     assert "caption" in styled.to_html()
 
@@ -54,7 +54,7 @@ def test_measured_table():
         columns=["arm", "metric", "mean", "half", "n"],
     )
     frame = plots.measured_table(summary, {"a": "A", "b": "B", "c": "C"}, metrics=["mIoU"]).data
-    assert frame["overall"].tolist() == ["1.00 ± 0.50", "2.00", "not run"]
+    assert frame["overall"].to_dict() == {"A": "1.00 ± 0.50", "B": "2.00"}  # C was not run: no row
 
 
 def test_measured_on_several_data_sets():
@@ -147,3 +147,11 @@ def test_say_shows_markdown(monkeypatch):
     monkeypatch.setattr("IPython.display.display", shown.append)
     plots.say("**bold**")
     assert shown[0].data == "**bold**"
+
+
+def test_an_arm_with_neither_a_run_nor_a_printed_number_has_no_row(table):
+    labels = {**LABELS, "unheard": "never heard of"}
+    frame = plots.comparison_table(table, labels, metrics=("mIoU",)).data
+    assert list(frame.index) == list(LABELS.values())  # the bank was not run, but is printed
+    head = plots.comparison_table(table, labels, metrics=("mIoU_head",)).data
+    assert "never heard of" not in head.index

@@ -1,0 +1,144 @@
+"""How figures and tables stand in the book."""
+
+from __future__ import annotations
+
+import base64
+import re
+from html.parser import HTMLParser
+from typing import Any
+from urllib.parse import unquote
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+from IPython.display import HTML
+
+from aucseg import plots
+from aucseg.experiments import Results
+from aucseg.plots import GROUP_COLORS, INK, NoCaptionError, show
+
+
+@pytest.fixture(autouse=True)
+def _style() -> None:
+    plots.use_style()
+
+
+def _shown(*args: Any, **options: Any) -> str:
+    displayed: list[HTML] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("IPython.display.display", displayed.append)
+        show(*args, **options)
+    (output,) = displayed
+    return str(output.data)
+
+
+def _line() -> plt.Axes:
+    _, ax = plt.subplots(figsize=(5, 2))
+    ax.plot([0, 1], [1, 2], color=INK)
+    ax.plot([0, 1], [2, 1], color=GROUP_COLORS["tail"])
+    ax.set(xlabel="steps", ylabel="mIoU (%)")
+    return ax
+
+
+class _Tags(HTMLParser):
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, dict(attrs)))
+
+    def one(self, tag: str) -> dict[str, str | None]:
+        (found,) = [attrs for name, attrs in self.found if name == tag]
+        return found
+
+
+def test_a_figure_has_a_number_a_caption_and_words_for_who_cannot_see_it() -> None:
+    html = _shown(_line(), "Two <lines>.", alt='One rises, "one" falls.')
+    svg = _Tags(html).one("svg")
+    assert svg["role"] == "img"
+    assert svg["aria-label"] == 'One rises, "one" falls.'
+    assert re.search(r"<b>Figure \d+\.</b> Two &lt;lines&gt;\.", html)
+    assert not plt.get_fignums()  # or the notebook would show it a second time
+
+
+def test_the_same_caption_keeps_its_number_and_another_has_the_next() -> None:
+    numbers = [
+        int(re.search(r"<b>Figure (\d+)", _shown(_line(), caption, alt="lines"))[1])  # type: ignore[index]
+        for caption in ("numbers: one", "numbers: two", "numbers: one")
+    ]
+    assert numbers[1] == numbers[0] + 1
+    assert numbers[2] == numbers[0]
+
+
+def test_ink_and_grid_are_those_of_the_page_and_colours_stay() -> None:
+    ax = _line()
+    before = ax.get_facecolor()
+    svg = _shown(ax, "Ink.", alt="lines")
+    assert "stroke: currentColor" in svg
+    assert INK not in svg
+    assert (
+        f"var(--aucseg-{GROUP_COLORS['tail'][1:]}, {GROUP_COLORS['tail']})" in svg
+    )  # the page may have another
+    assert "fill: #ffffff" not in svg  # nothing white lies behind it
+    assert ax.get_facecolor() == before
+
+
+def test_the_same_figure_is_the_same_text() -> None:
+    assert _shown(_line(), "Same.", alt="lines") == _shown(_line(), "Same.", alt="lines")
+
+
+def test_a_figure_of_many_points_becomes_pixels_on_white() -> None:
+    _, ax = plt.subplots(figsize=(4, 3))
+    ax.plot(*np.random.default_rng(0).random((2, 20_000)), ".")
+    image = _Tags(_shown(ax, "Many.", alt="a cloud")).one("img")
+    kind, data = str(image["src"]).split(",", 1)
+    assert kind == "data:image/png;base64"
+    assert base64.b64decode(data).startswith(b"\x89PNG")
+    assert image["alt"] == "a cloud"
+    assert "background: white" in str(image["style"])
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"caption": "Lines."}, {"alt": "lines"}, {"caption": " ", "alt": "x"}]
+)
+def test_a_figure_without_caption_or_alternative_text_is_refused(options: dict[str, str]) -> None:
+    with pytest.raises(NoCaptionError, match=r"needs (caption|alt)="):
+        show(_line(), **options)
+
+
+def test_a_table_gives_its_cells_as_csv() -> None:
+    frame = pd.DataFrame({"share <%>": [0.5, 1.25]}, index=["pole", "a, b"])
+    html = _shown(plots.styled(frame, "Shares & more"))
+    link = _Tags(html).one("a")
+    assert str(link["download"]).endswith(".csv")
+    data = unquote(str(link["href"]).split(",", 1)[1])
+    assert data == frame.to_csv()
+    assert html.count("Shares &amp; more") == 1  # above the table, and not in it a second time
+    with pytest.raises(NoCaptionError):
+        show(frame)
+    assert "<b>Table" in _shown(frame, "Shares")
+
+
+def test_the_records_behind_it_and_the_command_that_makes_them() -> None:
+    results = Results("ablation_components", "streets", "laptop", [0, 1, 2], "never")
+    told = results.provenance
+    assert told.key == "ablation_components/streets/laptop"
+    assert told.seeds == (0, 1, 2)
+    assert len(told.identities) == 12
+    assert "seeds 0 to 2" in told.words
+    assert told.command.startswith("aucseg sweep ablation_components --compute always --seed 0")
+    records = [record for record in results.records.values() if record is not None]
+    assert told.seconds == pytest.approx(sum(record.timing["seconds_total"] for record in records))
+    html = _shown(
+        plots.measured_table(results.summary, results.labels, metrics=["mIoU"], caption="x"), source=results
+    )
+    assert 'data-records="ablation_components/streets/laptop"' in html
+    assert told.command in html
+
+
+def test_what_was_not_run_has_no_line() -> None:
+    results = Results("ablation_components", "streets", "laptop", [987], "never")
+    assert "aucseg-source" not in _shown(_line(), "None.", alt="lines", source=results)
