@@ -55,7 +55,7 @@ def candidates(size: tuple[int, int], batch: int, device: str) -> dict[str, Call
     parts = {"labelled": drawn(batch), "unlabelled": drawn(batch)}
     both = tuple(torch.cat(pair) for pair in zip(*parts.values(), strict=True))
     supervised = Supervised()
-    logits = method._answers(parts["unlabelled"][0]).detach()
+    logits = method.answers(parts["unlabelled"][0]).detach()
     view = method._view(module)
 
     def step(of: Any, batch_: Any, follow: bool = False) -> None:
@@ -81,7 +81,7 @@ def candidates(size: tuple[int, int], batch: int, device: str) -> dict[str, Call
         "class mix": mix,
         "pseudo-labels": torch.no_grad()(label),
         "strong view": lambda: view(parts["unlabelled"][0], generator),
-        "teacher's pass": torch.no_grad()(lambda: method._answers(parts["unlabelled"][0])),
+        "teacher's pass": torch.no_grad()(lambda: method.answers(parts["unlabelled"][0])),
         SUPERVISED: lambda: step(supervised, both),
         WHOLE: lambda: step(method, parts, follow=True),
     }

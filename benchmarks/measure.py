@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import statistics
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -72,7 +72,7 @@ def patches(
     return torch.stack(targets)
 
 
-def report(rows: Iterable[Row], path: Path | None) -> None:
+def report(rows: Iterable[Row], path: Path | None, keys: Sequence[str] = ("device",)) -> None:
     """Print rows as they come and, if a path is given, write them to it with the machine in each of them.
 
     Rows of a device that was not measured now stay in the file: one machine has the processor, another the
@@ -81,6 +81,7 @@ def report(rows: Iterable[Row], path: Path | None) -> None:
     Args:
         rows: one for each measurement; the column ``device`` is ``"cpu"`` or ``"cuda"``.
         path: a CSV file, or None.
+        keys: columns by which rows are told that are measured anew.
     """
     measured = []
     for row in rows:
@@ -90,10 +91,10 @@ def report(rows: Iterable[Row], path: Path | None) -> None:
         measured.append(row)
     if path is None:
         return
-    devices_now = {row["device"] for row in measured}
+    now = {tuple(row[key] for key in keys) for row in measured}
     kept: list[Row] = []
     if path.exists():
-        kept = [dict(row) for row in read_rows(path, ("device",)) if row["device"] not in devices_now]
+        kept = [dict(row) for row in read_rows(path, keys) if tuple(row[key] for key in keys) not in now]
     table = [*kept, *({**row, **machine(row["device"])} for row in measured)]
     columns = list(dict.fromkeys(key for row in reversed(table) for key in row))
     write_rows(path, columns, ({key: _cell(value) for key, value in row.items()} for row in table))
