@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from aucseg.errors import UserError, extra
+from aucseg.gates import Fault, browser, page_faults, seen_faults
 
 # What a static page may not load from elsewhere; plain links (<a href>) are the reader's own choice.
 _LOADED = re.compile(
@@ -98,7 +99,7 @@ def stage_pages(book_dir: Path, destination: Path) -> Path:
         The copy.
     """
     shutil.rmtree(destination, ignore_errors=True)
-    ignore = shutil.ignore_patterns("_generated", "__pycache__", ".ipynb_checkpoints")
+    ignore = shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints")
     shutil.copytree(book_dir, destination, ignore=ignore)
     shutil.rmtree(destination / "notebooks", ignore_errors=True)
     return destination
@@ -116,7 +117,8 @@ def build_html(book_dir: Path, config: Path, output: Path) -> Path:
         Path of ``index.html``.
 
     Raises:
-        BookError: if Jupyter Book fails, or a page would load something from another host.
+        BookError: if Jupyter Book fails, if a page would load something from another host, or if a reader
+            would find a fault on it: see :mod:`aucseg.gates`.
     """
     with extra("book"):
         import_module("jupyter_book")
@@ -129,10 +131,13 @@ def build_html(book_dir: Path, config: Path, output: Path) -> Path:
             f"Jupyter Book ended with code {code}; the warnings above are errors, mend them and try again"
         )
     html = output / "_build" / "html"
-    remote = remote_assets(html)
-    if remote:
-        listing = "\n  ".join(f"{page}: {url}" for page, url in remote)
-        raise BookError(f"the book must work without a network, but these pages load:\n  {listing}")
+    faults = [Fault(page, f"loads from another host: {url}") for page, url in remote_assets(html)]
+    faults += page_faults(html, private=(config.parent, output, Path.home()))
+    if (chromium := browser()) is not None:
+        faults += seen_faults(html, chromium)
+    if faults:
+        listing = "\n  ".join(map(str, faults))
+        raise BookError(f"the pages are built in {html}, but a reader would find:\n  {listing}")
     return html / "index.html"
 
 

@@ -241,7 +241,7 @@ def _execute(run: _Run, output_dir: Path, parameters: dict[str, Any], cwd: Path 
     unfinished.parent.mkdir(parents=True, exist_ok=True)
     run.started = time.monotonic()
     try:
-        papermill.execute_notebook(
+        executed = papermill.execute_notebook(
             str(run.path.absolute()),
             str(unfinished.absolute()),
             parameters=parameters,
@@ -257,6 +257,9 @@ def _execute(run: _Run, output_dir: Path, parameters: dict[str, Any], cwd: Path 
             config=_own_sockets(Path(sockets) / str(id(run))),
             run=run,
         )
+        # Readers download it: where it lay on this machine is none of their business.
+        executed.metadata.papermill.update(input_path=run.path.name, output_path=run.path.name)
+        nbformat.write(executed, unfinished)
         unfinished.replace(output_dir / run.path.name)
     except papermill.PapermillExecutionError as error:
         trace = re.sub(r"\x1b\[[0-9;]*m", "", "\n".join(error.traceback))

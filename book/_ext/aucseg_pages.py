@@ -6,15 +6,20 @@ can tell.
 
 from __future__ import annotations
 
+import json
+import re
 import shutil
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import page_facts
+import status_facts
 from sphinx.application import Sphinx
 from sphinx.config import Config
 from sphinx.errors import ExtensionError
+
+from aucseg.experiments import RecordStore
 
 MATHJAX = "static/mathjax/tex-svg.js"
 
@@ -23,8 +28,9 @@ def add_facts(app: Sphinx, config: Config) -> None:
     config.myst_substitutions = {**config.myst_substitutions, **page_facts.facts()}
 
 
-def draw_figures(app: Sphinx) -> None:
-    page_facts.draw(Path(app.srcdir) / "_generated")
+def put_changelog(app: Sphinx, page: str, source: list[str]) -> None:
+    if page == "changelog":
+        source[0] = status_facts.changelog()
 
 
 def skip_generated(
@@ -32,6 +38,33 @@ def skip_generated(
 ) -> bool | None:
     # A named tuple's fields carry no docstring of ours: their class describes them.
     return True if str(getattr(obj, "__doc__", "")).startswith("Alias for field number") else None
+
+
+def without_thebe(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: object) -> None:
+    # Live code is off, but its script is declared twice on each page, and comes from another host.
+    scripts = context.get("script_files", [])
+    context["script_files"] = [
+        script
+        for script in scripts
+        if "thebe" not in str(getattr(script, "filename", script) or "").lower()
+        and "THEBE_JS_URL" not in str(getattr(script, "attributes", {}).get("body") or "")
+    ]
+
+
+def reading_minutes(body: str) -> int:
+    """Minutes that the prose of a page takes, at 200 words a minute: without code, tables and drawings."""
+    prose = re.sub(r"<(pre|svg|table|script|style|details)\b.*?</\1>", " ", body, flags=re.DOTALL)
+    return max(1, round(len(re.sub(r"<[^>]*>", " ", prose).split()) / 200))
+
+
+def add_reading_time(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: object) -> None:
+    # Of chapters: nobody reads the reference from its top to its end.
+    body = context.get("body")
+    if not body or page.startswith(("api", "bibliography", "glossary", "records", "coverage", "intro")):
+        return
+    minutes = reading_minutes(body)
+    line = f'<p class="aucseg-reading">Reading time: {minutes} minute{"" if minutes == 1 else "s"}.</p>'
+    context["body"] = body.replace("</h1>", "</h1>\n" + line, 1)
 
 
 def copy_mathjax(app: Sphinx, error: Exception | None) -> None:
@@ -46,9 +79,25 @@ def copy_mathjax(app: Sphinx, error: Exception | None) -> None:
     shutil.copy(str(script.locate()), target / "tex-svg.js")
 
 
+def copy_records(app: Sphinx, error: Exception | None) -> None:
+    """The records themselves, and the list by which `records.html` finds them, also from a file system."""
+    if error is not None or app.builder.format != "html":
+        return
+    store, target = RecordStore(), Path(app.outdir) / "_static" / "records"
+    listing = json.dumps(page_facts.listing(), separators=(",", ":"))
+    target.with_suffix(".js").write_text(f"window.aucsegRecords = {listing};\n", encoding="utf-8")
+    for path in store.root.glob("*/*.json"):
+        copy = target / path.relative_to(store.root)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, copy)
+
+
 def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("config-inited", add_facts)
-    app.connect("builder-inited", draw_figures)
+    app.connect("source-read", put_changelog)
     app.connect("autodoc-skip-member", skip_generated)
     app.connect("build-finished", copy_mathjax)
+    app.connect("build-finished", copy_records)
+    app.connect("html-page-context", without_thebe, priority=900)
+    app.connect("html-page-context", add_reading_time, priority=100)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,20 +1,35 @@
-"""What the prose pages quote, by name: numbers as text and figures as files, all from the package."""
+"""What the prose pages quote, by name: numbers as text and figures as HTML, all from the package."""
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
+from typing import Any
 
-import matplotlib as mpl
+import guide_facts
 import matplotlib.pyplot as plt
+import status_facts
 
 from aucseg import plots
-from aucseg.experiments import published_table, remark_2, stated
+from aucseg.experiments import (
+    COVERAGE_STATES,
+    RecordStore,
+    Results,
+    benchmark_table,
+    coverage_table,
+    measured_on,
+    published_table,
+    record_listing,
+    recorded_arms,
+    remark_2,
+    stated,
+)
 from aucseg.experiments.findings import DATASET_LABELS
 from aucseg.longtail import class_table, group_table, imbalance_factor, load_statistics
 from aucseg.theory import batch_sizes
 
-# Paths for letters and a fixed salt for names: the same figure is the same file on every machine.
-REPRODUCIBLE = {"svg.fonttype": "path", "svg.hashsalt": "aucseg"}
+BOOK = Path(__file__).resolve().parents[1]
+PAPERS = {"aucseg": "AUCSeg", "blv": "BLV", "rr": "Region Rebalance"}
 
 
 def facts() -> dict[str, str]:
@@ -61,24 +76,78 @@ def facts() -> dict[str, str]:
         "resize_ratio": f"{stated('aucseg', 'best resize ratio R_R (ADE20K)'):g}",
         "ce_weight": f"{stated('aucseg', 'best CE weight lambda (ADE20K)'):g}",
         "batch_table": _batch_table(example.delta),
+        "coverage_states": _coverage_states(),
+        **guide_facts.facts(),
+        **status_facts.facts(),
+        **figures(),
+        **{f"coverage_{key}": _coverage(paper) for key, paper in PAPERS.items()},
+    } | _attack()
+
+
+@cache
+def listing() -> list[dict[str, Any]]:
+    """All records of the project in a line each, and the tables that read them."""
+    return record_listing(RecordStore())
+
+
+def figures() -> dict[str, str]:
+    """Every figure of the pages as HTML, by the name of its substitution."""
+    plots.use_style()
+    methods = Results("long_tail_losses", "streets", "laptop", compute="never")
+    metrics = ("mIoU", "mIoU_head", "mIoU_tail")
+    effects = plots.effect_plot(
+        methods.beside(), methods.labels, baseline=methods.experiment.baseline, metrics=metrics
+    )
+    shares = plots.share_bars(class_table(load_statistics("cityscapes")))
+    sets = {label: load_statistics(name) for name, label in DATASET_LABELS.items()}
+    sizes = plots.batch_size_curves(sets, remark_2().delta)
+    seeds = methods.tidy["seed"].nunique()
+    return {
+        "figure_landing": _figure(
+            1,
+            effects,
+            f"""What each method adds to plain cross entropy, in points of mIoU, over all classes, head and
+            tail: means over {seeds} seeds with 95% intervals, a U-Net on drawn streets of 64 x 128 pixels,
+            from random weights, each method at its published setting. Diamonds: what Table 1 of AUCSeg
+            prints for SegNeXt on the first of its data sets.""",
+            """Three panels of points with whiskers around a vertical line at zero, one row for each long-tail
+            method.""",
+            methods,
+        ),
+        "figure_long_tail": _figure(
+            1,
+            shares,
+            """Cityscapes, training set. Left: share of the labelled pixels, on a logarithmic axis. Right:
+            share of the images that hold at least one pixel of the class. Counted on the label files
+            (data/class_stats/cityscapes_train.csv).""",
+            """Two bar charts with a bar for each class from the most to the least frequent, coloured by head,
+            middle and tail: pixel shares fall over three orders of magnitude, image shares do not fall in
+            step.""",
+        ),
+        "figure_pairs": _figure(
+            2,
+            plots.class_size_figure(),
+            """The same two score distributions with equal and with very unequal numbers of pixels. At a fixed
+            threshold (dotted) the rare class hardly contributes to the number of right pixels; the chance
+            that a random red pixel scores higher than a random blue one is the same on both sides.""",
+            "Two panels of overlapping blue and red bell curves; on the right the red one is a sliver.",
+        ),
+        "figure_batch_size": _figure(
+            3,
+            sizes,
+            """Proposition 1 against the presence of the rarest class, for the number of classes of three data
+            sets. Points: the data sets as they are, counted on the label files (data/class_stats).""",
+            """Falling lines on two logarithmic axes, images in a batch over the share of images that hold the
+            rarest class, with one point on each.""",
+        ),
     }
 
 
-def draw(folder: Path) -> None:
-    """Write every figure of the pages as SVG into a folder."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with mpl.rc_context():
-        plots.use_style()
-        mpl.rcParams.update(REPRODUCIBLE)
-        sets = {label: load_statistics(name) for name, label in DATASET_LABELS.items()}
-        figures = {
-            "long_tail": plots.share_bars(class_table(load_statistics("cityscapes"))),
-            "pairs": plots.class_size_figure(),
-            "batch_size": plots.batch_size_curves(sets, remark_2().delta),
-        }
-        for name, figure in figures.items():
-            figure.savefig(folder / f"{name}.svg", metadata={"Date": None})
-            plt.close(figure)
+def _figure(number: int, figure: Any, caption: str, alt: str, source: Results | None = None) -> str:
+    caption, alt = (" ".join(text.split()) for text in (caption, alt))
+    html = plots.shown_html(figure, caption, alt=alt, source=source, number=number)
+    plt.close(getattr(figure, "figure", figure))
+    return html
 
 
 def _batch_table(delta: float) -> str:
@@ -96,6 +165,58 @@ def _batch_table(delta: float) -> str:
             f"| {sizes.sufficient:,} | {sizes.necessary:,} |"
         )
     return "\n".join(lines)
+
+
+def _attack() -> dict[str, str]:
+    """What ``make chaos`` found, as Markdown tables."""
+    table = benchmark_table("reliability")
+    runs = ["| attack | on | times | refused | failures |", "| --- | --- | --: | --: | --: |"]
+    inputs = [
+        "| | inputs | refused | failures | float32 | float64 |",
+        "| --- | --: | --: | --: | --: | --: |",
+    ]
+    for row in table.itertuples():
+        numbers = f"{row.cases:,} | {row.refused:,} | {row.failures:,}"
+        if row.driver == "fuzz":
+            errors = [f"{e:.0e}" if e == e else "" for e in (row.error_float32, row.error_float64)]
+            inputs.append(f"| `{row.subject}` | {numbers} | {' | '.join(errors)} |")
+        else:
+            runs.append(f"| {row.driver} | {row.subject.replace('_', ' ')} | {numbers} |")
+    return {
+        "chaos_machine": measured_on(table).replace("\n", "; "),
+        "chaos_runs": "\n".join(runs),
+        "chaos_inputs": "\n".join(inputs),
+    }
+
+
+def _coverage_states() -> str:
+    """How many items of each paper are in which state, as a Markdown table."""
+    counts = coverage_table().groupby(["state", "paper"]).size().unstack(fill_value=0)
+    lines = [f"| state | what it means | {' | '.join(PAPERS.values())} |", "| --- | --- | --: | --: | --: |"]
+    for state, meaning in COVERAGE_STATES.items():
+        numbers = [counts.at[state, paper] if state in counts.index else 0 for paper in PAPERS.values()]
+        lines.append(f"| {state} | {meaning} | {' | '.join(map(str, numbers))} |")
+    return "\n".join(lines)
+
+
+def _coverage(paper: str) -> str:
+    """Every item of one paper, as a Markdown table."""
+    table = coverage_table()
+    lines = [
+        "| item | what | state | where | records, and what is missing |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for row in table[table["paper"] == paper].itertuples():
+        pages = ", ".join(f"{{doc}}`{_place(page)}`" for page in row.pages)
+        told = [recorded_arms(listing(), name) for name in row.experiments]
+        told = ["; ".join(told).replace("_", r"\_")] if told else []
+        cells = (row.item, row.what, row.state, pages, ". ".join([*told, *filter(None, [row.note])]))
+        lines.append(f"| {' | '.join(str(cell).replace('|', '/') for cell in cells)} |")
+    return "\n".join(lines)
+
+
+def _place(page: str) -> str:
+    return page if (BOOK / f"{page}.md").is_file() else f"notebooks/{page}"
 
 
 def _printed(table: str, column: str = "value", **where: str) -> float:

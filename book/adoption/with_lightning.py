@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from aucseg.losses import AUCSegLoss, micro_batched
+from aucseg.losses import AUCSegLoss, lightning_accumulation
 from aucseg.memory import TailMemoryBank
 from aucseg.metrics import SegmentationIoU
 
@@ -22,9 +22,7 @@ class Segmentation(lightning.LightningModule):
 
     def training_step(self, batch, index):
         images, target = self.bank(*batch)
-        # instead of accumulate_grad_batches: 8 images in the batch, 2 at a time on the device, exact
-        logits = micro_batched(self.model, images, size=2)
-        return self.criterion(logits, target)
+        return self.criterion(self.model(images), target)
 
     def validation_step(self, batch, index):
         images, target = batch
@@ -41,6 +39,12 @@ class Segmentation(lightning.LightningModule):
 data = TensorDataset(torch.rand(16, 3, 32, 32), torch.randint(0, K, (16, 32, 32)))
 module = Segmentation()
 trainer = lightning.Trainer(
-    max_epochs=1, logger=False, enable_checkpointing=False, enable_progress_bar=False, accelerator="cpu"
+    max_epochs=1,
+    accumulate_grad_batches=4,
+    callbacks=[lightning_accumulation()],  # 8 images in a step, 2 at a time, with the exact gradient
+    logger=False,
+    enable_checkpointing=False,
+    enable_progress_bar=False,
+    accelerator="cpu",
 )
-trainer.fit(module, DataLoader(data, batch_size=8), DataLoader(data, batch_size=8))
+trainer.fit(module, DataLoader(data, batch_size=2), DataLoader(data, batch_size=8))

@@ -5,7 +5,7 @@ import tempfile
 import torch
 from transformers import SegformerConfig, SegformerForSemanticSegmentation, Trainer, TrainingArguments
 
-from aucseg.losses import AUCSegLoss, micro_batched
+from aucseg.losses import AUCSegLoss, transformers_accumulation
 
 K = 5
 config = SegformerConfig(
@@ -17,8 +17,7 @@ criterion = AUCSegLoss(num_classes=K, ce_weight=0.25, size="target")
 
 class AUCTrainer(Trainer):
     def compute_loss(self, model, inputs, return_outputs=False, **_):
-        # instead of gradient_accumulation_steps: 4 images in the batch, 2 at a time, exact
-        logits = micro_batched(model, inputs["pixel_values"], size=2, logits=lambda output: output.logits)
+        logits = model(inputs["pixel_values"]).logits
         loss = criterion(logits, inputs["labels"])
         return (loss, {"logits": logits}) if return_outputs else loss
 
@@ -26,6 +25,15 @@ class AUCTrainer(Trainer):
 data = [{"pixel_values": torch.rand(3, 64, 64), "labels": torch.randint(0, K, (64, 64))} for _ in range(8)]
 with tempfile.TemporaryDirectory() as folder:
     arguments = TrainingArguments(
-        folder, per_device_train_batch_size=4, max_steps=2, report_to=[], save_strategy="no", use_cpu=True
+        folder,
+        per_device_train_batch_size=2,
+        gradient_accumulation_steps=2,
+        max_steps=2,
+        report_to=[],
+        save_strategy="no",
+        use_cpu=True,
     )
-    loss = AUCTrainer(model, arguments, train_dataset=data).train().training_loss
+    trainer = AUCTrainer(model, arguments, train_dataset=data)
+    # 4 images in a step, 2 at a time, with the exact gradient
+    trainer.add_callback(transformers_accumulation(trainer, criterion))
+    loss = trainer.train().training_loss

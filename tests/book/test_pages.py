@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import math
 import re
@@ -12,6 +13,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from tests.chaos.fuzz import SUBJECTS
 from tests.repository import ROOT
 
 PAGES = sorted((ROOT / "book").glob("*.md"))
@@ -60,13 +62,10 @@ def test_batch_table_against_the_counted_files(page_facts: ModuleType) -> None:
         assert cells[3] == f"{rarest['name'].strip()} ({rarest['images']})"
 
 
-def test_figures_are_the_same_file_each_time(page_facts: ModuleType, tmp_path: Path) -> None:
-    page_facts.draw(tmp_path / "a")
-    page_facts.draw(tmp_path / "b")
-    drawn = sorted(path.name for path in (tmp_path / "a").iterdir())
-    assert drawn == ["batch_size.svg", "long_tail.svg", "pairs.svg"]
-    for name in drawn:
-        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+def test_figures_are_the_same_text_each_time(page_facts: ModuleType) -> None:
+    first, second = page_facts.figures(), page_facts.figures()
+    assert sorted(first) == ["figure_batch_size", "figure_landing", "figure_long_tail", "figure_pairs"]
+    assert first == second
 
 
 def test_the_book_has_no_colours_and_no_formulas_of_its_own() -> None:
@@ -75,6 +74,36 @@ def test_the_book_has_no_colours_and_no_formulas_of_its_own() -> None:
         code = path.read_text(encoding="utf-8")
         for foreign in (r"#[0-9a-fA-F]{6}\b", r"\blog1?p?\(", r"\bread_csv\b", r"\bimport (math|numpy)\b"):
             assert not re.search(foreign, code), f"{path.name}: {foreign}"
+
+
+def test_every_test_that_a_promise_names_is_there() -> None:
+    """`tests/a/test_b.py::test_c` in the page on promises is a function of that file."""
+    page = (ROOT / "book" / "promises.md").read_text(encoding="utf-8")
+    named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", page)
+    assert len(named) > 30
+    assert len(re.findall(r"tests/", page)) == len(named)
+    for file, name in named:
+        tree = ast.parse((ROOT / file).read_text(encoding="utf-8"))
+        found = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+        assert name in found, f"{file} has no {name}"
+    # each row of the tables has a test
+    rows = [line for line in page.splitlines() if line.startswith("| ") and "---" not in line]
+    assert all("::test_" in line for line in rows if not line.endswith(("| held by |",)))
+
+
+def test_the_attack_on_the_page_is_that_of_the_file(page_facts: ModuleType) -> None:
+    found = pd.read_csv(ROOT / "data" / "benchmarks" / "reliability.csv")
+    facts = page_facts.facts()
+    assert set(found["driver"]) == {"kill", "disk", "flip", "concurrency", "fuzz"}
+    inputs = facts["chaos_inputs"].splitlines()[2:]
+    fuzzed = found[found["driver"] == "fuzz"]
+    assert len(inputs) == len(fuzzed)
+    assert set(fuzzed["subject"]) == set(SUBJECTS)
+    for line, row in zip(inputs, fuzzed.itertuples(), strict=True):
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        assert cells[:2] == [f"`{row.subject}`", f"{row.cases:,}"]
+    assert len(facts["chaos_runs"].splitlines()) == 2 + (found["driver"] != "fuzz").sum()
+    assert found["failures"].sum() == 0
 
 
 def test_the_style_hides_no_part_of_a_table() -> None:
@@ -114,3 +143,38 @@ def test_every_cited_work_is_in_the_bibliography() -> None:
         for key in keys.split(",")
     }
     assert cited <= set(entries), cited - set(entries)
+
+
+def test_reading_time_is_that_of_the_prose(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "book" / "_ext"))
+    aucseg_pages = pytest.importorskip("aucseg_pages")
+    prose = "<h1>Title</h1>" + "<p>" + "word " * 999 + "</p>"
+    rest = "<pre>" + "code " * 4000 + "</pre><table><tr><td>" + "1 " * 4000 + "</td></tr></table>"
+    assert aucseg_pages.reading_minutes(prose) == 5
+    assert aucseg_pages.reading_minutes(prose + rest) == 5
+    assert aucseg_pages.reading_minutes("<h1>Title</h1>") == 1
+    context = {"body": prose}
+    aucseg_pages.add_reading_time(None, "problem", "page.html", context, None)
+    assert context["body"].startswith(
+        '<h1>Title</h1>\n<p class="aucseg-reading">Reading time: 5 minutes.</p>'
+    )
+    reference = {"body": prose}
+    aucseg_pages.add_reading_time(None, "api/losses", "page.html", reference, None)
+    assert reference["body"] == prose
+
+
+@pytest.mark.parametrize("notebook", sorted((ROOT / "notebooks").glob("*.ipynb")), ids=lambda path: path.stem)
+def test_each_chapter_begins_with_its_answer_and_the_scale_of_its_evidence(notebook: Path) -> None:
+    """Before the first heading below its title."""
+    cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+    sources = [(cell["cell_type"], "".join(cell["source"])) for cell in cells]
+    assert "?" in sources[0][1], "its question"
+    heading = next(
+        i for i, (kind, text) in enumerate(sources) if kind == "markdown" and text.startswith("## ")
+    )
+    told = [(kind, text) for kind, text in sources[:heading] if "**In short.**" in text]
+    assert len(told) == 1
+    ((kind, text),) = told
+    assert "**Evidence.**" in text
+    # what has numbers of records in it is made by a cell
+    assert kind == "code" or not re.search(r"\d\.\d", text.partition("**In short.**")[2])
