@@ -20,12 +20,12 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 NBSTRIPOUT := $(BIN)/nbstripout --extra-keys "metadata.papermill cell.metadata.papermill"
 NOTEBOOKS := $(wildcard notebooks/*.ipynb)
-BENCHMARKS := auc_loss long_tail_losses pixel_auc memory_bank bank_memory mask_statistics mean_teacher networks streets transforms
+BENCHMARKS := auc_loss long_tail_losses pixel_auc memory_bank bank_memory mask_statistics mean_teacher methods networks streets sweep transforms
 
 # Tests share the cores; where there are more than eight of them, their memory would be the next limit.
 PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist worksteal
 
-.PHONY: help venv book test quick lint types unit notebooks book-smoke rerun format lab bench clean distclean
+.PHONY: help venv book test quick lint types unit notebooks book-smoke rerun format lab bench chaos clean distclean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' Makefile | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -79,6 +79,9 @@ lab: venv  ## open the notebooks in JupyterLab
 bench: venv  ## benchmarks: ratios measured side by side in one run, written to data/benchmarks
 	for name in $(BENCHMARKS); do echo "== $$name"; \
 	  $(BIN)/python benchmarks/$$name.py --csv; done
+
+chaos: venv  ## attack: hundreds of kills, full disks and flipped bits, 10,000 random inputs a loss; goes on where it stopped
+	$(BIN)/python -m tests.chaos --csv
 
 clean:  ## remove what was built, keep the environment, the records and the data sets
 	rm -rf build book/notebooks data/records/smoke .pytest_cache .mypy_cache .ruff_cache .hypothesis lightning_logs

@@ -27,16 +27,26 @@ class UserError(Exception):
     """
 
     def __init__(self, what: str, *, file: str | Path | None = None, remedy: str | None = None) -> None:
-        self.what = _without_password(what)
-        self.file = None if file is None else _without_password(str(file))
-        self.remedy = None if remedy is None else _without_password(remedy)
+        self.what = without_password(what)
+        self.file = None if file is None else without_password(str(file))
+        self.remedy = None if remedy is None else without_password(remedy)
         parts = [f"{self.file}: " if self.file else "", self.what, f"; {self.remedy}" if self.remedy else ""]
         # One string in args: a DataLoader worker hands an exception on by its message alone.
         super().__init__("".join(parts))
 
 
-def _without_password(text: str) -> str:
-    return re.sub(r"://[^/\s@]+@", "://***@", text)
+def without_password(text: str) -> str:
+    """A text with ``***`` for what stands before the host of an address: a user's name and password.
+
+    Args:
+        text: any, with addresses in it.
+
+    Returns:
+        ``"https://***@host/data"`` of ``"https://anna:s3cret@host/data"``.
+    """
+    # Up to the last @ of the host's part: passwords may hold one themselves. A Path has one slash of the two;
+    # a single letter before it is a drive.
+    return re.sub(r"(://|\b[A-Za-z][A-Za-z0-9+.-]+:/)[^/\s]*@", r"\1***@", text)
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

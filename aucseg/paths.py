@@ -36,6 +36,16 @@ def home() -> Path:
     return here
 
 
+def told(path: str | os.PathLike[str]) -> str:
+    """A path as a line for the user has it: from the project's root where it lies below that.
+
+    Args:
+        path: of a file or a folder.
+    """
+    path, root = Path(path).absolute(), home()
+    return str(path.relative_to(root) if path.is_relative_to(root) else path)
+
+
 def records() -> Path:
     """Recorded runs, one JSON file each: ``data/records``."""
     return home() / "data" / "records"

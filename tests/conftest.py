@@ -25,13 +25,14 @@ Command = Callable[..., tuple[int | str, str, str]]
 # Left out by `make quick`, besides single tests with the mark `slow`: two thirds of the time of all tests.
 SLOW = (
     "benchmarks",  # each measures something, if little
+    "chaos",  # processes that are killed, and random inputs
     "book/test_sliders.py",  # runs cells of the notebooks
     "functional/cuda",  # kernels, in Triton's interpreter and compiler
     "models/networks/test_contract.py",  # every network: compiled, exported, trained to overfit
     "plots/test_anatomy.py",  # every network, drawn
     "test_installation.py",  # the wheel in a clean environment
     "test_notebooks.py",  # kernels
-    "training/test_claim.py",  # processes
+    "training/test_claims.py",  # processes
     "training/test_devices.py",  # processes
     "training/test_run.py",  # whole trainings
 )

@@ -108,6 +108,12 @@ def test_passwords_in_addresses_are_left_out() -> None:
     for text in (str(error), error.what, error.file, error.remedy):
         assert "s3cret" not in text
         assert "https://***@host.example/data.zip" in text
+    odd = UserError("tcp://anna:p@s3cret:1@10.0.0.1:8786 does not answer")
+    assert odd.what == "tcp://***@10.0.0.1:8786 does not answer"
+    path = UserError("no such folder", file=Path("https://anna:p@s3cret@host/data"))
+    assert path.file == "https:/***@host/data"
+    drive = UserError("no such folder", file="C:/a@b")
+    assert drive.file == "C:/a@b"
     plain = UserError("https://host.example/a@b is gone")
     assert plain.what == "https://host.example/a@b is gone"
 

@@ -11,6 +11,8 @@ import os
 import shutil
 import subprocess
 import sys
+import tarfile
+import tomllib
 import zipfile
 from collections.abc import Iterable
 from importlib import metadata
@@ -21,9 +23,11 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from tests.distributions import closure
-from tests.repository import PUBLIC, ROOT
+from tests.repository import PUBLIC, ROOT, project_files
 
 CORE = ("functional", "losses", "memory", "metrics", "theory")
+# What stands beside the package in an sdist.
+ROOTS = ("CHANGELOG.md", "CITATION.cff", "LICENSE", "MANIFEST.in", "README.md", "pyproject.toml")
 REST = tuple(room for room in PUBLIC if room not in CORE)
 
 
@@ -36,13 +40,20 @@ def run(*command: object, cwd: str | Path = "/") -> subprocess.CompletedProcess[
     )
 
 
-def build_wheel(folder: Path) -> Path:
-    """The wheel of the working tree, built in a copy: setuptools leaves folders beside the sources."""
+def copied(folder: Path) -> Path:
+    """The files of the project in a folder of their own: setuptools leaves folders beside the sources."""
     tree = folder / "tree"
-    shutil.copytree(ROOT / "aucseg", tree / "aucseg", ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(ROOT / name, tree)
-    program = f"from setuptools import build_meta; print(build_meta.build_wheel({str(folder)!r}))"
+    for path in project_files():
+        if path.relative_to(ROOT).parts[0] in (*ROOTS, "aucseg", "tests", "benchmarks"):
+            place = tree / path.relative_to(ROOT)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, place)
+    return tree
+
+
+def build(what: str, tree: Path, folder: Path) -> Path:
+    """The wheel or the sdist of a tree."""
+    program = f"from setuptools import build_meta; print(build_meta.build_{what}({str(folder)!r}))"
     built = run(sys.executable, "-c", program, cwd=tree)
     assert built.returncode == 0, built.stderr
     return folder / built.stdout.splitlines()[-1]
@@ -71,7 +82,7 @@ def tops(names: Iterable[str]) -> set[Path]:
 def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The interpreter of an environment into which the wheel was installed without an extra."""
     folder = tmp_path_factory.mktemp("clean")
-    wheel = build_wheel(folder)
+    wheel = build("wheel", copied(folder), folder)
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder / "venv"], check=True)
     interpreter = folder / "venv" / "bin" / "python"
     site = next((folder / "venv" / "lib").glob("python3*/site-packages"))
@@ -85,9 +96,39 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_wheel_holds_every_file_of_the_package(python: Path) -> None:
     with zipfile.ZipFile(next(python.parents[2].glob("*.whl"))) as archive:
-        packed = {name for name in archive.namelist() if name.startswith("aucseg/")}
-    here = (path for path in (ROOT / "aucseg").rglob("*") if path.is_file() and path.suffix != ".pyc")
-    assert packed == {path.relative_to(ROOT).as_posix() for path in here}
+        names = archive.namelist()
+    assert {name for name in names if ".dist-info/" not in name} == package_files()
+    # what a room reads while it runs, by way of example
+    assert {"aucseg/py.typed", "aucseg/gates.js", "aucseg/data/specs/cityscapes.csv"} <= set(names)
+    assert any(name.endswith(".dist-info/licenses/LICENSE") for name in names)
+
+
+def package_files() -> set[str]:
+    """Every file of the package, as it lies in the repository."""
+    return {
+        name for path in project_files() if (name := path.relative_to(ROOT).as_posix()).startswith("aucseg/")
+    }
+
+
+def test_sdist_makes_the_same_wheel(python: Path, tmp_path: Path) -> None:
+    """What is handed out as source has all that a wheel is built from, and neither tests nor records."""
+    source = build("sdist", python.parents[2] / "tree", tmp_path)
+    with tarfile.open(source) as archive:
+        archive.extractall(tmp_path, filter="data")
+    tree = tmp_path / source.name.removesuffix(".tar.gz")
+    held = {path.relative_to(tree).as_posix() for path in tree.rglob("*") if path.is_file()}
+    assert package_files() | set(ROOTS) <= held
+    made = {"PKG-INFO", "setup.cfg"}
+    assert {name for name in held if not name.startswith("aucseg.egg-info/")} == (
+        package_files() | set(ROOTS) | made
+    )
+    wheel = build("wheel", tree, tmp_path)
+    (first,) = python.parents[2].glob("*.whl")
+    with zipfile.ZipFile(wheel) as again, zipfile.ZipFile(first) as before:
+        assert wheel.name == first.name
+        assert {i.filename: i.CRC for i in again.infolist() if "dist-info" not in i.filename} == {
+            i.filename: i.CRC for i in before.infolist() if "dist-info" not in i.filename
+        }
 
 
 def test_clean_environment_holds_nothing_else(python: Path) -> None:
@@ -150,6 +191,12 @@ def test_losses_bank_metrics_and_theory_work(python: Path) -> None:
     result = run(python, "-I", "-W", "error", "-c", USED.format(core=CORE))
     assert result.returncode == 0, result.stderr
     assert result.stdout == "all five rooms\n"
+
+
+def test_version_needs_no_extra(python: Path) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    result = run(python.with_name("aucseg"), "--version")
+    assert (result.returncode, result.stdout, result.stderr) == (0, f"{project['version']}\n", "")
 
 
 @pytest.mark.parametrize("words", [["--help"], ["train", "run.yaml"], ["book"]], ids=" ".join)

@@ -8,6 +8,7 @@ import sys
 from types import FrameType
 from typing import Any
 
+import aucseg
 from aucseg.errors import UserError, extra
 
 
@@ -16,7 +17,11 @@ def app() -> None:
 
     Any other exception is a bug, whose traceback tells more than a line.
     """
+    if sys.argv[1:] == ["--version"]:  # also where the extra is missing, of which a report of a fault may be
+        sys.stdout.write(f"{aucseg.__version__}\n")
+        return
     before = _end_on_signals()
+    _settle_in()
     try:
         with extra("train"):
             from aucseg.cli.commands import commands
@@ -27,6 +32,17 @@ def app() -> None:
     finally:  # while Python ends, what a handler raises would be printed as a traceback
         for number, usual in before.items():
             signal.signal(number, usual)
+
+
+def _settle_in() -> None:
+    """Settings of the machine that PyTorch reads when it is imported, unless the user has made them.
+
+    Threads that wait for work sleep: else they spin on a core that another process, a loader or the other
+    runs of a sweep could have. Large tensors lie in large pages, where Linux has them: of the time of a step
+    on a CPU up to half goes into handing out small ones. Processes that are started from here inherit both.
+    """
+    for name, value in (("OMP_WAIT_POLICY", "PASSIVE"), ("THP_MEM_ALLOC_ENABLE", "1")):
+        os.environ.setdefault(name, value)
 
 
 def _end_on_signals() -> dict[int, Any]:

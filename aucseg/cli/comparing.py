@@ -22,8 +22,12 @@ if TYPE_CHECKING:
 def compare(
     dataset: Annotated[str, typer.Argument(metavar="FOLDER", help="Data set: its folder, or its name.")],
     methods: Annotated[
-        str, typer.Option(help="Methods with commas between; the others are compared with the first.")
-    ] = "cross_entropy,auc,aucseg",
+        str | None,
+        typer.Option(
+            help="Methods with commas between; the others are compared with the first. If not given, "
+            "cross_entropy, auc, and aucseg where a class is tail."
+        ),
+    ] = None,
     seeds: Annotated[int, typer.Option(min=1, help="How many runs of each method.")] = 3,
     profile: Annotated[Profile, typer.Option(help="Size of the runs.")] = Profile.laptop,
     start: StartOption = None,
@@ -46,10 +50,13 @@ def compare(
         if (images is None) != (masks is None):
             raise OptionError("give patterns for images and masks, or for neither")
         from aucseg.experiments import RecordStore, Results, comparison
+        from aucseg.experiments.comparing import DEFAULT_METHODS, fitting_methods
         from aucseg.plots.report import check_report_folder, comparison_report
+        from aucseg.training import SegmentationDataModule
 
         patterns = {} if images is None else {"data": {"images": images, "masks": masks}}
-        experiment = comparison([name.strip() for name in methods.split(",")], patterns, settings or ())
+        named = None if methods is None else [name.strip() for name in methods.split(",")]
+        experiment = comparison(named or DEFAULT_METHODS, patterns, settings or ())
         name, root = (dataset, None) if images is None else ("folder", dataset)
         folder = output or Path("reports") / (
             Path(dataset).resolve().name if Path(dataset).exists() else dataset
@@ -57,6 +64,15 @@ def compare(
         check_report_folder(folder)  # before hours of training
         say_guess(name, root)
         planned = experiment.runs(name, profile.value, range(seeds), root=root, start=value_of(start))
+        if compute is not ComputeMode.never:
+            tail = SegmentationDataModule(planned[0].config).classes.tail
+            fitting = fitting_methods(named, tail, dataset)
+            if len(fitting) < len(experiment.arms):
+                typer.echo(
+                    f"no class of {dataset} is tail: compared are {' and '.join(fitting)}, without a bank"
+                )
+                experiment = comparison(fitting, patterns, settings or ())
+                planned = experiment.runs(name, profile.value, range(seeds), root=root, start=value_of(start))
         with stoppable():
             RecordStore().ensure(
                 [run.config for run in planned],
@@ -109,7 +125,7 @@ def advise(
             table.add_row(name_cell(row[1]), *shares, row.kind)
         Console().print(table)
         for finding in advice.findings:
-            typer.echo(f"\n{finding.about} ({finding.chapter})")
+            typer.echo(f"\n{finding.about}: {finding.verdict.word} ({finding.chapter})")
             for line in finding.measured:
                 typer.echo(f"  {line}")
         if not paths.records().is_dir():

@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-from rich.table import Table
 from rich.text import Text
 
 from aucseg.catalog import init_folder
 from aucseg.cli.options import MOST_PIXELS, MaxPixels
+from aucseg.cli.printing import print_wide
 from aucseg.data.init import InitReport
 from aucseg.data.reading import allow_pixels
 
@@ -108,7 +107,7 @@ def print_init(report: InitReport, folder: Path) -> None:
     console.print(f"sizes:  {', '.join(sizes)}{more} (width x height)", **_PLAIN)  # type: ignore[arg-type]
     if report.names:
         console.print(f"names:  from {report.names}", **_PLAIN)  # type: ignore[arg-type]
-    console.print(_table(report))
+    _print_values(console, report)
     for value in report.values:
         if value.why:
             console.print(f"{value.told} is void: {value.why}", **_PLAIN)  # type: ignore[arg-type]
@@ -133,26 +132,18 @@ def print_init(report: InitReport, folder: Path) -> None:
     console.print(f"next: aucseg data verify {shlex.quote(str(folder))}", **_PLAIN)  # type: ignore[arg-type]
 
 
-def _table(report: InitReport) -> Table:
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    table.add_column("in masks", no_wrap=True)
-    table.add_column("class", overflow="ellipsis")
-    for column in ("% pixels", "images", *report.held):
-        table.add_column(column, justify="right", no_wrap=True)
-    table.add_column("", no_wrap=True)
+def _print_values(console: Console, report: InitReport) -> None:
     place = {value.row.id: k for k, value in enumerate(report.classes)}
-    for value in report.values[:_SHOWN]:
-        held = [
-            str(counts[place[value.row.id]]) if value.row.id in place else ""
-            for counts in report.held.values()
-        ]
-        share = 100 * report.share[value.row.id]
-        table.add_row(
-            value.told,
-            Text(value.row.name, style="dim" if value.row.ignore else ""),
-            f"{share:.2f}" if share >= 0.01 or not share else "<0.01",
-            str(value.images),
-            *held,
-            "void" if value.row.ignore else "",
-        )
-    return table
+    values = report.values[:_SHOWN]
+    shares = (100 * report.share[value.row.id] for value in values)
+    columns = [
+        ("in masks", [value.told for value in values]),
+        ("% pixels", [f"{share:.2f}" if share >= 0.01 or not share else "<0.01" for share in shares]),
+        ("images", [str(value.images) for value in values]),
+    ]
+    for split, counts in report.held.items():
+        held = (place.get(value.row.id) for value in values)
+        columns.append((split, ["" if k is None else str(counts[k]) for k in held]))
+    if any(value.row.ignore for value in values):
+        columns.append(("", ["void" if value.row.ignore else "" for value in values]))
+    print_wide(console, "", ("class", [value.row.name for value in values]), columns)

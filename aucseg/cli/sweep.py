@@ -193,12 +193,10 @@ def status(
     """
     for name in experiments or ():
         check_experiment(name)
-    from aucseg.experiments import RecordStore
     from aucseg.experiments.sweeps import read_plans
     from aucseg.experiments.sweeps import status as states_of
 
-    store = RecordStore()
-    _say(states_of(read_plans(experiments or ()), store), store)
+    _say(states_of(read_plans(experiments or ())), None)
 
 
 @app.command()
@@ -271,8 +269,8 @@ def _by_workers(
         for code in codes.values():
             if code in STOPPED:
                 raise typer.Exit(code)
-    states = states_of(plan, store)
-    _say(states, store)
+    states = states_of(plan, store.root)
+    _say(states, store.root)
     failed = [state for state in states if state.state == "failed"]
     if failed:
         raise OptionError(
@@ -305,7 +303,7 @@ def _tasks(
     from aucseg.experiments.sweeps import packs, recorded_seconds
 
     place = {run.identity: number for number, run in enumerate(runs)}
-    seconds = recorded_seconds(_with_seeds(todo), store)
+    seconds = recorded_seconds(_with_seeds(todo), store.root)
     tasks = []
     for some in packs(todo, seconds, 0 if engine == "dask" else 60 * pack):
         name = str(some[0]) + (f" and {len(some) - 1} more" if len(some) > 1 else "")
@@ -336,15 +334,15 @@ def _dry_run(configs: Sequence[RunConfig], store: Any, jobs: int) -> None:
         if len(names) > 1:
             typer.echo(f"one record for {', '.join(names)}, seed {same[0].seed} ({same[0].identity})")
     plan = Plan(planned)
-    states = states_of(plan, store)
-    for line in in_words(states, recorded_seconds(_with_seeds(planned), store), jobs):
+    states = states_of(plan, store.root)
+    for line in in_words(states, recorded_seconds(_with_seeds(planned), store.root), jobs):
         typer.echo(line)
 
 
-def _say(states: Sequence[Status], store: Any) -> None:
+def _say(states: Sequence[Status], records: Path | None) -> None:
     from aucseg.experiments.sweeps import in_words, recorded_seconds
 
-    for line in in_words(states, recorded_seconds((state.run for state in states), store)):
+    for line in in_words(states, recorded_seconds((state.run for state in states), records)):
         typer.echo(line)
 
 

@@ -4,31 +4,57 @@ from __future__ import annotations
 
 import csv
 import re
+from html import escape, unescape
 
+import numpy as np
 import pytest
+from PIL import Image
 
-from aucseg.plots.report import comparison_report
+from tests.names import NAMES
+
+FOLDER = "mein Ordner <b> [1] Straße"
 
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory):
-    """Two methods, one seed, four steps each: (standard output, folder of the report)."""
+    """Two methods, one seed, three steps each: standard output, that of the same again, the report's folder.
+
+    The data are a stranger's: a folder and files with blanks, brackets and umlauts, classes that are markup.
+    """
     from tests.command import aucseg
 
     home = tmp_path_factory.mktemp("home")
+    draw_folder(home / FOLDER)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(home)
         patch.setenv("AUCSEG_HOME", str(home))
-        result = aucseg(
-            "compare", "streets", "--profile", "smoke", "--seeds", "1", "--methods", "cross_entropy,aucseg",
+        made = aucseg("data", "init", FOLDER, "--names", ",".join(NAMES))
+        assert made.exit_code == 0, made.stderr
+        assert all(name in made.stdout for name in NAMES), made.stdout
+        words = (
+            "compare", FOLDER, "--profile", "smoke", "--seeds", "1", "--methods", "cross_entropy,aucseg",
             "--set", "optim.steps=3", "--quiet",
         )  # fmt: skip
+        result = aucseg(*words)
         assert result.exit_code == 0, result.stderr
-        again = aucseg(
-            "compare", "streets", "--profile", "smoke", "--seeds", "1", "--methods", "cross_entropy,aucseg",
-            "--set", "optim.steps=3", "--quiet",
-        )  # fmt: skip
-    return result.stdout, again.stdout, home / "reports" / "streets"
+        again = aucseg(*words)
+    return result.stdout, again.stdout, home / "reports" / FOLDER
+
+
+def draw_folder(root):
+    """Twelve images with a square of each class, from large to small."""
+    rng = np.random.default_rng(0)
+    for side in ("images", "masks"):
+        (root / side).mkdir(parents=True)
+    for i in range(12):
+        mask = np.zeros((64, 96), np.uint8)
+        for label in range(1, len(NAMES)):
+            top, left, side = rng.integers(0, 48), 13 * label, 15 - 2 * label
+            mask[top : top + side, left : left + side] = label
+        image = np.repeat(mask[..., None] * 30, 3, 2) + rng.integers(0, 30, (64, 96, 3))
+        name = f"Straße {i} (a) [x] <b>"
+        Image.fromarray(image.astype(np.uint8)).save(root / "images" / f"{name}.jpg")
+        Image.fromarray(mask).save(root / "masks" / f"{name}.png")
 
 
 def test_a_page_of_its_own_with_all_parts(report):
@@ -69,13 +95,15 @@ def test_what_is_not_a_report_is_not_replaced(run, tmp_path):
     assert page.read_text() == "mine"
 
 
-def test_names_are_data_and_not_markup(report, tmp_path, monkeypatch):
-    from aucseg.experiments import Results, comparison
-
-    results = Results(comparison(["cross_entropy", "auc"]), "streets", "smoke", [0], "never")
-    results.dataset = "/data/<script>alert(1)</script>"
-    page = comparison_report(results, tmp_path).read_text(encoding="utf-8")
+def test_names_of_classes_and_folders_are_data_and_not_markup(report):
+    _, _, folder = report
+    page = (folder / "index.html").read_text(encoding="utf-8")
     assert "<script>" not in page
+    assert "<b>" not in page
+    legend = page[page.index('<ul class="legend">') :].partition("</ul>")[0]
+    assert [unescape(item) for item in re.findall("</span>(.*?)</li>", legend)] == [*NAMES, "void"]
+    for shown in (folder.name, *NAMES):
+        assert escape(shown) in page
 
 
 @pytest.mark.parametrize(
@@ -107,3 +135,24 @@ def test_advice_without_records_says_where_they_are(run, tiny_camvid, tmp_path, 
     assert code == 0, stderr
     assert "not measured" in stdout
     assert "set AUCSEG_HOME to one" in stdout
+
+
+def test_without_a_tail_it_is_said_before_a_run_is_trained(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("AUCSEG_HOME", str(tmp_path))
+    for side in ("images", "masks"):
+        (tmp_path / "even" / side).mkdir(parents=True)
+    for i in range(9):
+        mask = np.kron([[0, 1], [1, 0]], np.ones((32, 48))).astype(np.uint8)
+        Image.fromarray(mask).save(tmp_path / f"even/masks/{i}.png")
+        Image.fromarray(np.repeat(mask[..., None] * 99 + i, 3, 2)).save(tmp_path / f"even/images/{i}.jpg")
+    assert run("data", "init", "even")[0] == 0
+    options = ("--profile", "smoke", "--seeds", "1", "--set", "optim.steps=2", "--quiet")
+    code, stdout, stderr = run("compare", "even", "--methods", "cross_entropy,bank", *options)
+    assert code == 1
+    assert "even has no tail class, and bank would have nothing to paste" in stderr
+    assert "training" not in stdout
+    code, stdout, stderr = run("compare", "even", *options)
+    assert code == 0, stderr
+    assert "no class of even is tail: compared are cross_entropy and auc, without a bank" in stdout
+    assert stdout.count("training 2 steps") == 2

@@ -346,4 +346,4 @@ def test_a_place_that_cannot_be_made_is_one_line(run, home):
     (home / "a_file").touch()
     code, _, err = run("train", "place.yaml", "--folder", "a_file", "--quiet")
     assert (code, err.count("\n")) == (1, 1)
-    assert "a_file: cannot be written to (File exists); check the path" in err
+    assert "a_file: cannot be written to (File exists); it is a file: name a folder" in err
