@@ -100,7 +100,6 @@ def row(
 def peak(setting: Setting, device: str, memory_size: int, auc: bool) -> Peak:
     """Peak bytes of all that a step needs, and bytes of the bank; no peak where the device is too small."""
     _step(TINY, device, 1, auc)  # loads what is loaded only once
-    gc.collect()
     found: dict[str, int] = {}
     try:
         total = extra_peak_bytes(lambda: found.update(bank=_step(setting, device, memory_size, auc)), device)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import gc
 import multiprocessing
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
@@ -30,8 +32,11 @@ def extra_peak_bytes(run: Callable[[], Any], device: str) -> int:
     """The most memory that was in use during a call, less what was in use before it.
 
     On CUDA the tensors that PyTorch's allocator held, on the CPU the resident set of this process: call it in
-    a fresh process, after a tiny call of the same kind that loads whatever is loaded only once.
+    a fresh process, after a tiny call of the same kind that loads whatever is loaded only once. What that call
+    has freed is given back to the system first: pages that the C library keeps are resident before and during
+    the call that is measured, and would hide as many bytes of it.
     """
+    gc.collect()
     if device == "cuda":
         torch.cuda.synchronize()
         torch.cuda.reset_peak_memory_stats()
@@ -39,6 +44,8 @@ def extra_peak_bytes(run: Callable[[], Any], device: str) -> int:
         run()
         torch.cuda.synchronize()
         return torch.cuda.max_memory_allocated() - before
+    if (trim := getattr(ctypes.CDLL(None), "malloc_trim", None)) is not None:  # of glibc
+        trim(0)
     _CLEAR.write_text("5")  # the peak so far is forgotten; the next one starts from what is resident now
     before = _resident("VmRSS")
     run()
