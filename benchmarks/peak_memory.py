@@ -31,10 +31,10 @@ def in_fresh_process(function: Callable[..., T], *arguments: Any) -> T:
 def extra_peak_bytes(run: Callable[[], Any], device: str) -> int:
     """The most memory that was in use during a call, less what was in use before it.
 
-    On CUDA the tensors that PyTorch's allocator held, on the CPU the resident set of this process: call it in
-    a fresh process, after a tiny call of the same kind that loads whatever is loaded only once. What that call
-    has freed is given back to the system first: pages that the C library keeps are resident before and during
-    the call that is measured, and would hide as many bytes of it.
+    On CUDA the tensors that PyTorch's allocator held, on the CPU the resident set of this process: call it
+    in a fresh process, after a tiny call of the same kind that loads whatever is loaded only once. What was
+    freed before is given back to the system first: pages that the C library keeps are resident before and
+    during the call that is measured, and would hide as many bytes of it.
     """
     gc.collect()
     if device == "cuda":
