@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import torch
@@ -11,7 +11,7 @@ from torchvision import tv_tensors
 from torchvision.transforms import v2
 
 from aucseg.data.items import typed
-from aucseg.data.transforms.geometry import CappedRandomCrop, crop_window
+from aucseg.data.transforms.geometry import CappedRandomCrop, Window, crop_window
 from aucseg.errors import OptionError
 
 
@@ -82,6 +82,13 @@ class ClassCrop(CappedRandomCrop):
             raise ValueError("a crop that shows a class looks at the labels: pass image and mask")
         params = self._choose([*parts], masks[0].as_subclass(Tensor), label)
         return tuple(self.transform(part, params) for part in parts)
+
+    def choose(
+        self, size: tuple[int, int], labels: Callable[[Window | None], Tensor], label: int | None = None
+    ) -> dict[str, Any]:
+        """Draw a place, see :meth:`CappedRandomCrop.choose`; the whole mask is looked at."""
+        mask = labels(None)
+        return self._choose([tv_tensors.Mask(mask)], mask, label)
 
     def _choose(self, parts: list[Any], mask: Tensor, label: int | None) -> dict[str, Any]:
         label = self._class_of(mask) if label is None else label

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
+from torch.nn.functional import interpolate
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import InterpolationMode
@@ -21,24 +23,81 @@ from aucseg.data.spec import check_flip_pairs
 NEUTRAL = (124, 116, 104)
 
 
-def resize_image(image: Tensor, size: Sequence[int]) -> Tensor:
-    """Resize an image (..., 3, H, W) of bytes to ``size`` = (height, width): bilinear, with antialiasing."""
-    if image.ndim == 3 and image.device.type == "cpu":
-        # Where a pixel's channels lie together, torch enlarges bytes twice as fast to the same values, and
-        # an image of one pixel does not make it crash.
-        image = torch.stack(image.unbind(), dim=-1).permute(2, 0, 1)
+Window = tuple[int, int, int, int]  # (top, left, height, width) in pixels of what it is cut from
+
+
+def resize_image(image: Tensor, size: Sequence[int], window: Window | None = None) -> Tensor:
+    """Resize an image (..., C, H, W) of bytes to ``size`` = (height, width): bilinear, with antialiasing.
+
+    Args:
+        image: bytes.
+        size: what the whole image becomes.
+        window: the part of that which is wanted: the same bytes as if it were cut out afterwards. For one
+            image on the CPU the rest is not computed.
+    """
+    if image.ndim != 3 or image.device.type != "cpu":
+        resized = _resize(image, size)
+        return resized if window is None else _cut(resized, window)
+    if window is not None:
+        return _resize_window(image, size, window)
+    # Where a pixel's channels lie together, torch enlarges bytes twice as fast to the same values, and
+    # an image of one pixel does not make it crash.
+    return _resize(torch.stack(image.unbind(), dim=-1).permute(2, 0, 1), size)
+
+
+def _resize(image: Tensor, size: Sequence[int]) -> Tensor:
     resized: Tensor = F.resize(image, list(size), interpolation=InterpolationMode.BILINEAR, antialias=True)
     return resized
 
 
-def resize_mask(mask: Tensor, size: Sequence[int]) -> Tensor:
+def _resize_window(image: Tensor, size: Sequence[int], window: Window) -> Tensor:
+    """A window of a resized image, without the rest.
+
+    torch resizes bytes row by row and then column by column, rounding to bytes in between, and leaves out the
+    pass that changes nothing. So the rows that the window looks at are made as wide as they become, and the
+    columns of the window, at their own place between rows that nobody looks at, as high.
+    """
+    top, left, height, width = window
+    own = image.shape[-2]
+    step = own / size[0]
+    reach = max(step, 1.0) + 1  # of the triangle around a new row's centre; a row more is no harm
+    first = max(0, math.floor((top + 0.5) * step - reach))
+    last = min(own, math.ceil((top + height - 0.5) * step + reach))
+    rows = torch.stack(image[:, first:last].unbind(), dim=-1).permute(2, 0, 1)
+    wide = _resize(rows, (last - first, size[1]))[..., left : left + width]
+    columns = torch.zeros((own, width, len(image)), dtype=torch.uint8)
+    columns[first:last] = wide.permute(1, 2, 0)
+    return _resize(columns.permute(2, 0, 1), (size[0], width))[:, top : top + height]
+
+
+def resize_mask(mask: Tensor, size: Sequence[int], window: Window | None = None) -> Tensor:
     """Resize a mask (H, W) of bytes to ``size`` = (height, width).
 
     It takes the pixel at each new centre ("nearest exact"), where a bilinear image looks too; plain "nearest"
     takes the upper left one and would shift the mask by half a pixel.
+
+    Args:
+        mask: labels.
+        size: what the whole mask becomes.
+        window: the part of that which is wanted; the rest is not computed.
     """
+    if window is not None:
+        top, left, height, width = window
+        rows, columns = (_nearest(own, to, mask.device) for own, to in zip(mask.shape, size, strict=True))
+        return mask[rows[top : top + height]][:, columns[left : left + width]]
     resized: Tensor = F.resize(mask[None], list(size), interpolation=InterpolationMode.NEAREST_EXACT)[0]
     return resized
+
+
+def _nearest(own: int, to: int, device: torch.device) -> Tensor:
+    """Which of ``own`` pixels in a row each of ``to`` new ones takes, (to,): the library's own choice."""
+    places = torch.arange(own, dtype=torch.float32, device=device)[None, None]  # whole up to 16 million
+    return interpolate(places, to, mode="nearest-exact")[0, 0].long()
+
+
+def _cut(image: Tensor, window: Window) -> Tensor:
+    top, left, height, width = window
+    return image[..., top : top + height, left : left + width]
 
 
 class ItemTransform(v2.Transform):
@@ -53,7 +112,7 @@ class ItemTransform(v2.Transform):
         return super().forward(*typed(*inputs))
 
 
-class _Resize(ItemTransform):
+class Resizing(ItemTransform):
     """Bring image and mask to ``params["size"]``; how large that is, a subclass says.
 
     Images bilinear with antialiasing, masks by the nearest pixel centre. The library's own resizing
@@ -67,7 +126,7 @@ class _Resize(ItemTransform):
         return tv_tensors.wrap(resize_image(inpt.as_subclass(Tensor), params["size"]), like=inpt)
 
 
-class RandomScale(_Resize):
+class RandomScale(Resizing):
     """Resize image and mask by one random factor, uniform in ``[low, high]``, aspect ratio kept.
 
     Images bilinear with antialiasing, masks by the nearest pixel centre.
@@ -92,7 +151,7 @@ class RandomScale(_Resize):
         return {"size": [max(1, round(height * factor)), max(1, round(width * factor))]}
 
 
-class RandomResize(_Resize):
+class RandomResize(Resizing):
     r"""Resize image and mask to a size that is the same for all images, times a random ratio.
 
     With the aspect ratio kept and ``size`` = (short, long), the factor on both sides is
@@ -196,16 +255,30 @@ class CappedRandomCrop(ItemTransform, v2.RandomCrop):
 
     def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
         """Draw a place; again where a class fills it."""
-        params: dict[str, Any] = super().make_params(flat_inputs)
-        if self.max_class_share == 1:
-            return params
         masks = [inpt for inpt in flat_inputs if isinstance(inpt, tv_tensors.Mask)]
-        if not masks:
+        if self.max_class_share < 1 and not masks:
             raise ValueError("a crop with max_class_share below 1 looks at the labels: pass image and mask")
-        for _ in range(self.redraws):
-            if self.fits(crop_window(masks[0].as_subclass(Tensor), params)):
-                break
-            params = super().make_params(flat_inputs)
+        return self._draw(flat_inputs, lambda params: crop_window(masks[0].as_subclass(Tensor), params))
+
+    def choose(
+        self, size: tuple[int, int], labels: Callable[[Window | None], Tensor], label: int | None = None
+    ) -> dict[str, Any]:
+        """Draw a place as :meth:`make_params` does, for a mask that need not be there as a whole.
+
+        Args:
+            size: (height, width) of the mask.
+            labels: gives what a window of it shows, or all of it for None.
+            label: the class that the image was drawn for, of which this crop makes nothing.
+        """
+        return self._draw([_blank(size)], lambda params: labels(shown(size, params)))
+
+    def _draw(self, like: list[Any], look: Callable[[dict[str, Any]], Tensor]) -> dict[str, Any]:
+        params: dict[str, Any] = super().make_params(like)
+        if self.max_class_share < 1:
+            for _ in range(self.redraws):
+                if self.fits(look(params)):
+                    break
+                params = super().make_params(like)
         return params
 
     def fits(self, labels: Tensor) -> bool:
@@ -314,10 +387,57 @@ def crop_window(mask: Tensor, params: dict[str, Any]) -> Tensor:
         mask: labels.
         params: the place, as ``RandomCrop.make_params`` draws it.
     """
+    return _cut(mask, shown((mask.shape[-2], mask.shape[-1]), params))
+
+
+def shown(size: tuple[int, int], params: dict[str, Any]) -> Window:
+    """The part of an image that a crop shows, without the padding around it.
+
+    Args:
+        size: (height, width) of the image.
+        params: the place, as ``RandomCrop.make_params`` draws it.
+    """
     left, top = params["padding"][:2]
-    rows, columns = params["top"] - top, params["left"] - left
-    return mask[
-        ...,
-        max(0, rows) : rows + params["height"],
-        max(0, columns) : columns + params["width"],
-    ]
+    firsts = params["top"] - top, params["left"] - left
+    sides = params["height"], params["width"]
+    (row, height), (column, width) = (
+        (max(0, first), max(0, min(own, first + side) - max(0, first)))
+        for own, first, side in zip(size, firsts, sides, strict=True)
+    )
+    return row, column, height, width
+
+
+def _blank(size: Sequence[int]) -> tv_tensors.Mask:
+    """A mask that has a size and takes no memory."""
+    return tv_tensors.Mask(torch.zeros((), dtype=torch.uint8).expand(*size))
+
+
+def resize_and_crop(
+    resize: Resizing, crop: CappedRandomCrop, image: Tensor, mask: Tensor, label: int | None = None
+) -> tuple[tv_tensors.Image, tv_tensors.Mask]:
+    """A resizing and a crop one after the other, of which only what the crop shows is computed.
+
+    The draws are those of the two, in their order, and the bytes too: most of a resized image is thrown away
+    by a crop, at the papers' settings seven parts in eight.
+
+    Args:
+        resize: draws the size.
+        crop: draws the place.
+        image: one image (3, H, W) of bytes on the CPU.
+        mask: its labels (H, W), bytes.
+        label: the class that the image was drawn for, where the crop looks for one.
+    """
+    image, mask = image.as_subclass(Tensor), mask.as_subclass(Tensor)
+    height, width = resize.make_params([tv_tensors.Image(image), tv_tensors.Mask(mask)])["size"]
+    size = height, width
+    params = crop.choose(size, lambda window: resize_mask(mask, size, window), label)
+    window = shown(size, params)
+    left, top = (max(0, params["padding"][side] - params[name]) for side, name in enumerate(("left", "top")))
+    padding = [left, top, crop.size[1] - window[3] - left, crop.size[0] - window[2] - top]
+    parts = (
+        tv_tensors.Image(resize_image(image, size, window)),
+        tv_tensors.Mask(resize_mask(mask, size, window)),
+    )
+    if not any(padding):
+        return parts
+    return F.pad(parts[0], padding, fill=list(NEUTRAL)), F.pad(parts[1], padding, fill=VOID)

@@ -10,6 +10,7 @@ from torch import Tensor
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
+from aucseg.data.items import typed
 from aucseg.data.sampling import seeded
 from aucseg.data.transforms.class_crop import ClassCrop
 from aucseg.data.transforms.color import PhotometricDistortion
@@ -20,11 +21,17 @@ from aucseg.data.transforms.geometry import (
     PadToMultiple,
     RandomResize,
     RandomScale,
+    Resizing,
+    resize_and_crop,
 )
 
 
 class Pipeline(ItemTransform, v2.Compose):
-    """Transforms one after the other, on an image and its mask."""
+    """Transforms one after the other, on an image and its mask.
+
+    Where a crop follows a resizing, one image on the CPU is resized only where the crop looks, with the same
+    draws and to the same bytes; see :func:`aucseg.data.transforms.geometry.resize_and_crop`.
+    """
 
     @property
     def takes_label(self) -> bool:
@@ -38,12 +45,36 @@ class Pipeline(ItemTransform, v2.Compose):
             *inputs: image and mask, see :func:`aucseg.data.items.typed`, and, for a :class:`ClassCrop`, the
                 train id of the class that the image was drawn for.
         """
-        if len(inputs) != 3 or isinstance(inputs[-1], Tensor):
-            return super().forward(*inputs)
-        *item, label = inputs
-        for step in self.transforms:
+        label = None
+        if len(inputs) == 3 and not isinstance(inputs[-1], Tensor):
+            *inputs, label = inputs  # type: ignore[assignment]
+        item = typed(*inputs)
+        if label is None and not _one_image(item):
+            return super().forward(*item)
+        steps = list(self.transforms)
+        while steps:
+            step, after = steps[0], steps[1] if len(steps) > 1 else None
+            if isinstance(step, Resizing) and isinstance(after, CappedRandomCrop) and _one_image(item):
+                image, mask = item
+                item = resize_and_crop(step, after, image, mask, label)
+                del steps[:2]
+                continue
             item = step(*item, label) if isinstance(step, ClassCrop) else step(*item)
+            del steps[:1]
         return tuple(item)
+
+
+def _one_image(item: tuple[Any, ...]) -> bool:
+    """Whether an item is one image (3, H, W) of bytes and its mask, on the CPU."""
+    return (
+        len(item) == 2
+        and isinstance(item[0], tv_tensors.Image)
+        and isinstance(item[1], tv_tensors.Mask)
+        and item[0].ndim == 3
+        and item[1].ndim == 2
+        and item[0].dtype == item[1].dtype == torch.uint8
+        and item[0].device.type == item[1].device.type == "cpu"
+    )
 
 
 def train_transform(

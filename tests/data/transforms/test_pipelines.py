@@ -16,6 +16,8 @@ from aucseg.catalog import open_dataset
 from aucseg.data.sampling import SeededDataset, StepBatchSampler
 from aucseg.data.transforms import (
     NEUTRAL,
+    CappedRandomCrop,
+    ClassCrop,
     RandomResize,
     RandomScale,
     eval_transform,
@@ -154,6 +156,36 @@ def test_pixels_stay_with_their_labels(size, crop, scale, resize, hflip, cap, se
     torch.manual_seed(seed)
     coloured = train_transform(crop, **options, photometric="mmseg")(*coordinates(*size))
     assert torch.equal(coloured[1], mask)
+
+
+@settings(deadline=None, max_examples=120)
+@given(
+    size=st.tuples(sides, sides),
+    crop=st.tuples(st.integers(1, 60), st.integers(1, 60)),
+    scale=ratios,
+    resize=st.none() | boxes,
+    cap=st.sampled_from([0.4, 1.0]),
+    rule=st.sampled_from(["random", "pixel", "share"]),
+    seed=st.integers(0, 2**32),
+)
+def test_what_the_crop_does_not_show_is_not_resized(size, crop, scale, resize, cap, rule, seed) -> None:
+    """The same bytes as of a whole image that is resized and then cropped, step by step."""
+    generator = torch.Generator().manual_seed(seed)
+    image = torch.randint(0, 256, (3, *size), dtype=torch.uint8, generator=generator)
+    mask = torch.randint(0, 4, size, dtype=torch.uint8, generator=generator)
+    place: CappedRandomCrop = CappedRandomCrop(crop, max_class_share=cap)
+    if rule != "random":
+        place = ClassCrop(crop, [0.1, 0.1, 0.4, 0.4], rule=rule, max_class_share=cap)
+    transform = train_transform(place, scale=scale, resize=resize)
+    torch.manual_seed(seed)
+    found = transform(image, mask)
+    torch.manual_seed(seed)
+    expected = tv_tensors.Image(image), tv_tensors.Mask(mask)
+    for step in transform.transforms:
+        expected = step(*expected)
+    assert torch.equal(found[0], expected[0])
+    assert torch.equal(found[1], expected[1])
+    assert [type(part) for part in found] == [tv_tensors.Image, tv_tensors.Mask]
 
 
 @pytest.mark.parametrize(
