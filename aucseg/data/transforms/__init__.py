@@ -6,7 +6,13 @@ generator: a seed fixes what is drawn on any device and with any number of loade
 """
 
 from aucseg.data.transforms.class_crop import ClassCrop
-from aucseg.data.transforms.color import IMAGENET_MEAN, IMAGENET_STD, PhotometricDistortion, normalize
+from aucseg.data.transforms.color import (
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    ColorJitter,
+    PhotometricDistortion,
+    normalize,
+)
 from aucseg.data.transforms.geometry import (
     NEUTRAL,
     VOID,
@@ -26,6 +32,7 @@ __all__ = [
     "VOID",
     "CappedRandomCrop",
     "ClassCrop",
+    "ColorJitter",
     "HorizontalFlip",
     "ItemTransform",
     "PadToMultiple",

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any
 
 import torch
 from torch import Tensor
 from torchvision import tv_tensors
+from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as F
 
 from aucseg.data.transforms.geometry import ItemTransform, draw_between
@@ -100,9 +102,47 @@ class PhotometricDistortion(ItemTransform):
         return tv_tensors.wrap(image, like=inpt)
 
 
+class ColorJitter(v2.ColorJitter):
+    """torchvision's ``ColorJitter``: the same draws and formulas, and a third of its time on a CPU.
+
+    Brightness, contrast and saturation blend with black, with the mean grey and with the grey of each pixel,
+    by the library's own functions; the hue is turned by :func:`turn_hue`, which rounds to the nearest byte
+    where the library cuts off: it differs by at most one of 255.
+    """
+
+    def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
+        """Change an image of bytes, leave a mask alone; anything else is torchvision's."""
+        if isinstance(inpt, tv_tensors.Mask) or inpt.dtype != torch.uint8 or inpt.shape[-3] != 3:
+            return super().transform(inpt, params)
+        image = inpt.as_subclass(Tensor)
+        for which in params["fn_idx"].tolist():
+            name, change = _JITTER[which]
+            if (factor := params[f"{name}_factor"]) is not None:
+                image = change(image, factor)
+        return tv_tensors.wrap(image, like=inpt)
+
+
 def shift_brightness(image: Tensor, delta: float) -> Tensor:
     """Add ``delta`` to an image of bytes; fractions are cut off, as in the library's own functions."""
-    return image.to(torch.float32).add_(delta).clamp_(0, 255).to(torch.uint8)
+    return image.to(torch.int16).add_(math.floor(delta)).clamp_(0, 255).to(torch.uint8)
+
+
+def scale_contrast(image: Tensor, factor: float) -> Tensor:
+    """Blend each image of bytes (..., 3, H, W) with its mean grey, as torchvision's ``adjust_contrast`` does.
+
+    Args:
+        image: bytes.
+        factor: 0 is the mean grey, 1 the image.
+    """
+    red, green, blue = image.unbind(-3)
+    total = torch.zeros(image.shape[:-3], dtype=torch.float64, device=image.device)
+    for rows in _strips(image):
+        part = slice(rows.start, rows.stop)
+        grey = red[..., part, :].mul(0.2989).add_(green[..., part, :], alpha=0.587)
+        grey.add_(blue[..., part, :], alpha=0.114).floor_()
+        total += grey.sum((-2, -1), dtype=torch.float64)
+    offset = (total / (image.shape[-1] * image.shape[-2]) * (1 - factor)).to(torch.float32)
+    return _by_strips(lambda pixels: pixels.mul(factor).add_(offset[..., None, None, None]), image)
 
 
 def scale_saturation(image: Tensor, factor: float) -> Tensor:
@@ -115,23 +155,97 @@ def scale_saturation(image: Tensor, factor: float) -> Tensor:
         image: bytes (..., 3, H, W).
         factor: :math:`\alpha`, at least 0.
     """
-    pixels = image.to(torch.float32)
-    low, value = torch.aminmax(pixels, dim=-3, keepdim=True)
-    stretch = (value / (value - low).clamp_(min=1)).clamp_(max=factor)  # grey stays: its distances are 0
-    return (value - stretch * (value - pixels)).round_().clamp_(0, 255).to(torch.uint8)
+
+    def change(pixels: Tensor) -> Tensor:
+        x = pixels.to(torch.float32, memory_format=torch.contiguous_format)
+        low, value = _lowest_and_highest(x)
+        stretch = (value / (value - low).clamp_(min=1)).clamp_(max=factor)  # grey stays: its distances are 0
+        below = x.neg_().add_(value.unsqueeze(-3)).mul_(stretch.unsqueeze(-3))
+        return below.neg_().add_(value.unsqueeze(-3)).round_()
+
+    return _by_strips(change, image)
 
 
 def turn_hue(image: Tensor, degrees: float) -> Tensor:
-    """Turn the hue of an image of bytes by an angle; S and V stay up to rounding."""
-    return F.adjust_hue(image, degrees / 360)
+    r"""Turn the hue of an image of bytes (..., 3, H, W) by an angle; S and V stay up to rounding.
+
+    The way to HSV and back is a division by the chroma :math:`C = V - \min x` and a product with it, so both
+    can be left out. With H in sixths of a turn, :math:`C H` is :math:`g - b`, :math:`2C + b - r`
+    or :math:`4C + r - g`, and a channel is V less a trapezoid of it, 6C wide. All of that are whole numbers
+    but one product, C times the angle, which is rounded: a byte is at most 1/2 from the exact one.
+
+    Args:
+        image: bytes.
+        degrees: the angle, -180 to 180.
+    """
+    turn = degrees / 60
+
+    def change(pixels: Tensor) -> Tensor:
+        x = pixels.to(torch.int16, memory_format=torch.contiguous_format)
+        red, green, blue = x.unbind(-3)
+        low, value = _lowest_and_highest(x)
+        chroma = value - low
+        half = chroma * 3  # of a turn
+        is_less = [(value != channel).to(torch.int16) for channel in (red, green)]
+        # C (H - 2) by the largest channel; masks as numbers, since `where` takes longer than a product
+        at_green, at_blue = blue - red, (red - green).add_(chroma, alpha=2)
+        at_red = (green - blue).sub_(chroma, alpha=2)
+        place = at_green.add_(at_blue.sub_(at_green).mul_(is_less[1]))
+        place = at_red.add_(place.sub_(at_red).mul_(is_less[0]))
+        place.add_(chroma.to(torch.float32).mul_(turn).round_().to(torch.int16))
+        away = torch.stack([place - chroma, place + half, place + chroma], dim=-3)
+        # folded about the whole and the half turn: 3C less the distance to the next multiple of 6C
+        folded = away.abs_().sub_((half * 2).unsqueeze(-3)).abs_().sub_(half.unsqueeze(-3)).abs_()
+        lowered = folded.sub_(chroma.unsqueeze(-3)).clamp_(min=0)
+        lowered = torch.minimum(lowered, chroma.unsqueeze(-3), out=lowered)
+        return torch.sub(value.unsqueeze(-3), lowered, out=lowered)
+
+    return _by_strips(change, image)
+
+
+def _lowest_and_highest(pixels: Tensor) -> tuple[Tensor, Tensor]:
+    """Of the three channels of each pixel: twice as fast as a reduction."""
+    red, green, blue = pixels.unbind(-3)
+    return torch.minimum(torch.minimum(red, green), blue), torch.maximum(torch.maximum(red, green), blue)
+
+
+# Pixels whose intermediate results stay in the second level of a core's cache.
+_STRIP = 32_768
+
+
+def _strips(image: Tensor) -> Iterator[slice]:
+    """Slices of rows, each of about as many pixels as the cache holds; on a GPU one for all."""
+    height = image.shape[-2]
+    row = max(1, image.shape[:-3].numel() * image.shape[-1])
+    rows = max(1, _STRIP // row) if image.device.type == "cpu" else max(1, height)
+    return (slice(first, first + rows) for first in range(0, height, rows))
+
+
+def _by_strips(change: Callable[[Tensor], Tensor], image: Tensor) -> Tensor:
+    """Call a function of pixels on strips of rows; what it gives is brought to bytes."""
+    changed = torch.empty_like(image, memory_format=torch.contiguous_format)
+    for rows in _strips(image):
+        changed[..., rows, :] = change(image[..., rows, :]).clamp_(0, 255)
+    return changed
 
 
 _CHANGES = {
     "brightness": shift_brightness,
-    "contrast": F.adjust_brightness,
+    "contrast": lambda image, factor: _by_strips(lambda pixels: F.adjust_brightness(pixels, factor), image),
     "saturation": scale_saturation,
     "hue": turn_hue,
 }
+
+# In the order of torchvision's numbers for them.
+_JITTER: tuple[tuple[str, Callable[[Tensor, float], Tensor]], ...] = (
+    ("brightness", _CHANGES["contrast"]),
+    ("contrast", scale_contrast),
+    (
+        "saturation",
+        lambda image, factor: _by_strips(lambda pixels: F.adjust_saturation(pixels, factor), image),
+    ),
+    ("hue", lambda image, factor: turn_hue(image, 360 * factor)),
+)
 
 
 def normalize(

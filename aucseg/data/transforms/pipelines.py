@@ -13,7 +13,7 @@ from torchvision.transforms import v2
 from aucseg.data.items import typed
 from aucseg.data.sampling import seeded
 from aucseg.data.transforms.class_crop import ClassCrop
-from aucseg.data.transforms.color import PhotometricDistortion
+from aucseg.data.transforms.color import ColorJitter, PhotometricDistortion
 from aucseg.data.transforms.geometry import (
     CappedRandomCrop,
     HorizontalFlip,
@@ -112,7 +112,8 @@ def train_transform(
         crop_size: (height, width) of the result; or the crop itself, as a :class:`ClassCrop`.
         scale: range of the random factor on height and width before the crop; None leaves the scale.
         hflip: probability of a horizontal flip.
-        photometric: True changes brightness, contrast and saturation by up to 20% and hue by up to 7 degrees;
+        photometric: True changes brightness, contrast and saturation by up to 20% and hue by up to 7 degrees
+            (:class:`ColorJitter`);
             ``"mmseg"`` is the stronger :class:`PhotometricDistortion`.
         resize: (short, long) side of the box that images are brought to, before ``scale`` acts; or the short
             side alone. See :class:`RandomResize`. None takes images at their own size.
@@ -143,7 +144,7 @@ def train_transform(
     if photometric == "mmseg":
         steps.append(PhotometricDistortion())
     elif photometric:
-        steps.append(v2.ColorJitter(brightness=0.2, contrast=0.2, saturation=0.2, hue=0.02))
+        steps.append(ColorJitter(brightness=0.2, contrast=0.2, saturation=0.2, hue=0.02))
     return Pipeline(steps)
 
 
