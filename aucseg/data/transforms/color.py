@@ -96,7 +96,7 @@ class PhotometricDistortion(ItemTransform):
                 f"photometric distortion needs uint8 images (..., 3, H, W), got {inpt.dtype} "
                 f"{tuple(inpt.shape)}; normalise afterwards"
             )
-        image = inpt.as_subclass(Tensor)
+        image = inpt.as_subclass(Tensor).contiguous()  # planes, once: each change would part them
         for name, amount in params.items():
             image = _CHANGES[name](image, amount)
         return tv_tensors.wrap(image, like=inpt)
@@ -114,7 +114,7 @@ class ColorJitter(v2.ColorJitter):
         """Change an image of bytes, leave a mask alone; anything else is torchvision's."""
         if isinstance(inpt, tv_tensors.Mask) or inpt.dtype != torch.uint8 or inpt.shape[-3] != 3:
             return super().transform(inpt, params)
-        image = inpt.as_subclass(Tensor)
+        image = inpt.as_subclass(Tensor).contiguous()  # planes, once: each change would part them
         for which in params["fn_idx"].tolist():
             name, change = _JITTER[which]
             if (factor := params[f"{name}_factor"]) is not None:
