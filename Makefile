@@ -15,6 +15,7 @@ VENV ?= .venv
 TORCH_INDEX ?=
 PROFILE ?= laptop
 COMPUTE ?= missing
+JOBS ?= 1
 
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
@@ -29,7 +30,7 @@ PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist worksteal
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' Makefile | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
-	@echo "  variables: PROFILE=smoke|laptop|gpu  COMPUTE=missing|never|always  PYTHON=...  VENV=...  TORCH_INDEX=..."
+	@echo "  variables: PROFILE=smoke|laptop|gpu  COMPUTE=missing|never|always  JOBS=2 (chaos)  PYTHON=...  VENV=...  TORCH_INDEX=..."
 
 venv: $(STAMP)  ## create the virtual environment from pyproject.toml and constraints.txt
 
@@ -81,7 +82,7 @@ bench: venv  ## benchmarks: ratios measured side by side in one run, written to 
 	  $(BIN)/python benchmarks/$$name.py --csv; done
 
 chaos: venv  ## attack: hundreds of kills, full disks and flipped bits, 10,000 random inputs a loss; goes on where it stopped
-	$(BIN)/python -m tests.chaos --csv
+	$(BIN)/python -m tests.chaos --csv --jobs $(JOBS)
 
 clean:  ## remove what was built, keep the environment, the records and the data sets
 	rm -rf build book/notebooks data/records/smoke .pytest_cache .mypy_cache .ruff_cache .hypothesis lightning_logs

@@ -233,6 +233,7 @@ class Draw:
         loose: float = 1.0,
         most: float = 0.0,
         rounding: float = 0.0,
+        scaled: Callable[[Batch, Tensor], Tensor] | None = None,
         apart: Callable[[Batch], Tensor] | None = None,
         smooth: bool = True,
         arguments: tuple[Any, ...] = (),
@@ -246,6 +247,7 @@ class Draw:
             loose: how many times the usual error is allowed.
             most: an error that the loss itself states.
             rounding: of the gradient, absolute, besides.
+            scaled: of the batch and the oracle's value, what each number of the gradient may be off besides.
             apart: a term of it whose gradient is rounded to the dtype by itself, before it is added.
             smooth: it has one gradient here.
             arguments: of the call, after the target.
@@ -266,7 +268,8 @@ class Draw:
             if apart is not None and (term := apart(batch)).requires_grad:
                 (part,) = torch.autograd.grad(term, batch.leaf, retain_graph=True)
                 parts = part.abs() + (wanted - part).abs()
-            self.gradient(grad, wanted, loose=loose, most=most + rounding, rounded=parts)
+            extra = None if scaled is None else scaled(batch, expected)
+            self.gradient(grad, wanted, loose=loose, most=most + rounding, rounded=parts, extra=extra)
         elif not grad.isfinite().all():
             raise Mismatch("gradient: not finite")
         if self.chance(0.03) and (batch.y >= 0).any() and "size" not in batch.options:
@@ -289,8 +292,12 @@ class Draw:
         most: float = 0.0,
         computed: torch.dtype | None = None,
         rounded: Tensor | None = None,
+        extra: Tensor | None = None,
     ) -> None:
-        """Compare a gradient, which is rounded to the dtype of what it is by; or ``rounded`` is, if given."""
+        """Compare a gradient, which is rounded to the dtype of what it is by; or ``rounded`` is, if given.
+
+        Each number of it may be off by that of ``extra`` besides.
+        """
         dtype = found.dtype
         computed = computed or torch.promote_types(dtype, torch.float32)
         a, b = found.double(), wanted.double()
@@ -305,6 +312,8 @@ class Draw:
         )
         if dtype == torch.float16:
             rounding = rounding + 1e-7  # below the smallest normal number they lie so far apart
+        if extra is not None:
+            rounding = rounding + extra
         excess = ((a - b).abs() - rounding).clamp(min=0).max().item() if b.numel() else 0.0
         allowed = (
             3 * loose * _COMPUTED[computed] * max(1e-3, b.abs().max().item() if b.numel() else 0.0) + most
@@ -418,8 +427,14 @@ def ohem(draw: Draw) -> None:
 
 
 def _adjusted(
-    draw: Draw, build: Callable[..., Any], change: Callable[[Tensor, Tensor], Tensor], k: int
+    draw: Draw,
+    build: Callable[..., Any],
+    change: Callable[[Tensor, Tensor], Tensor],
+    k: int,
+    scale: float | None = None,
+    shift: float = 0.0,
 ) -> None:
+    """A mean of softmax costs of changed logits; ``scale`` and ``shift`` are for :func:`_scaled_rounding`."""
     batch = draw.batch(k)
     chosen, mean = _mean(draw, k)
 
@@ -427,7 +442,52 @@ def _adjusted(
         z, y = b.rows()
         return mean(_softmax_cost(change(z, y), y), y)
 
-    draw.loss(lambda **options: build(**chosen, **options), oracle, batch)
+    scaled = None if scale is None else _scaled_rounding(mean, scale, shift)
+    draw.loss(lambda **options: build(**chosen, **options), oracle, batch, scaled=scaled)
+
+
+def _scaled_rounding(
+    mean: Callable[[Tensor, Tensor], Tensor], scale: float, shift: Tensor | float
+) -> Callable[[Batch, Tensor], Tensor]:
+    """What one precision may cost the gradient of a mean of softmax costs of ``scale * (z + shift)``.
+
+    Let u be half the eps of what is computed in, M the largest ``scale * (|z| + |shift|)`` of a pixel, s the
+    scale and w the share that a pixel has in the mean. Its gradient is g = s w (p - onehot).
+
+    What is exponentiated is off by 3 u M (a rounding of each product and one of the sum) and, once the
+    maximum is taken away, by 2 u M more. Exponents that are off by d change p by at most 2 p (1 - p) d, and
+    s w p (1 - p) is at most the size of g: that makes 10 u M of g. That the logarithm is rounded makes 2 u M
+    more. All of it is relative to g.
+
+    What is not relative to g is the own class's p - 1 where p is nearly 1. The sum of the K exponentials is
+    then 1 and a little, rounded K - 1 times, and the exponential of its logarithm is known to two units more:
+    p is off by (K + 1) u, however near to 1 it ought to be, and g by s w (K + 1) u. Plain cross entropy of
+    the scaled logits, in the same precision, is off by as much.
+
+    Args:
+        mean: of the costs and labels of the pixels, linear in the costs.
+        scale: s.
+        shift: of the logits, of the shape of ``Batch.z``, or the largest of it.
+
+    Returns:
+        A function of a batch and the oracle's value of it, which gives the bound, shaped as ``Batch.leaf``.
+    """
+
+    def bound(b: Batch, value: Tensor) -> Tensor:
+        unit = torch.finfo(torch.promote_types(b.logits.dtype, torch.float32)).eps / 2
+        y = b.rows()[1]
+        costs = torch.zeros(len(y), dtype=torch.float64, requires_grad=True)
+        (given,) = torch.autograd.grad(mean(costs, y), costs)
+        share = torch.zeros(b.y.shape, dtype=torch.float64)
+        share[b.y >= 0] = given
+        (slope,) = torch.autograd.grad(value, b.z, retain_graph=True)
+        largest = scale * (b.z.detach().abs() + abs(shift)).amax(1, keepdim=True)
+        each = 12 * unit * largest * slope.abs() + (b.z.shape[1] + 1) * unit * scale * share[:, None]
+        # logits of another size share in the pixels' gradients, by weights that are not negative
+        (total,) = torch.autograd.grad(b.z, b.leaf, each, retain_graph=True)
+        return total
+
+    return bound
 
 
 def logit_adjustment(draw: Draw) -> None:
@@ -459,7 +519,7 @@ def margins(draw: Draw) -> None:
     root = _seen(counts) ** -0.25
     own = most * root / root.max()
     build = lambda **options: losses.LDAMLoss(counts, max_margin=most, scale=scale, **options)  # noqa: E731
-    _adjusted(draw, build, lambda z, y: scale * (z - F.one_hot(y, k) * own), k)
+    _adjusted(draw, build, lambda z, y: scale * (z - F.one_hot(y, k) * own), k, scale, most)
 
 
 def focal(draw: Draw) -> None:
@@ -559,12 +619,7 @@ def _noisy(draw: Draw, made: Any, batch: Batch, low: Tensor, high: Tensor, scale
         z, y = labelled(scale * (b.z + noise.view_as(b.z)), b.y)
         return mean(_softmax_cost(z, y), y)
 
-    # the gradient by the own class is the difference p - 1 in what is computed in, half a unit of 1 apart at
-    # most, times the scale and its share of the mean: where p is nearly 1 everywhere that is all of it
-    computed = torch.promote_types(batch.logits.dtype, torch.float32)
-    y = batch.rows()[1]
-    share = max((mean(part, y).item() for part in torch.eye(len(y), dtype=torch.float64)), default=0.0)
-    draw.loss(lambda **_: loss, oracle, batch, loose=2, rounding=scale * torch.finfo(computed).eps * share)
+    draw.loss(lambda **_: loss, oracle, batch, scaled=_scaled_rounding(mean, scale, noise.view_as(batch.z)))
 
 
 def _rarities(counts: Tensor) -> tuple[Tensor, Tensor]:

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from aucseg import losses, memory, metrics
 from tests.chaos import fuzz
-from tests.chaos.__main__ import Attack, rows
+from tests.chaos.attack import FUZZED, Attack, assault, rows
 from tests.chaos.fuzz import SUBJECTS, Draw, Mismatch
 
 CASES = 12
@@ -77,6 +78,45 @@ def test_a_wrong_number_would_be_noticed(monkeypatch: pytest.MonkeyPatch) -> Non
         assert failed >= 5
 
 
+def test_a_wrong_gradient_of_a_scaled_loss_would_be_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What these losses' rounding is allowed to cost hides no error of one part in a thousand."""
+    for name in ("LDAMLoss", "GCLLoss"):
+
+        class Wrong(getattr(losses, name)):
+            def forward(self, logits, target):
+                found = super().forward(logits, target)
+                return found * 1.001 - (found * 0.001).detach()
+
+        monkeypatch.setattr(losses, name, Wrong)
+        failed = 0
+        for seed in range(20):
+            try:
+                fuzz.fuzz(name, seed)
+            except Mismatch:
+                failed += 1
+        assert failed >= 5, name
+
+
+@pytest.mark.parametrize("scale", [1.0, 30.0])
+def test_what_rounding_may_cost_is_what_it_costs_plain_cross_entropy(scale: float) -> None:
+    """PyTorch's cross entropy of scaled logits in single precision, against the same in double, keeps the
+    bound, and now and then comes to a seventh of it: by no more is the bound looser than it has to be."""
+    generator = torch.Generator().manual_seed(0)
+    k, largest = 6, 0.0
+    for _ in range(400):
+        size = float(10 ** (3 * torch.rand((), generator=generator) - 1.5))
+        z = (torch.randn(1, k, 1, 4, generator=generator) * size).requires_grad_()
+        y = torch.randint(0, k, (1, 1, 4), generator=generator)
+        leaf = z.detach().double().requires_grad_()
+        (found,) = torch.autograd.grad(F.cross_entropy(scale * z, y), z)
+        value = F.cross_entropy(scale * leaf, y)
+        (wanted,) = torch.autograd.grad(value, leaf, retain_graph=True)
+        batch = fuzz.Batch(z, y, leaf, leaf, y, {}, kinked=False)
+        allowed = fuzz._scaled_rounding(lambda costs, y: costs.mean(), scale, 0.0)(batch, value)
+        largest = max(largest, ((found - wanted).abs() / allowed).max().item())
+    assert 1 / 7 < largest < 1
+
+
 def test_a_bank_that_paints_over_void_would_be_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     class Painting(memory.TailMemoryBank):
         def forward(self, images, target):
@@ -126,3 +166,20 @@ def test_what_was_done_to_another_commit_does_not_count(tmp_path: Path) -> None:
         (row,) = rows(attack.pieces())
         assert row["cases"] == 5
     assert done == ["1", "2"]
+
+
+def test_two_jobs_attack_what_one_does(tmp_path: Path) -> None:
+    subjects = ("presence_cross_entropy", "cross_entropy")
+    found = []
+    for jobs in (1, 2):
+        place = tmp_path / str(jobs)
+        assault(place, "1", only=("fuzz",), subjects=subjects, jobs=jobs, inputs=3)
+        found.append([{**row, "seconds": 0.0} for row in rows(Attack(place, "1").pieces())])
+    assert found[0] == found[1]
+    assert [row["subject"] for row in found[0]] == ["cross_entropy", "presence_cross_entropy"]
+    assert all(row["cases"] == 500 and row["failures"] == 0 for row in found[0])  # a whole piece
+
+
+def test_the_attack_has_ten_thousand_inputs_for_each() -> None:
+    assert Attack.__init__.__defaults__ == ("", FUZZED)
+    assert FUZZED == 10_000
