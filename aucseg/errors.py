@@ -64,6 +64,21 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
 
 
+def how_many(number: int, thing: str, things: str | None = None) -> str:
+    """A number and what it counts, in the singular where it is one.
+
+    Args:
+        number: how many.
+        thing: what one of them is called.
+        things: what several are called; ``thing`` with an s if not given.
+
+    Example:
+        >>> how_many(1, "class", "classes"), how_many(1200, "image")
+        ('1 class', '1200 images')
+    """
+    return f"{number} {thing if number == 1 else things or thing + 's'}"
+
+
 class DataError(UserError, ValueError):
     """Something is wrong with the data on disk: which file, what, and what to do about it."""
 

@@ -13,7 +13,7 @@ import pytest
 
 import aucseg
 from aucseg import errors
-from aucseg.errors import DataError, UserError, did_you_mean, file_errors
+from aucseg.errors import DataError, UserError, did_you_mean, file_errors, how_many
 from tests.command import aucseg as command
 
 
@@ -136,3 +136,8 @@ def test_what_the_system_refuses_names_the_file(tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught, file_errors(tmp_path, "cannot be read"):
         raise inner
     assert caught.value is inner
+
+
+def test_one_of_a_thing_is_in_the_singular() -> None:
+    assert [how_many(n, "image") for n in (0, 1, 2)] == ["0 images", "1 image", "2 images"]
+    assert [how_many(n, "class", "classes") for n in (1, 3)] == ["1 class", "3 classes"]

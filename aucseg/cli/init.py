@@ -17,6 +17,7 @@ from aucseg.cli.options import MOST_PIXELS, MaxPixels
 from aucseg.cli.printing import print_wide
 from aucseg.data.init import InitReport
 from aucseg.data.reading import allow_pixels
+from aucseg.errors import how_many
 
 _SHOWN = 40
 _PLAIN = {"markup": False, "soft_wrap": True, "highlight": False}
@@ -97,13 +98,12 @@ def print_init(report: InitReport, folder: Path) -> None:
     number = sum(report.images.values())
     endings = ", ".join(f"{n} {kind}" for kind, n in report.images.most_common())
     stored = ", ".join(f"{n} {mode}" for mode, n in report.modes.most_common())
-    console.print(
-        say((str(report.root), "bold"), f": {report.title}, {number} images with masks"), soft_wrap=True
-    )
+    pairs = how_many(number, "image with a mask", "images with masks")
+    console.print(say((str(report.root), "bold"), f": {report.title}, {pairs}"), soft_wrap=True)
     console.print(f"images: {report.description.images} ({endings})", **_PLAIN)  # type: ignore[arg-type]
     console.print(f"masks:  {report.description.masks} ({stored})", **_PLAIN)  # type: ignore[arg-type]
     sizes = [f"{n} of {w}x{h}" for (h, w), n in report.sizes.most_common(3)]
-    more = f" and {len(report.sizes) - 3} other sizes" if len(report.sizes) > 3 else ""
+    more = f" and {how_many(len(report.sizes) - 3, 'other size')}" if len(report.sizes) > 3 else ""
     console.print(f"sizes:  {', '.join(sizes)}{more} (width x height)", **_PLAIN)  # type: ignore[arg-type]
     if report.names:
         console.print(f"names:  from {report.names}", **_PLAIN)  # type: ignore[arg-type]

@@ -17,6 +17,8 @@ from rich.measure import Measurement
 from rich.table import Column, Table
 from rich.text import Text
 
+from aucseg.errors import how_many
+
 if TYPE_CHECKING:
     from aucseg.data.prepare import PrepareReport
     from aucseg.data.verify import VerifyReport
@@ -152,9 +154,9 @@ def print_report(report: VerifyReport) -> None:
     ]
     print_wide(console, f"{report.root} ({report.layout})", ("split", splits), columns)
     for (height, width), number in list(report.sizes.items())[:5]:
-        console.print(f"{number} images of {width}x{height} (width x height)")
+        console.print(f"{how_many(number, 'image')} of {width}x{height} (width x height)")
     if len(report.sizes) > 5:
-        console.print(f"and {len(report.sizes) - 5} other sizes")
+        console.print(f"and {how_many(len(report.sizes) - 5, 'other size')}")
     for warning in report.warnings:
         console.print(f"warning: {warning}", style="yellow", **_PLAIN)
     for group in report.duplicates[:_SHOWN]:
@@ -171,9 +173,9 @@ def print_report(report: VerifyReport) -> None:
     if len(folded) > _SHOWN:
         console.print(f"and {len(folded) - _SHOWN} more kinds of problems; --json has all")
     number = len(report.problems)
-    told = f"{number} problems" if number else "no problems"
+    told = how_many(number, "problem") if number else "no problems"
     kinds = f" of {len(folded)} kinds" if 1 < len(folded) < number else ""
-    console.print(f"{sum(report.splits.values())} items: {told}{kinds}", **_PLAIN)
+    console.print(f"{how_many(sum(report.splits.values()), 'item')}: {told}{kinds}", **_PLAIN)
 
 
 def print_stats(result: dict[str, Any]) -> None:
@@ -196,8 +198,11 @@ def print_stats(result: dict[str, Any]) -> None:
     if "regions" in classes[0]:
         columns.append(("regions", [f"{row['regions']:,}" for row in classes] + none))
         columns.append(("per\nregion", [_number(row["mean_region_size"]) for row in classes] + none))
-    names = [*(row["name"] for row in classes), *(f"{row['classes']} classes" for row in groups)]
-    title = f"{result['root']}, {result['split']}: {result['images']} images"
+    names = [
+        *(row["name"] for row in classes),
+        *(how_many(row["classes"], "class", "classes") for row in groups),
+    ]
+    title = f"{result['root']}, {result['split']}: {how_many(result['images'], 'image')}"
     print_wide(console, title, ("class", names), columns, sections=(len(classes),))
     console.print(f"groups: {result['groups_by']}", **_PLAIN)
     for row in result["imbalance_factors"]:

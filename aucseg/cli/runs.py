@@ -56,7 +56,8 @@ RootOption = Annotated[str | None, typer.Option(help="Folder of the data set.")]
 StartOption = Annotated[
     Start | None,
     typer.Option(
-        help="What encoders start from. If not given, the profile's own network from random weights."
+        help="What encoders start from. If not given, the profile's own network from random weights; on a "
+        "folder ImageNet weights, where the extra pretrained is installed."
     ),
 ]
 WeightsOption = Annotated[

@@ -29,7 +29,7 @@ from aucseg.data.reading import (
 )
 from aucseg.data.spec import ClassSpec
 from aucseg.data.threads import bounded_map
-from aucseg.errors import DataError, file_errors
+from aucseg.errors import DataError, file_errors, how_many
 
 MUCH_VOID = 0.5
 """Share of the pixels of a split from which on it is a problem that they are void, if nobody said so."""
@@ -359,19 +359,20 @@ def _of_files(results: Iterable[_CheckedItem], root: Path) -> list[str]:
     away = [path for result in results for path in result.away]
     told = []
     if turned:
+        images = how_many(len(turned), "image is", "images are")
         told.append(
-            f"{len(turned)} images are turned upright by their EXIF orientation, the first is {turned[0]}: "
-            "their masks belong on the upright images"
+            f"{images} turned upright by EXIF orientation, the first is {turned[0]}: masks belong on the "
+            "upright images"
         )
     if wide:
+        masks = how_many(len(wide), "mask has", "masks have")
         told.append(
-            f"{len(wide)} masks have 16 bits a pixel where 8 do, the first is {wide[0]}; "
-            f"`aucseg data prepare` makes them 8"
+            f"{masks} 16 bits a pixel where 8 do, the first is {wide[0]}; `aucseg data prepare` makes them 8"
         )
     if away:
         told.append(
-            f"{len(away)} files lie outside of {root} behind links, the first is {away[0]}; a copy of the "
-            f"folder may lack them"
+            f"{how_many(len(away), 'file lies', 'files lie')} outside of {root} behind links, the first is "
+            f"{away[0]}; a copy of the folder may lack them"
         )
     return told
 

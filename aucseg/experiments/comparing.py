@@ -18,10 +18,10 @@ METRICS = ("mIoU", "mIoU_head", "mIoU_middle", "mIoU_tail")
 # Combinations with a name of their own; every objective is a method too, alone.
 _NAMED: dict[str, tuple[str, dict[str, Any]]] = {
     "cross_entropy": ("cross entropy", {"loss": CE, "bank": None}),
-    "auc": ("+ AUC", {"loss": AUC, "bank": None}),
-    "bank": ("+ bank", {"loss": CE, "bank": BANK}),
-    "aucseg": ("AUCSeg (AUC and bank)", {"loss": AUC, "bank": BANK}),
-    "copy_paste": ("+ copy-paste", {"loss": CE, "bank": {"kind": "copy_paste", **BANK}}),
+    "auc": ("AUC loss", {"loss": AUC, "bank": None}),
+    "bank": ("cross entropy and bank", {"loss": CE, "bank": BANK}),
+    "aucseg": ("AUCSeg (AUC loss and bank)", {"loss": AUC, "bank": BANK}),
+    "copy_paste": ("cross entropy and copy-paste", {"loss": CE, "bank": {"kind": "copy_paste", **BANK}}),
 }
 
 

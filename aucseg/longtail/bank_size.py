@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from aucseg.errors import OptionError
+from aucseg.errors import OptionError, how_many
 from aucseg.longtail.odds import BankModel, missing_beside
 from aucseg.longtail.tally import Tally
 
@@ -318,8 +318,9 @@ def _explain(
         words = [f"S_M = {size}: {wanted} ({why}) would not fit into {budget} bytes."]
     largest = max(classes, key=lambda c: c.bytes)
     worn = max(classes, key=lambda c: c.pastes_per_object)
+    held = how_many(len(classes), "class", "classes")
     words.append(
-        f"Full, the bank of {len(classes)} classes takes about {total / 2**20:.1f} MiB, most of it "
+        f"Full, the bank of {held} takes about {total / 2**20:.1f} MiB, most of it "
         f"{largest.name!r} ({largest.bytes / 2**20:.2f} MiB, {largest.object_pixels:.0f} pixels an object)."
     )
     words.append(

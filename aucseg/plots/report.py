@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 
 from aucseg.data.files import probe_folder, write_file
 from aucseg.data.spec import ClassSpec
-from aucseg.errors import DataError, file_errors
+from aucseg.errors import DataError, file_errors, how_many
 from aucseg.experiments import RecordStore, Results, in_words
 from aucseg.plots.bank import outlined
 from aucseg.plots.masks import colorize, image_grid, to_rgb
@@ -34,6 +34,7 @@ from aucseg.training import (
 )
 from aucseg.training.bank import make_bank
 
+_BARS = 20  # classes in a figure, at most
 _MARK = '<meta name="generator" content="aucseg compare">'
 _STYLE = """
 :root { color-scheme: light dark; }
@@ -44,10 +45,17 @@ td, th { padding: 0.3rem 0.8rem; text-align: right; border-bottom: 1px solid #88
 td:first-child, th:first-child { text-align: left; }
 caption { text-align: left; padding: 0.3rem 0; }
 code { overflow-wrap: anywhere; }
+.figure { overflow-x: auto; }
 .note { opacity: 0.75; }
 .legend { list-style: none; padding: 0; display: flex; flex-wrap: wrap; gap: 0.2rem 1.2rem; }
 .legend span { display: inline-block; width: 1em; height: 1em; margin-right: 0.4em; border: 1px solid #8888;
   vertical-align: -0.1em; }
+@media (max-width: 45rem) {
+  body { font-size: 15px; margin: 1rem auto; }
+  h1 { font-size: 1.5em; }
+  td, th { padding: 0.3rem 0.4rem; }
+  .figure img { max-width: none; width: 42rem; }
+}
 """
 
 
@@ -137,7 +145,7 @@ def _figure(figure: Figure, alternative: str) -> str:
     figure.savefig(file, format="png", dpi=120)
     plt.close(figure)
     data = base64.b64encode(file.getvalue()).decode()
-    return f'<p><img alt="{escape(alternative)}" src="data:image/png;base64,{data}"></p>'
+    return f'<p class="figure"><img alt="{escape(alternative)}" src="data:image/png;base64,{data}"></p>'
 
 
 def _head(results: Results) -> str:
@@ -150,7 +158,10 @@ def _head(results: Results) -> str:
         else f", {record.dataset['train_images']} images, evaluated on {record.dataset['eval_images']} of "
         f"split {data.eval_split!r}"
     )
-    weights = config.model.encoder_weights or "random weights"
+    told = config.model.encoder_weights
+    weights = {None: "random weights", "package": "ImageNet weights", "imagenet": "ImageNet weights"}.get(
+        told, f"the weights {told}"
+    )
     lines = (
         results.experiment.title,
         f"{Path(results.dataset).name}: split {data.train_split!r}{counted}.",
@@ -192,9 +203,16 @@ def _classes(results: Results) -> Iterator[str]:
     if classes.empty:
         return
     record = next(r for r in results.records.values() if r is not None)
-    order = [name for name in record.dataset["classes"] if name in set(classes["class"])]
-    for start in range(0, len(order), 20):
-        part = order[start : start + 20]
+    shown, accuracy = set(classes["class"]), record.metrics.get("accuracy", {})
+    # A class that is predicted and occurs in no label has an IoU, 0, and no accuracy.
+    absent = [n for n in record.dataset["classes"] if n not in shown or accuracy.get(n, 0) is None]
+    order = [name for name in record.dataset["classes"] if name not in absent]
+    if absent:
+        split, several = results.runs[0].config.data.eval_split, how_many(len(absent), "class", "classes")
+        yield _note(f"Split {split!r} has no pixel of {several}, which are not shown: {', '.join(absent)}.")
+    figures = -(-len(order) // _BARS)
+    for number in range(figures):  # as many in each, so that no bar is wider than others
+        part = order[number * len(order) // figures : (number + 1) * len(order) // figures]
         figure, ax = plt.subplots(figsize=(11, 4.2))
         class_bars(classes[classes["class"].isin(part)], results.labels, order=part, ax=ax)
         yield _figure(figure, f"IoU of the classes {', '.join(part)} by method")
@@ -290,4 +308,6 @@ def _runs(results: Results) -> str:
         cells = (run.arm.label, str(run.config.seed), state, store.path(run.config).name)
         rows.append("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in cells) + "</tr>")
     head = "<tr><th>method</th><th>seed</th><th>mIoU (%)</th><th>record</th></tr>"
-    return f"<table>{head}{''.join(rows)}</table>"
+    folder = store.path(results.runs[0].config).parent
+    where = f'<p class="note">Records lie in <code>{escape(str(folder))}</code>.</p>'
+    return f"<table>{head}{''.join(rows)}</table>\n{where}"

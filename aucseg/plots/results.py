@@ -64,9 +64,10 @@ def class_bars(
     ax.set_xticks(range(len(order)), labels=[as_label(name) for name in order], rotation=45, ha="right")
     for tick, name in zip(ax.get_xticklabels(), order, strict=True):
         tick.set_color(GROUP_COLORS[groups[name]] if name in groups else INK)
-    ax.set(xlabel="", ylabel="IoU (%)", ylim=(0, None))
+    # An interval of two runs may go beyond what an IoU can be; the axis does not.
+    ax.set(xlabel="", ylabel="IoU (%)", ylim=(0, min(100, ax.get_ylim()[1])))
     ax.grid(visible=False, axis="x")
-    ax.legend(title="", ncols=len(labels), loc="upper right")
+    ax.legend(title="", ncols=len(labels), loc="lower right", bbox_to_anchor=(1, 1), borderaxespad=0.2)
     return ax
 
 
@@ -100,13 +101,13 @@ def effect_plot(
             color, _ = looks[arm]
             half = 0.0 if math.isnan(row["effect_half"]) else row["effect_half"]
             ax.errorbar(row["effect"], y, xerr=half, fmt="o", color=color, capsize=3, markersize=6)
-            ax.plot(row["published_effect"], y, marker="D", color=INK, markerfacecolor="none", linestyle="")
+            ax.plot(row["published_effect"], y, **_hollow("D"))
         ax.set(title=METRIC_LABELS.get(metric, metric), xlabel="change in mIoU (points)")
         _effect_axes(ax, [table], {arm: labels[arm] for arm in arms}, metric)
-    handles = [
-        plt.Line2D([], [], marker="o", color="gray", label="measured, 95% interval"),
-        plt.Line2D([], [], marker="D", color=INK, markerfacecolor="none", linestyle="", label="published"),
-    ]
+    handles = [plt.Line2D([], [], marker="o", color="gray", label="measured, 95% interval")]
+    drawn = table["metric"].isin(list(metrics)) & table["arm"].isin(arms)
+    if table.loc[drawn, "published_effect"].notna().any():
+        handles.append(plt.Line2D([], [], label="published", **_hollow("D")))
     figure.legend(handles=handles, loc="outside lower center", ncols=2)
     return figure
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import re
 from html import escape, unescape
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -67,6 +68,34 @@ def test_a_page_of_its_own_with_all_parts(report):
     ]  # fmt: skip
     assert not re.findall(r'(?:src|href)="(?!data:)', page)  # it asks nobody for anything
     assert all(re.findall(r'<img alt="([^"]*)"', page))
+
+
+def test_the_page_says_where_the_records_lie(report):
+    _, _, folder = report
+    page = (folder / "index.html").read_text(encoding="utf-8")
+    (place,) = re.findall("Records lie in <code>(.*?)</code>", page)
+    named = re.findall(r"<td>(\w+\.json)</td>", page)
+    assert len(named) == 2
+    assert all((Path(unescape(place)) / name).is_file() for name in named)
+
+
+def test_classes_that_are_nowhere_in_the_split_are_told(report, tmp_path, monkeypatch):
+    """The page of the same runs, had the split no pixel of the last two classes."""
+    from aucseg.experiments import Results, comparison
+    from aucseg.plots.report import comparison_report
+
+    _, _, folder = report
+    monkeypatch.chdir(folder.parents[1])
+    monkeypatch.setenv("AUCSEG_HOME", str(folder.parents[1]))
+    experiment = comparison(["cross_entropy", "aucseg"], {}, ["optim.steps=3"])
+    results = Results(experiment, folder.name, "smoke", range(1), "never")
+    assert "has no pixel of" not in (folder / "index.html").read_text(encoding="utf-8")
+    for record in results.records.values():
+        record.metrics["iou"] |= {NAMES[-2]: None, NAMES[-1]: 0.0}  # the last one is predicted
+        record.metrics["accuracy"] |= dict.fromkeys(NAMES[-2:])
+    page = comparison_report(results, tmp_path, images=1).read_text(encoding="utf-8")
+    told = f"has no pixel of 2 classes, which are not shown: {', '.join(NAMES[-2:])}."
+    assert escape(told) in page
 
 
 def test_numbers_lie_beside_the_page(report):

@@ -238,3 +238,22 @@ def test_bars_of_several_arms_have_hatches_besides_colours() -> None:
     ax = plots.class_bars(iou, {"a": "A", "b": "B"}, order=["pole", "rider"])
     first, second = (container[0] for container in ax.containers[:2])
     assert first.get_hatch() != second.get_hatch()
+
+
+def test_no_bar_and_no_interval_makes_the_axis_of_an_iou_longer_than_it_can_be() -> None:
+    """Two runs of 80 and 100: Student's interval of their mean goes up to 90 + 12.71 x 10."""
+    iou = pd.DataFrame(
+        [("a", "road", "head", 80.0), ("a", "road", "head", 100.0)], columns=["arm", "class", "group", "iou"]
+    )
+    ax = plots.class_bars(iou, {"a": "A"}, order=["road"])
+    assert max(line.get_ydata().max() for line in ax.lines) == pytest.approx(90 + 12.706 * 10, rel=1e-3)
+    assert ax.get_ylim() == (0, 100)
+
+
+def test_the_legend_of_effects_has_published_ones_where_there_are_some(table) -> None:
+    def told(rows):
+        figure = plots.effect_plot(rows, LABELS, baseline="baseline", metrics=("mIoU",))
+        return [text.get_text() for text in figure.legends[0].get_texts()]
+
+    assert told(table) == ["measured, 95% interval", "published"]
+    assert told(table.assign(published_effect=math.nan)) == ["measured, 95% interval"]

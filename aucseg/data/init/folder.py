@@ -41,7 +41,7 @@ from aucseg.data.layouts.patterns import fitting
 from aucseg.data.listing import find_files, walk_once
 from aucseg.data.reading import orientation, read_header
 from aucseg.data.threads import bounded_map
-from aucseg.errors import DataError, OptionError
+from aucseg.errors import DataError, OptionError, how_many
 
 Step = Callable[[str, int, int], None]
 
@@ -275,7 +275,7 @@ def _look_at(see_mask: Callable[[Path], Seen], pair: Pair) -> tuple[Seen | None,
         told = f"{seen.size[1]}x{seen.size[0]} but its image is {width}x{height} (width x height)"
         return seen, mode, f"{pair.mask}: the mask is {told}"
     if mode.startswith(("I", "F")):
-        told = f"image of mode {mode!r}; `aucseg data prepare FOLDER --range` makes it 8 bits"
+        told = f"image of mode {mode!r}; `aucseg data prepare FOLDER --range LOW HIGH` makes it 8 bits"
         return seen, mode, f"{pair.image}: {told}"
     return seen, mode, None
 
@@ -283,16 +283,16 @@ def _look_at(see_mask: Callable[[Path], Seen], pair: Pair) -> tuple[Seen | None,
 def _left_out(found: Found) -> list[str]:
     notes = []
     if found.alone:
-        notes.append(
-            f"{len(found.alone)} images have no mask and are left out, such as {found.alone[0].name}"
-        )
+        alone = how_many(len(found.alone), "image has no mask and is", "images have no mask and are")
+        notes.append(f"{alone} left out, such as {found.alone[0].name}")
         if found.description.layout == "per_class" and "{class}" in found.description.masks:
             notes.append(
                 f"if nothing is on images without a mask, write `without_mask: background` into {FILE}"
             )
     if found.masks_alone:
         first = found.masks_alone[0].name
-        notes.append(f"{len(found.masks_alone)} masks have no image and are left out, such as {first}")
+        alone = how_many(len(found.masks_alone), "mask has no image and is", "masks have no image and are")
+        notes.append(f"{alone} left out, such as {first}")
     return notes
 
 

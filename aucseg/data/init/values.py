@@ -15,7 +15,7 @@ from aucseg.data.init.names import NameList, means_background, means_void
 from aucseg.data.labels import VOID, value_histogram
 from aucseg.data.palette import distinct_colors
 from aucseg.data.reading import decode_gray_png, decode_mask, read_luminance
-from aucseg.errors import DataError, OptionError
+from aucseg.errors import DataError, OptionError, how_many
 
 COLOR = 1 << 24
 """Added to the code of a colour, red * 65536 + green * 256 + blue, to tell it from a value."""
@@ -26,6 +26,7 @@ _GRAY, _MOST_GRAY = 64, 0.99  # difference of red, green and blue in so many pix
 _SAMPLE = 20  # masks that are looked at again
 _THIN = 0.8  # of the pixels of values that come from smoothing, no part of a square of 2 x 2 of one value
 _VOC_BORDER = COLOR + (224 << 16) + (224 << 8) + 192
+_NUMBERED = "class_{}"  # name of a class that has none
 _MOST_VOID = 0.5  # of the pixels: what covers more of them is rather a class
 
 
@@ -307,7 +308,7 @@ def _of_ids(
     made = iter(distinct_colors(len(values)))
     rows = []
     for value in values:
-        name = found.get(value) or ("void" if value in void else f"class_{value}")
+        name = found.get(value) or ("void" if value in void else _NUMBERED.format(value))
         own = (value,) * 3 if stored_as else palette[value] if value < len(palette) else None
         color = (0, 0, 0) if value in void else own or next(made)
         rows.append(
@@ -319,7 +320,16 @@ def _of_ids(
                 void.get(value, ""),
             )
         )
-    return Values(_checked(_distinct(rows)), tuple(notes))
+    return Values(_checked(_distinct(rows)), (*notes, *_of_numbered(rows)))
+
+
+def _of_numbered(rows: Sequence[Value]) -> list[str]:
+    """That classes have numbers for names, and how they get others."""
+    numbered = [each.row.name for each in rows if each.row.name == _NUMBERED.format(each.row.id)]
+    if not numbered:
+        return []
+    told = how_many(len(numbered), "class has no name and is", "classes have no names and are")
+    return [f"{told} called {_some(numbered)}: give --names, or write them into classes.csv before you train"]
 
 
 def _void(values: list[int], pixels: Counter[int], found: dict[int, str], binary: bool) -> dict[int, str]:
@@ -369,11 +379,11 @@ def _of_colors(pixels: Counter[int], images: Counter[int], names: NameList | Non
     rows = []
     for i, code in enumerate(codes):
         name = found.get(code) or (
-            "background" if code == COLOR else "void" if code in void else f"class_{i}"
+            "background" if code == COLOR else "void" if code in void else _NUMBERED.format(i)
         )
         row = ClassRow(i, name, color_of(code), code in void)
         rows.append(Value(row, code, pixels[code], images[code], void.get(code, "")))
-    return Values(_checked(_distinct(rows)), tuple(notes))
+    return Values(_checked(_distinct(rows)), (*notes, *_of_numbered(rows)))
 
 
 def _check_smoothing(pixels: Counter[int], seen: Sequence[Seen], files: Sequence[Path]) -> None:

@@ -315,7 +315,7 @@ def test_labelme(tmp_path: Path) -> None:
     picture(tmp_path / "other.png", 0)
     report = init(tmp_path)
     check(tmp_path, report, ["background", "cat", "dog"], CUT)
-    assert any("1 images have no mask and are left out, such as other.png" in note for note in report.notes)
+    assert any("1 image has no mask and is left out, such as other.png" in note for note in report.notes)
     assert report.values[-1].row.ignore
 
 
@@ -487,3 +487,14 @@ def test_a_published_data_set_is_read_as_it_is(tmp_path: Path) -> None:
     # two labels in images/ and masks/ say nothing
     root = many(tmp_path / "mine", "images/%.jpg", "masks/%.png")
     check(root, init_folder(root), FOUR, CUT)
+
+
+def test_classes_without_names_are_told_and_named_ones_are_not(tmp_path: Path) -> None:
+    many(tmp_path, "images/%.jpg", "masks/%.png", ids)
+    told = (
+        "4 classes have no names and are called class_0, class_1, class_2, class_3: give --names, or write "
+    )
+    assert any(note.startswith(told) for note in init(tmp_path).notes)
+    named = init(tmp_path, names="sky,road,car,sign", overwrite=True)
+    assert [value.row.name for value in named.classes] == ["sky", "road", "car", "sign"]
+    assert not any("no name" in note for note in named.notes)
