@@ -25,7 +25,6 @@ from .spec import list_specs as list_specs
 from .spec import load_spec as load_spec
 from .transforms import CappedRandomCrop as CappedRandomCrop
 from .transforms import ClassCrop as ClassCrop
-from .transforms import ColorJitter as ColorJitter
 from .transforms import HorizontalFlip as HorizontalFlip
 from .transforms import PhotometricDistortion as PhotometricDistortion
 from .transforms import RandomResize as RandomResize

@@ -108,6 +108,12 @@ class ColorJitter(v2.ColorJitter):
     Brightness, contrast and saturation blend with black, with the mean grey and with the grey of each pixel,
     by the library's own functions; the hue is turned by :func:`turn_hue`, which rounds to the nearest byte
     where the library cuts off: it differs by at most one of 255.
+
+    Args:
+        brightness: largest change of the factor, or its range, or None for no change.
+        contrast: the same.
+        saturation: the same.
+        hue: the same in turns, from -0.5 to 0.5.
     """
 
     def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
