@@ -298,10 +298,14 @@ class Agreement:
     """A number that ranks agree on after each step, a step late, so that nobody waits for it.
 
     The largest that one of them said at a step is what all are told at the next.
+
+    Args:
+        timeout: seconds after which a rank that says nothing is given up.
     """
 
-    def __init__(self) -> None:
-        self._group: Any = dist.new_group(backend="gloo")
+    def __init__(self, timeout: float) -> None:
+        # a new group has half an hour of its own, whatever the first one has
+        self._group: Any = dist.new_group(backend="gloo", timeout=timedelta(seconds=timeout))
         self._pending: tuple[Any, torch.Tensor] | None = None
 
     def say(self, number: int) -> int:

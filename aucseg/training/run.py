@@ -177,7 +177,7 @@ def _train(
         clear_parts(path)
     data = SegmentationDataModule(config)
     curves, files = Curves(), AtomicCheckpointIO(mine.check)
-    stop = Stop(path, files, report)
+    stop = Stop(path, files, report, rank_timeout=config.rank_timeout)
     saver = ModelCheckpoint(
         dirpath=path.parent,
         filename=path.stem,

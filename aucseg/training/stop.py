@@ -55,13 +55,22 @@ class Stop(Callback):
         path: the checkpoint to write; ``None`` if there are no steps.
         files: what writes it.
         report: called with one line when the first signal comes.
+        rank_timeout: seconds after which a process that does not answer is given up.
 
     Raises:
         TrainingStopped: at the end of the ``with`` statement, after a signal.
     """
 
-    def __init__(self, path: Path | None, files: AtomicCheckpointIO, report: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        path: Path | None,
+        files: AtomicCheckpointIO,
+        report: Callable[[str], None],
+        *,
+        rank_timeout: float = 1800.0,
+    ) -> None:
         self.path, self.files, self.report = path, files, report
+        self.rank_timeout = rank_timeout
         self.signum: int | None = None
         self.steps = 0
         self._came = 0.0
@@ -126,7 +135,7 @@ class Stop(Callback):
         self._install()
         self._training, self.steps = True, trainer.max_steps
         if trainer.world_size > 1:
-            self._agreement = Agreement()
+            self._agreement = Agreement(self.rank_timeout)
 
     def on_train_batch_start(self, *_: Any) -> None:
         """A step begins."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -144,6 +145,40 @@ def wait_for_step(path: Path, step: int, *processes: subprocess.Popen) -> int:
             pass
         time.sleep(0.2)
     raise AssertionError(f"no step {step} in {path}")
+
+
+SILENT = """
+import sys, time
+import torch.distributed as dist
+from aucseg.training.devices import Agreement
+rank = int(sys.argv[1])
+dist.init_process_group("gloo", init_method=sys.argv[2], rank=rank, world_size=2)
+agreement = Agreement(5.0)
+print("met", flush=True)
+if rank == 1:
+    time.sleep(600)
+agreement.say(0)
+start = time.monotonic()
+try:
+    agreement.last()
+except RuntimeError as error:
+    print(f"gave up after {time.monotonic() - start:.1f} s: {error}", flush=True)
+"""
+
+
+def test_ranks_that_agree_wait_no_longer_than_they_were_told(tmp_path):
+    """A group of its own has PyTorch's half an hour, whatever the first group has."""
+    where = f"file://{tmp_path}/meeting"
+    pair = [start("-c", SILENT, str(rank), where, home=tmp_path) for rank in range(2)]
+    try:
+        said, _ = pair[0].communicate(timeout=300)
+    finally:
+        for process in pair:
+            process.kill()
+        pair[1].communicate()
+    found = re.search(r"gave up after ([\d.]+) s: .*[Tt]imed out", said)
+    assert found, said
+    assert 4 < float(found[1]) < 60
 
 
 def test_a_process_that_dies_or_hangs_is_told_and_the_run_goes_on(tmp_path, alone):
