@@ -12,10 +12,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from aucseg.errors import DataError, OptionError, file_errors
+from aucseg.errors import DataError, OptionError, UserError, file_errors
 
 N = TypeVar("N", int, float)
 _SEPARATORS = (",", ";", "\t")
+
+MOST_TEXT = 2**24
+"""Bytes of a table or another small text of a user: 16 MiB are a hundred thousand rows."""
 
 
 def path_part(name: str, what: str) -> str:
@@ -269,7 +272,33 @@ class Row(dict[str, str]):
             raise self.error(f" is not {word} in {','.join(columns)}: {found}") from None
 
 
-def read_text(path: str | Path, *, remedy: str | None = None) -> str:
+def read_bytes(
+    path: str | Path, limit: int, what: str = "such a file", *, kind: type[UserError] = DataError
+) -> bytes:
+    """The content of a file that is small if it is what it should be.
+
+    Args:
+        path: the file.
+        limit: bytes that it may have.
+        what: it should be, for the message.
+        kind: class of the error.
+
+    Raises:
+        UserError: of that kind, if it has more; no more than that is read of it.
+        OSError: as the system has it.
+    """
+    with Path(path).open("rb") as file:
+        content = file.read(limit + 1)
+    if len(content) > limit:
+        raise kind(
+            f"is longer than {limit:,} bytes, which {what} is not",
+            file=path,
+            remedy="see that it is the right file",
+        )
+    return content
+
+
+def read_text(path: str | Path, *, remedy: str | None = None, limit: int = MOST_TEXT) -> str:
     """Read a text as programs on other machines write it: UTF-8, or UTF-16 with its byte order mark.
 
     No other encoding can be told from the bytes, so none is guessed: what the names in the file would come
@@ -278,14 +307,15 @@ def read_text(path: str | Path, *, remedy: str | None = None) -> str:
     Args:
         path: the file.
         remedy: what the reader can do about a file that is missing or cannot be read.
+        limit: bytes that it may have.
 
     Raises:
-        DataError: if the file cannot be read, or is in another encoding, with the line.
+        DataError: if the file cannot be read, is too long, or is in another encoding, with the line.
     """
     path = Path(path)
     with file_errors(path, "cannot be read", remedy=remedy or "check the path and its permissions"):
         try:
-            content = path.read_bytes()
+            content = read_bytes(path, limit)
         except FileNotFoundError:
             raise DataError("no such file", file=path, remedy=remedy) from None
     wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))

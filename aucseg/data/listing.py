@@ -103,9 +103,15 @@ class Listing:
 # Bytes; the longest path that Linux takes has 4,096, which UTF-16 doubles.
 _LONGEST_LINE = 2**16
 
+MOST_NAMES = 2**30
+"""Bytes of a list: ten million names."""
 
-def _check_lines(path: Path) -> None:
+
+def check_lines(path: Path) -> None:
     """Refuse a list whose lines cannot be names, before all of it is in memory.
+
+    Args:
+        path: the list; one that is missing is let pass, reading it tells.
 
     Raises:
         DataError: with the number of the line.
@@ -130,8 +136,8 @@ def read_names(path: Path) -> tuple[str, ...]:
     Raises:
         DataError: if the list cannot be read, is no text, is empty, or has a line longer than any path.
     """
-    _check_lines(path)
-    text = read_text(path, remedy="a split file is UTF-8 text with a name a line")
+    check_lines(path)
+    text = read_text(path, remedy="a split file is UTF-8 text with a name a line", limit=MOST_NAMES)
     names = tuple(line.strip() for line in text.splitlines() if line.strip())
     if not names:
         raise DataError("the split is empty", file=path, remedy="write the names of its items, one a line")

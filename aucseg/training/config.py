@@ -17,8 +17,9 @@ from pydantic import Field, SerializeAsAny, ValidationError, ValidationInfo, fie
 
 from aucseg import paths
 from aucseg.catalog import DATASETS
-from aucseg.data.files import path_part, write_text
+from aucseg.data.files import path_part, read_bytes, write_text
 from aucseg.data.fingerprint import hash_files
+from aucseg.data.yaml import MOST_BYTES, read_yaml
 from aucseg.errors import file_errors
 from aucseg.models.normalization import IMAGENET, Normalization, encoder_normalization
 from aucseg.training.bank import BankConfig
@@ -29,7 +30,6 @@ from aucseg.training.objectives.auc import AUCConfig
 from aucseg.training.optim import MOST_STEPS, OptimConfig
 from aucseg.training.section import Choice, ConfigError, Section, Size, explain, map_sections, portable, shown
 from aucseg.training.splits import DataConfig, check_fingerprint, fingerprint
-from aucseg.training.yaml import read_yaml
 
 _log = logging.getLogger("aucseg")
 
@@ -439,9 +439,9 @@ class RunConfig(Section):
         path = paths.expand(path)
         remedy = "`aucseg config > FILE` writes one"
         with file_errors(path, "cannot be read", remedy=remedy, kind=ConfigError):
-            text = path.read_bytes()
+            text = read_bytes(path, MOST_BYTES, "a configuration", kind=ConfigError)
         try:
-            content = read_yaml(text)
+            content = read_yaml(text, kind=ConfigError)
         except ConfigError as error:
             raise ConfigError(error.what, file=path, remedy=error.remedy) from error
         if not isinstance(content, dict):
@@ -506,7 +506,7 @@ class RunConfig(Section):
                 raise ConfigError(
                     f"cannot set {shown(setting)}", remedy="write KEY=VALUE, as in optim.steps=600"
                 )
-            changes[key.strip().replace(".", "__")] = read_yaml(value)
+            changes[key.strip().replace(".", "__")] = read_yaml(value, kind=ConfigError)
         steps, warmup = changes.get("optim__steps"), self.optim.warmup_steps
         given = {"optim", "optim__warmup_steps"} & set(changes)
         if type(steps) is int and 0 < steps <= warmup and not given:

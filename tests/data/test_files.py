@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import tracemalloc
 from functools import partial
 from pathlib import Path
 
@@ -94,6 +95,21 @@ def test_bad_tables(tmp_path: Path, content: bytes, message: str) -> None:
     with pytest.raises(DataError, match=r"table\.csv: " + message) as caught:
         read_rows(path, COLUMNS, optional=("group",))
     assert caught.value.file == str(path)
+
+
+def test_a_file_that_is_no_table_is_not_read_to_its_end(tmp_path: Path) -> None:
+    """A class table of one line of 600 MB took 3.5 GB and a minute and a half."""
+    path = tmp_path / "classes.csv"
+    with path.open("wb") as sparse:
+        sparse.write(b"name,height\na,")
+        sparse.truncate(600_000_000)
+    tracemalloc.start()
+    try:
+        with pytest.raises(DataError, match=r"classes\.csv: is longer than 16,777,216 bytes.*right file"):
+            read_rows(path, COLUMNS)
+        assert tracemalloc.get_traced_memory()[1] < 2**26
+    finally:
+        tracemalloc.stop()
 
 
 def test_missing_tables_and_folders(tmp_path: Path) -> None:

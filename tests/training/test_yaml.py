@@ -6,8 +6,9 @@ from itertools import pairwise
 
 import pytest
 
-from aucseg.training import ConfigError
-from aucseg.training.yaml import read_yaml
+from aucseg.data.yaml import MOST_BYTES, read_yaml
+from aucseg.errors import DataError
+from aucseg.training import ConfigError, RunConfig
 
 LETTERS = "abcdefghi"
 BOMB = "\n".join(
@@ -47,11 +48,26 @@ def test_what_is_read(text, content):
         ("&a {b: *a}", "more than 10000 values"),
         (BOMB, "more than 10000 values"),
         ("[" * 3000, "nested too deeply"),
+        ("a: 2024-99-99", "not YAML: month must be in 1..12"),
+        ("a: " + "a" * MOST_BYTES, "longer than 1,048,576 bytes"),
+        ("a: !!binary " + "é" * 9, "not YAML"),
+        ("&" + "a" * 1000 + " [", "not YAML"),
     ],
 )
-def test_what_is_refused(text, words):
-    with pytest.raises(ConfigError) as error:
-        read_yaml(text)
+@pytest.mark.parametrize("kind", [ConfigError, DataError])
+def test_what_is_refused(text, words, kind):
+    with pytest.raises(kind) as error:
+        read_yaml(text, kind=kind)
     assert words in str(error.value)
     assert "\n" not in str(error.value)
     assert len(str(error.value)) < 400
+
+
+def test_a_file_that_is_no_configuration_is_not_read_to_its_end(tmp_path):
+    """PyYAML looks at a scalar of 300 MB for minutes."""
+    file = tmp_path / "run.yaml"
+    with file.open("wb") as sparse:
+        sparse.write(b"note: ")
+        sparse.truncate(300_000_000)
+    with pytest.raises(ConfigError, match=r"run\.yaml: is longer than 1,048,576 bytes, which a conf"):
+        RunConfig.from_yaml(file)

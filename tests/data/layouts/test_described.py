@@ -75,7 +75,9 @@ def test_a_description_is_read_as_it_is_written(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("layout: [", "is no YAML"),
+        ("layout: [", "not YAML"),
+        ("layout: coco\nlayout: patterns", "key 'layout' stands there twice, in lines 1 and 2"),
+        ("layout: coco\nsplits: &a [*a]", "not a description: with its aliases"),
         ("- 1", "does not say layout, images and masks; `aucseg data init"),
         ("layout: patterns\nimages: '{name}.png'", "does not say layout, images and masks"),
         ("layout: pattern\nimages: '{name}.jpg'\nmasks: '{name}.png'", "'pattern'; did you mean 'patterns'"),

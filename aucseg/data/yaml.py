@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
+import reprlib
 from collections.abc import Hashable
 from typing import Any
 
 import yaml
 
-from aucseg.training.section import ConfigError, shown
+from aucseg.errors import DataError, UserError
+
+MOST_BYTES = 2**20
+"""Of a document: a configuration has some thousand, and the parser takes a second for a hundred thousand."""
 
 # A configuration has some hundred values. Aliases of aliases make millions of a few lines.
 _MOST_VALUES = 10_000
@@ -23,10 +27,11 @@ class _Loader(yaml.SafeLoader):
         for key, _ in node.value:
             line = key.start_mark.line + 1
             if not isinstance(key, yaml.ScalarNode):
-                raise ConfigError(f"the key in line {line} is no word", remedy="write it as key: value")
+                raise DataError(f"the key in line {line} is no word", remedy="write it as key: value")
             if key.value in lines:
-                raise ConfigError(
-                    f"key {shown(key.value)} stands there twice, in lines {lines[key.value]} and {line}",
+                both = f"{lines[key.value]} and {line}"
+                raise DataError(
+                    f"key {reprlib.repr(key.value)} stands there twice, in lines {both}",
                     remedy="keep one of the two",
                 )
             lines[key.value] = line
@@ -41,32 +46,43 @@ _Loader.add_implicit_resolver(
 )
 
 
-def read_yaml(text: str | bytes) -> Any:
+def read_yaml(text: str | bytes, *, kind: type[UserError] = DataError, what: str = "configuration") -> Any:
     """Plain values from a YAML document.
 
     Args:
         text: the document; as bytes, in UTF-8 or, with a byte order mark, in UTF-16.
+        kind: class of the errors.
+        what: the document should be, for the message.
 
     Raises:
-        ConfigError: for what is no YAML, a key that stands there twice, an alias within itself, or aliases
-            that make far more values than a configuration has.
+        UserError: of that kind, for a document of more than a mebibyte, what is no YAML, a key that stands
+            there twice, an alias within itself, or aliases that make far more values than there can be.
 
     Example:
         >>> read_yaml("optim: {lr: 1e-3}")
         {'optim': {'lr': 0.001}}
     """
+    if len(text) > MOST_BYTES:
+        raise kind(f"not a {what}: it is longer than {MOST_BYTES:,} bytes")
     try:
         content = yaml.load(text, _Loader)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"not YAML: {' '.join(str(error).split())}") from error
+    except UserError as error:
+        raise kind(error.what, remedy=error.remedy) from None
+    # of dates that are none, as 2024-99-99, PyYAML says ValueError
+    except (yaml.YAMLError, ValueError) as error:
+        raise kind(f"not YAML: {_cut(' '.join(str(error).split()))}") from error
     except RecursionError as error:
-        raise ConfigError("not a configuration: its values are nested too deeply") from error
+        raise kind(f"not a {what}: its values are nested too deeply") from error
     if _count(content, {}) > _MOST_VALUES:
-        raise ConfigError(
-            f"not a configuration: with its aliases it has more than {_MOST_VALUES} values",
+        raise kind(
+            f"not a {what}: with its aliases it has more than {_MOST_VALUES} values",
             remedy="write them out",
         )
     return content
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= 300 else f"{text[:300]} ..."
 
 
 def _count(value: Any, known: dict[int, int]) -> int:
