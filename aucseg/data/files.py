@@ -273,7 +273,7 @@ class Row(dict[str, str]):
 
 
 def read_bytes(
-    path: str | Path, limit: int, what: str = "such a file", *, kind: type[UserError] = DataError
+    path: str | Path, limit: int, what: str = "such file", *, kind: type[UserError] = DataError
 ) -> bytes:
     """The content of a file that is small if it is what it should be.
 
@@ -291,7 +291,7 @@ def read_bytes(
         content = file.read(limit + 1)
     if len(content) > limit:
         raise kind(
-            f"is longer than {limit:,} bytes, which {what} is not",
+            f"is longer than {limit:,} bytes, as no {what} is",
             file=path,
             remedy="see that it is the right file",
         )

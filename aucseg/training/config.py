@@ -439,7 +439,7 @@ class RunConfig(Section):
         path = paths.expand(path)
         remedy = "`aucseg config > FILE` writes one"
         with file_errors(path, "cannot be read", remedy=remedy, kind=ConfigError):
-            text = read_bytes(path, MOST_BYTES, "a configuration", kind=ConfigError)
+            text = read_bytes(path, MOST_BYTES, "configuration", kind=ConfigError)
         try:
             content = read_yaml(text, kind=ConfigError)
         except ConfigError as error:

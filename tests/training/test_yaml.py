@@ -69,5 +69,5 @@ def test_a_file_that_is_no_configuration_is_not_read_to_its_end(tmp_path):
     with file.open("wb") as sparse:
         sparse.write(b"note: ")
         sparse.truncate(300_000_000)
-    with pytest.raises(ConfigError, match=r"run\.yaml: is longer than 1,048,576 bytes, which a conf"):
+    with pytest.raises(ConfigError, match=r"run\.yaml: is longer than 1,048,576 bytes, as no conf"):
         RunConfig.from_yaml(file)
