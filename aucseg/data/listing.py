@@ -107,11 +107,12 @@ MOST_NAMES = 2**30
 """Bytes of a list: ten million names."""
 
 
-def check_lines(path: Path) -> None:
+def check_lines(path: Path, remedy: str = "write the names of its items, one a line") -> None:
     """Refuse a list whose lines cannot be names, before all of it is in memory.
 
     Args:
         path: the list; one that is missing is let pass, reading it tells.
+        remedy: what the reader can do.
 
     Raises:
         DataError: with the number of the line.
@@ -125,7 +126,7 @@ def check_lines(path: Path) -> None:
                 raise DataError(
                     f"line {number} is longer than {_LONGEST_LINE:,} bytes, which no name is",
                     file=path,
-                    remedy="write the names of its items, one a line",
+                    remedy=remedy,
                 )
             number += 1
 

@@ -71,7 +71,7 @@ def convert_camvid(raw: Path, out: Path) -> None:
 def _read_items(path: Path) -> list[tuple[PurePosixPath, PurePosixPath]]:
     if not path.is_file():
         raise DataError("the archive lacks this list", file=path, remedy="fetch the archive again")
-    check_lines(path)
+    check_lines(path, "fetch the archive again")
     text = read_text(path, remedy="fetch the archive again")
     items = []
     for number, line in enumerate(text.splitlines(), start=1):
