@@ -85,6 +85,8 @@ class PixelAUC(FigureMetric):
         0.5
     """
 
+    by_class = ("ova", "ovo")
+
     pixel_scores: list[Tensor]
     pixel_labels: list[Tensor]
     histogram: Tensor

@@ -7,9 +7,11 @@ from operator import itemgetter
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.modules.module import register_module_module_registration_hook
 from torchmetrics import Metric
 from torchmetrics.metric import CompositionalMetric
+from torchmetrics.wrappers import ClasswiseWrapper
 
 from aucseg.errors import OptionError, did_you_mean
 from aucseg.functional.checks import where_float64_is
@@ -26,12 +28,17 @@ class FigureMetric(Metric):
     What the wrappers of torchmetrics do with a metric of one number they do with ``metric["mIoU"]``: minimum
     and maximum, tracking, bootstrap, arithmetic, plots; and with one of a number for each class, as
     ``metric["iou"]`` is, class-wise names. It shares its counts with the metric that it comes from.
-    ``ClasswiseWrapper`` wants one of these: of a whole metric it would number the names of the figures.
+    ``ClasswiseWrapper`` wants one of these: of a whole metric it would number the names of the figures, and
+    that is refused.
 
     Args:
         **options: those of ``torchmetrics.Metric``.
+
+    Attributes:
+        by_class: names of the figures that have a number for each class.
     """
 
+    by_class: tuple[str, ...] = ()
     is_differentiable = False
     higher_is_better = True
     full_state_update = False
@@ -112,6 +119,22 @@ class Figure(CompositionalMetric):
 
     def __repr__(self) -> str:
         return f"{self.metric_a!r}[{self.name!r}]"
+
+
+def _refuse_to_be_numbered(module: nn.Module, name: str, part: nn.Module) -> None:
+    """``ClasswiseWrapper`` goes through what ``compute`` returns: in a dictionary these are the names."""
+    if isinstance(part, FigureMetric) and isinstance(module, ClasswiseWrapper):
+        kind = type(part).__name__
+        one = f"ClasswiseWrapper(metric[{part.by_class[0]!r}])" if part.by_class else "metric[name]"
+        raise OptionError(
+            f"ClasswiseWrapper would give the names of the figures of {kind} for numbers of its classes",
+            remedy=f"use {one}",
+        )
+
+
+# A wrapper asks nothing of what it wraps that tells it from a user; that a module becomes part of another
+# is where PyTorch lets one look.
+register_module_module_registration_hook(_refuse_to_be_numbered)
 
 
 def check_groups(groups: Sequence[str] | None, num_classes: int) -> tuple[str, ...] | None:

@@ -86,6 +86,8 @@ class SegmentationIoU(FigureMetric):
         0.25
     """
 
+    by_class = ("iou", "accuracy", "iou_by_image")
+
     confusion: Tensor
     missed: Tensor
     images: Tensor

@@ -10,7 +10,7 @@ from torchmetrics import MetricCollection, MetricTracker
 from torchmetrics.wrappers import BootStrapper, ClasswiseWrapper, MinMaxMetric
 
 from aucseg.errors import OptionError
-from aucseg.metrics import PixelAUC, SegmentationIoU
+from aucseg.metrics import PixelAUC, SaliencyMeasures, SegmentationIoU
 
 K = 3
 MAKERS = {
@@ -88,6 +88,26 @@ def test_wrappers_of_torchmetrics(made):
     assert list(found) == ["of_a", "of_b", "of_c"]
     torch.testing.assert_close(torch.stack(list(found.values())), whole.compute()[vector])
     assert together.compute()["one"] == whole.compute()[scalar]
+
+
+def test_names_of_figures_are_not_given_for_numbers_of_classes(made):
+    """`ClasswiseWrapper` of a whole metric had {"pixelauc_0": "auc", ...}; now it names what there is to wrap."""
+    make, _, vector = made
+    metric = make()
+    with pytest.raises(
+        OptionError, match=rf"names of the figures .*; use ClasswiseWrapper\(metric\['{vector}'"
+    ):
+        ClasswiseWrapper(metric)
+    metric.update(*next(batches()))
+    assert metric.by_class
+    for name in metric.by_class:
+        wrapped = ClasswiseWrapper(metric[name], labels=["a", "b", "c"])
+        assert list(wrapped.compute().values()) == list(metric.compute()[name])
+    # in everything else it may stand whole
+    MetricCollection([metric])
+    torch.nn.ModuleDict({"metric": metric})
+    with pytest.raises(OptionError, match=r"of SaliencyMeasures .*; use metric\[name\]"):
+        ClasswiseWrapper(SaliencyMeasures())
 
 
 def test_options_of_torchmetrics(made):
