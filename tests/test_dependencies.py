@@ -53,6 +53,21 @@ def test_constraints_pin_the_whole_closure() -> None:
     assert not missing, f"constraints.txt misses {missing}"
 
 
+def test_pins_take_the_oldest_python_of_the_project() -> None:
+    """Debian's stable interpreter is 3.11.2: one pin that wants a later one, and nothing can be installed."""
+    pins = _pins()
+    oldest = re.search(r"\d+\.\d+", PROJECT["requires-python"])
+    assert oldest
+    refusing = {
+        name: wanted
+        for found in metadata.distributions()
+        if pins.get(name := canonicalize_name(found.metadata["Name"])) == found.version
+        and (wanted := found.metadata["Requires-Python"])
+        and f"{oldest[0]}.0" not in SpecifierSet(wanted)
+    }
+    assert not refusing
+
+
 def test_environment_installs_what_pyproject_says_at_the_pinned_versions() -> None:
     environment = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
     names = [item for item in environment["dependencies"] if isinstance(item, str)]
