@@ -91,12 +91,11 @@ def test_wrappers_of_torchmetrics(made):
 
 
 def test_names_of_figures_are_not_given_for_numbers_of_classes(made):
-    """`ClasswiseWrapper` of a whole metric had {"pixelauc_0": "auc", ...}; now it names what there is to wrap."""
+    """`ClasswiseWrapper` of a whole metric had {"pixelauc_0": "auc", ...}; now it says what to wrap."""
     make, _, vector = made
     metric = make()
-    with pytest.raises(
-        OptionError, match=rf"names of the figures .*; use ClasswiseWrapper\(metric\['{vector}'"
-    ):
+    words = rf"names of the figures .*; use ClasswiseWrapper\(metric\['{vector}'"
+    with pytest.raises(OptionError, match=words):
         ClasswiseWrapper(metric)
     metric.update(*next(batches()))
     assert metric.by_class
