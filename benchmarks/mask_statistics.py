@@ -24,7 +24,7 @@ from __future__ import annotations
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
@@ -291,12 +291,8 @@ def clocked(
 
 def measure(device: str, repetitions: int) -> Iterator[Row]:
     """All parts; masks are decoded on the processor, whatever the device."""
-    if device == "cpu":
-        yield from throughput(repetitions, 400)
-        yield from class_numbers(repetitions, 400)
-        yield from commands(min(repetitions, 3), 10_000, SIZE)
-        yield from commands(min(repetitions, 5), 500, (512, 1024))
-        yield from growth((1250, 2500, 5000, 10_000))
+    for part in PARTS.values():
+        yield from part(device, repetitions)
 
 
 def quick(device: str, repetitions: int) -> Iterator[Row]:
@@ -308,5 +304,23 @@ def quick(device: str, repetitions: int) -> Iterator[Row]:
         yield from growth((8,))
 
 
+def _on_processor(*parts: Callable[[int], Iterable[Row]]) -> Callable[[str, int], Iterator[Row]]:
+    def run(device: str, repetitions: int) -> Iterator[Row]:
+        for part in parts if device == "cpu" else ():
+            yield from part(repetitions)
+
+    return run
+
+
+PARTS = {
+    "throughput": _on_processor(lambda repetitions: throughput(repetitions, 400)),
+    "classes": _on_processor(lambda repetitions: class_numbers(repetitions, 400)),
+    "commands": _on_processor(
+        lambda repetitions: commands(min(repetitions, 3), 10_000, SIZE),
+        lambda repetitions: commands(min(repetitions, 5), 500, (512, 1024)),
+    ),
+    "growth": _on_processor(lambda _: growth((1250, 2500, 5000, 10_000))),
+}
+
 if __name__ == "__main__":
-    run_on_devices("mask_statistics", __doc__ or "", measure, quick)
+    run_on_devices("mask_statistics", __doc__ or "", measure, quick, PARTS)

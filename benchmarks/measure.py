@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import statistics
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -123,6 +123,7 @@ def run_on_devices(
     doc: str,
     measure: Callable[[str, int], Iterable[Row]],
     quick: Callable[[str, int], Iterable[Row]] | None = None,
+    parts: Mapping[str, Callable[[str, int], Iterable[Row]]] | None = None,
 ) -> None:
     """The command line of a benchmark: measure on the CPU, and on CUDA where there is one, and report.
 
@@ -131,6 +132,8 @@ def run_on_devices(
         doc: its docstring; the first line is the help.
         measure: takes a device and a number of repetitions, returns one row for each measurement.
         quick: the same for ``--quick``, with everything so small that it shows no more than that it runs.
+        parts: pieces of ``measure``, by what they write into the column ``part``; ``--part`` measures one of
+            them by itself, and rows of the others stay in the file.
     """
     parser = argparse.ArgumentParser(description=doc.splitlines()[0])
     add_csv_option(parser, name)
@@ -138,11 +141,16 @@ def run_on_devices(
     parser.add_argument("--device", choices=devices(), help="only this one; all there are by default")
     if quick is not None:
         parser.add_argument("--quick", action="store_true", help="tiny sizes: does it run?")
+    if parts is not None:
+        parser.add_argument("--part", choices=sorted(parts), help="only this one; all by default")
     options = parser.parse_args()
-    if quick is not None and options.quick:
+    keys: tuple[str, ...] = ("device",)
+    if parts is not None and options.part is not None:
+        measure, keys = parts[options.part], ("device", "part")
+    elif quick is not None and options.quick:
         measure, options.repetitions = quick, min(options.repetitions, 2)
     chosen = [options.device] if options.device else devices()
-    report((row for device in chosen for row in measure(device, options.repetitions)), options.csv)
+    report((row for device in chosen for row in measure(device, options.repetitions)), options.csv, keys)
 
 
 def add_csv_option(parser: argparse.ArgumentParser, name: str) -> None:

@@ -102,6 +102,27 @@ def test_report_keeps_the_rows_of_other_devices(tmp_path, monkeypatch, capsys):
     assert "ms 0.3333" in capsys.readouterr().out
 
 
+def test_a_part_is_measured_by_itself_and_the_others_stay(tmp_path, monkeypatch):
+    measure = import_module("measure")
+    monkeypatch.setattr(measure, "machine", lambda device: {})
+    monkeypatch.setattr(measure, "devices", lambda: ["cpu"])
+    path = tmp_path / "x.csv"
+
+    def part(name, ms):
+        return lambda device, repetitions: [{"device": device, "part": name, "ms": ms}]
+
+    def run(ms, *options):
+        parts = {"a": part("a", ms), "b": part("b", ms)}
+        monkeypatch.setattr("sys.argv", ["x", "--csv", str(path), *options])
+        both = [*parts["a"]("cpu", 1), *parts["b"]("cpu", 1)]
+        measure.run_on_devices("x", "Line.", lambda device, repetitions: both, parts=parts)
+        return path.read_text(encoding="utf-8").splitlines()[1:]
+
+    assert run(1) == ["cpu,a,1", "cpu,b,1"]
+    assert run(2, "--part", "a") == ["cpu,b,1", "cpu,a,2"]
+    assert run(3) == ["cpu,a,3", "cpu,b,3"]
+
+
 @pytest.mark.parametrize("name", ["one_hot_class_loop", "pairwise_matrix"])
 def test_other_ways_to_write_the_loss_are_the_loss(name):
     ways = import_module("auc_candidates")
