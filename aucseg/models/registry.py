@@ -184,7 +184,8 @@ def create_model(
         _check_encoder(encoder)
     architecture = network_class(name)
     check_options(architecture, encoder, options, without=_OURS)
-    options = _tuples(options)
+    asked = _tuples(options)
+    options = dict(asked)
     local = _local_file(encoder_weights)
     packaged = encoder is not None and local is None and encoder_weights == "package"
     if encoder is not None:
@@ -207,7 +208,14 @@ def create_model(
         ) from error
     except (KeyError, ValueError, TypeError, RuntimeError) as error:
         # timm and smp each raise their own type for an unknown encoder or option.
-        raise OptionError(f"cannot build {name!r} with encoder {encoder!r}: {error}") from error
+        what = f"cannot build {name!r} with encoder {encoder!r}"
+        if not asked:
+            raise OptionError(f"{what}: {error}") from error
+        told = ", ".join(f"{key}={list(v) if isinstance(v, tuple) else v}" for key, v in asked.items())
+        raise OptionError(
+            f"{what} and {told}: {error}",
+            remedy="if the options are another network's, leave them out (model.options={})",
+        ) from error
     if local is not None:
         load_encoder_weights(model.encoder, local)
     elif packaged:
