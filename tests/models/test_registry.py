@@ -395,10 +395,9 @@ def test_options_of_another_network_are_named():
     """One channel count for each of U-Net's stages, where DeepLabV3 has a single one."""
     with pytest.raises(OptionError) as caught:
         create_model("deeplabv3", "resnet18", num_classes=3, decoder_channels=[64, 32])
-    assert "cannot build 'deeplabv3' with encoder 'resnet18' and decoder_channels=[64, 32]: " in str(
-        caught.value
-    )
-    assert str(caught.value).endswith("leave them out (model.options={})")
+    told = str(caught.value)
+    assert told.startswith("cannot build 'deeplabv3' with encoder 'resnet18' and decoder_channels=[64, 32]: ")
+    assert told.endswith("leave them out (model.options={})")
 
 
 @pytest.mark.parametrize("name", ["deeplabv3plus", "stdc"])  # smp's, and one of this package
