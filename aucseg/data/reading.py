@@ -87,7 +87,7 @@ _COLOR = ("L", "1", "P", "LA", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr")
 _NARROW_GRAY = ("L;2", "L;4")
 _WIDE_REMEDY = (
     "save it with 8 bits a channel, or give the values that are black and white, for example "
-    "`aucseg data prepare FOLDER --range 0 4095`"
+    "`aucseg data prepare FOLDER --range 0 4095`; `aucseg predict` has the same option"
 )
 
 Range = tuple[float, float]
