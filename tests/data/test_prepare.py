@@ -141,6 +141,28 @@ def test_bad_items_are_reported_and_keep_their_split_unlisted(tmp_path: Path) ->
     assert not (out / "splits" / "val.txt").exists()
 
 
+@pytest.mark.parametrize("part", ["images", "images/train", "annotations/train"])
+def test_pictures_behind_a_link_are_pictures_of_the_folder(part: str, tmp_path: Path) -> None:
+    """Data on another disk: every command reads through the link, as mmsegmentation's users expect."""
+    root = WRITERS["ade20k"](tmp_path / "raw")
+    resolve("ade20k", root).prepare(tmp_path / "set")
+    whole = open_dataset(tmp_path / "set", split="train")
+    names, masks, pixels = whole.names, [mask for _, mask in whole], count(whole).pixels.tolist()
+    disk = tmp_path / "disk"
+    shutil.move(tmp_path / "set" / part, disk)
+    (tmp_path / "set" / part).symlink_to(disk, target_is_directory=True)
+    found = resolve(tmp_path / "set")
+    checked = found.verify()
+    assert checked.ok
+    assert checked.problems == []
+    assert found.prepare(tmp_path / "out").ok
+    for place in ("set", "out"):
+        linked = open_dataset(tmp_path / place, split="train")
+        assert linked.names == names
+        assert all(torch.equal(item[1], mask) for item, mask in zip(linked, masks, strict=True))
+        assert count(linked).pixels.tolist() == pixels
+
+
 def test_nothing_is_written_through_links(tmp_path: Path) -> None:
     root = WRITERS["cityscapes"](tmp_path / "raw")
     found, out, outside = resolve("cityscapes", root), tmp_path / "out", tmp_path / "outside"
