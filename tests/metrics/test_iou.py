@@ -297,6 +297,17 @@ def test_predicted_void_is_missed():
     assert result["iou_by_image"].tolist() == [2 / 4, 0]
 
 
+def test_an_ignored_class_is_out_of_the_mean():
+    """By hand: class 1 has 2 of 3 pixels, class 2 has 1 of 2, and pixels of class 0 count for nobody."""
+    metric = SegmentationIoU(3, ignore_index=0)
+    metric.update(torch.tensor([[[1, 0, 1, 1, 2, 1]]]), torch.tensor([[[0, 0, 1, 1, 2, 2]]]))
+    found = metric.compute()
+    assert found["iou"][0].isnan()
+    assert found["iou"][1:].tolist() == pytest.approx([2 / 3, 1 / 2])
+    assert float(found["mIoU"]) == pytest.approx(7 / 12)
+    assert found["accuracy"][0].isnan()
+
+
 def test_nan_is_no_prediction():
     logits = torch.randn(2, 7, 9, 11, generator=torch.Generator().manual_seed(0))
     _, target = batch(0)
