@@ -1,23 +1,33 @@
 """What the trainer costs beside a plain loop of the same steps, by the time on the processor.
 
-python benchmarks/trainer.py
+    python benchmarks/trainer.py --csv
+
+Network, data, objective, bank and optimiser are those of the smoke profile, at three sizes of an image, on
+one thread. Loop and trainer take turns, each first in every other one; ``overhead`` and its quartiles are of
+the ratios turn by turn, each of the medians of its steps. On a GPU the processor's time says nothing: CPU only.
 """
 
 from __future__ import annotations
 
-import argparse
 import statistics
 import tempfile
 import time
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 
 import torch
 from lightning.pytorch.callbacks import Callback
+from measure import Row, run_on_devices
+from timing import quartiles
 
 from aucseg.experiments import make_config
 from aucseg.training import RunConfig, SegmentationDataModule, SegmentationModule, train
 from aucseg.training.optim import make_optimizer
+
+SIZES = ((64, 128), (128, 256), (256, 512))
+STEPS, WARM_UP = 24, 4
+MOST_TURNS = 7  # a turn takes a minute, most of it at the largest size
 
 
 class Clock(Callback):
@@ -58,33 +68,45 @@ def trained(config: RunConfig) -> list[float]:
     return clock.marks
 
 
-def main() -> None:
-    """Print the ratio for three sizes of an image, in turns."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--steps", type=int, default=30)
-    parser.add_argument("--turns", type=int, default=3)
-    options = parser.parse_args()
-    torch.set_num_threads(1)
-    for size in ((64, 128), (128, 256), (256, 512)):
+def measure(
+    device: str, repetitions: int, sizes: Sequence[tuple[int, int]] = SIZES, steps: int = STEPS
+) -> Iterator[Row]:
+    """One row for each size."""
+    if device != "cpu":
+        return
+    for size in sizes:
         config = make_config("streets", "smoke").with_(
             data__size=size,
             data__train_images=8,
             data__eval_images=1,
-            optim__steps=options.steps,
-            checkpoint_every=10 * options.steps,
+            optim__steps=steps,
+            checkpoint_every=10 * steps,
             device="cpu",
         )
-        seconds: dict[str, list[float]] = {"plain": [], "trainer": []}
-        for _ in range(options.turns):
-            for name, run in (("plain", plain_loop), ("trainer", trained)):
-                marks = run(config)
-                seconds[name] += [b - a for a, b in pairwise(marks[3:])]
-        plain, own = (statistics.median(seconds[name]) for name in ("plain", "trainer"))
-        print(
-            f"{size[0]} x {size[1]}: {1000 * plain:.1f} ms plain, "
-            f"{1000 * own:.1f} ms trainer, {own / plain:.3f}"
-        )
+        runs: dict[str, Callable[[RunConfig], list[float]]] = {"plain": plain_loop, "trainer": trained}
+        seconds: dict[str, list[float]] = {name: [] for name in runs}
+        for turn in range(min(repetitions, MOST_TURNS)):
+            for name in sorted(runs, reverse=bool(turn % 2)):
+                times = [later - earlier for earlier, later in pairwise(runs[name](config)[WARM_UP - 1 :])]
+                seconds[name].append(statistics.median(times))
+        low, middle, high = quartiles(seconds["trainer"], seconds["plain"])
+        yield {
+            "device": device,
+            "image": f"{size[0]}x{size[1]}",
+            "steps": steps,
+            "plain_ms": 1e3 * statistics.median(seconds["plain"]),
+            "trainer_ms": 1e3 * statistics.median(seconds["trainer"]),
+            "overhead": middle,
+            "overhead_low": low,
+            "overhead_high": high,
+        }
+
+
+def quick(device: str, repetitions: int) -> Iterator[Row]:
+    """The same at one size, for a few steps."""
+    return measure(device, repetitions, [(32, 64)], 6)
 
 
 if __name__ == "__main__":
-    main()
+    torch.set_num_threads(1)
+    run_on_devices("trainer", __doc__, measure, quick)
