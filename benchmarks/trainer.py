@@ -4,7 +4,7 @@
 
 Network, data, objective, bank and optimiser are those of the smoke profile, at three sizes of an image, on
 one thread. Loop and trainer take turns, each first in every other one; ``overhead`` and its quartiles are of
-the ratios turn by turn, each of the medians of its steps. On a GPU the processor's time says nothing: CPU only.
+the ratios turn by turn, each of the medians of its steps. A GPU is not waited for, so this is of the CPU.
 """
 
 from __future__ import annotations
