@@ -30,7 +30,7 @@ class Pipeline(ItemTransform, v2.Compose):
     """Transforms one after the other, on an image and its mask.
 
     Where a crop follows a resizing, one image on the CPU is resized only where the crop looks, with the same
-    draws and to the same bytes; see :func:`aucseg.data.transforms.geometry.resize_and_crop`.
+    draws and to the same bytes.
     """
 
     @property
