@@ -19,6 +19,8 @@ _SEPARATORS = (",", ";", "\t")
 
 MOST_TEXT = 2**24
 """Bytes of a table or another small text of a user: 16 MiB are a hundred thousand rows."""
+MOST_TABLE = 2**30
+"""Bytes of a table with a row for each image, or of a list of names: a million images of 171 classes."""
 
 
 def path_part(name: str, what: str) -> str:
@@ -335,7 +337,12 @@ def read_text(path: str | Path, *, remedy: str | None = None, limit: int = MOST_
 
 
 def read_rows(
-    path: str | Path, columns: Sequence[str], *, optional: Sequence[str] = (), remedy: str | None = None
+    path: str | Path,
+    columns: Sequence[str],
+    *,
+    optional: Sequence[str] = (),
+    remedy: str | None = None,
+    limit: int = MOST_TEXT,
 ) -> list[Row]:
     """Read a table of comma-separated values with a header, as spreadsheets write it.
 
@@ -348,6 +355,7 @@ def read_rows(
         columns: columns that must be there.
         optional: columns that may be missing; then every row has an empty text for them.
         remedy: what the reader can do about a file that is missing or no such table.
+        limit: bytes that it may have; a table with a row for each image wants more than one of classes.
 
     Raises:
         DataError: if the file cannot be read, is no text, lacks a column or names one twice, or a row has
@@ -359,7 +367,7 @@ def read_rows(
     """
     path = Path(path)
     wanted = f"the columns are {','.join(columns)}" + "".join(f"[,{c}]" for c in optional)
-    text = read_text(path, remedy=remedy or wanted)
+    text = read_text(path, remedy=remedy or wanted, limit=limit)
     known = (*columns, *optional)
     headers = {mark: _header(text, mark, known) for mark in _SEPARATORS}
     # A tie goes to the first: a table of one column has no separator.

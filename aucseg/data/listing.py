@@ -15,7 +15,7 @@ from operator import itemgetter
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
-from aucseg.data.files import read_text
+from aucseg.data.files import MOST_TABLE, read_text
 from aucseg.errors import DataError, file_errors
 
 K = TypeVar("K")
@@ -103,9 +103,6 @@ class Listing:
 # Bytes; the longest path that Linux takes has 4,096, which UTF-16 doubles.
 _LONGEST_LINE = 2**16
 
-MOST_NAMES = 2**30
-"""Bytes of a list: ten million names."""
-
 
 def check_lines(path: Path, remedy: str = "write the names of its items, one a line") -> None:
     """Refuse a list whose lines cannot be names, before all of it is in memory.
@@ -138,7 +135,7 @@ def read_names(path: Path) -> tuple[str, ...]:
         DataError: if the list cannot be read, is no text, is empty, or has a line longer than any path.
     """
     check_lines(path)
-    text = read_text(path, remedy="a split file is UTF-8 text with a name a line", limit=MOST_NAMES)
+    text = read_text(path, remedy="a split file is UTF-8 text with a name a line", limit=MOST_TABLE)
     names = tuple(line.strip() for line in text.splitlines() if line.strip())
     if not names:
         raise DataError("the split is empty", file=path, remedy="write the names of its items, one a line")

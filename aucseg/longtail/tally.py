@@ -13,7 +13,7 @@ from zipfile import BadZipFile
 import numpy as np
 from scipy.sparse import csr_array, vstack
 
-from aucseg.data.files import read_rows, write_file
+from aucseg.data.files import MOST_TABLE, read_rows, write_file
 from aucseg.data.spec import GROUPS, ClassSpec, classes_of_group
 from aucseg.errors import DataError, OptionError, UserError
 
@@ -383,7 +383,7 @@ class Tally:
         path, k = Path(path), spec.num_classes
         remedy = "write the columns file,c0,c1,... in the order of the train ids"
         names, pixels = [], []
-        for row in read_rows(path, (), remedy=remedy):
+        for row in read_rows(path, (), remedy=remedy, limit=MOST_TABLE):
             name, *cells = row.values()
             if len(cells) != k or not all(cell.isdecimal() for cell in cells):
                 raise row.error(f" is not a name and {k} pixel counts", remedy)

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aucseg.data.files import MOST_TEXT
 from aucseg.data.spec import groups_by_pixel_share, load_spec
 from aucseg.errors import OptionError
 from aucseg.longtail.counter import count
@@ -270,3 +271,15 @@ def test_groups_by_images_of_cityscapes():
         groups_by_images(spec.groups, [1, 2])
     with pytest.raises(OptionError, match="finite and not negative"):
         groups_by_images(("head", "tail"), [1, -2])
+
+
+def test_a_table_of_many_images_is_longer_than_one_of_classes(tmp_path):
+    """A row for each image of a large data set: its limit is its own, and not that of a table of classes."""
+    spec = load_spec("camvid")
+    table = tmp_path / "images.csv"
+    zeros = ",0" * (spec.num_classes - 1)
+    header = ",".join(["file", *(f"c{i}" for i in range(spec.num_classes))])
+    long = "a_folder_with_a_long_name/" * 8
+    table.write_text("\n".join([header, *(f"{long}{i},3{zeros}" for i in range(80_000))]) + "\n")
+    assert table.stat().st_size > MOST_TEXT
+    assert Tally.read_table(table, spec).num_images == 80_000
