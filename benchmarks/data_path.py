@@ -60,13 +60,7 @@ def torchvision_path(crop: int, *, colour: bool) -> Peer:
     fill: dict[Any, Any] = {tv_tensors.Image: NEUTRAL, tv_tensors.Mask: VOID}
     steps = [_Scale(), v2.RandomCrop(crop, pad_if_needed=True, fill=fill), v2.RandomHorizontalFlip()]
     transform = v2.Compose([*steps, v2.ColorJitter(**JITTER)] if colour else steps)
-
-    def run(image: np.ndarray, mask: np.ndarray) -> Item:
-        planes = torch.from_numpy(image).permute(2, 0, 1)
-        out, labels = transform(tv_tensors.Image(planes), tv_tensors.Mask(torch.from_numpy(mask)))
-        return out.contiguous(), labels.contiguous()
-
-    return run
+    return _on_tensors(transform)
 
 
 def albumentations_path(crop: int, *, colour: bool) -> Peer:
@@ -95,18 +89,22 @@ def albumentations_path(crop: int, *, colour: bool) -> Peer:
 
 def our_path(crop: int, *, colour: bool) -> Peer:
     """Ours."""
-    transform = train_transform((crop, crop), scale=SCALE, photometric=colour)
+    return _on_tensors(train_transform((crop, crop), scale=SCALE, photometric=colour))
 
+
+def _on_tensors(transform: Callable[[Tensor, Tensor], Item]) -> Peer:
     def run(image: np.ndarray, mask: np.ndarray) -> Item:
         planes = torch.from_numpy(image).permute(2, 0, 1)
-        out, labels = transform(planes, torch.from_numpy(mask))
+        out, labels = transform(tv_tensors.Image(planes), tv_tensors.Mask(torch.from_numpy(mask)))
         return out.contiguous(), labels.contiguous()
 
     return run
 
 
 def measure(device: str, repetitions: int, settings: dict[tuple[int, int], int] = SETTINGS) -> Iterator[Row]:
-    """One row for each size, with and without colour, with and without decoding, and each peer."""
+    """One row for each size, operations, decoding or not, and peer; of the CPU alone."""
+    if device != "cpu":  # all of it is the work of a loader's worker
+        return
     peers = {"torchvision": torchvision_path}
     if importlib.util.find_spec("albumentations"):
         peers["albumentations"] = albumentations_path

@@ -19,6 +19,7 @@ def test_each_peer_has_a_row_for_each_setting():
     assert all(row["pace"] == 1 for row in ours)
     assert {"ours", "torchvision"} <= {row["candidate"] for row in rows}
     assert all(row["ms_per_image"] > 0 for row in rows)
+    assert not list(import_module("data_path").quick("cuda", 1))
 
 
 @pytest.mark.parametrize("colour", [False, True])

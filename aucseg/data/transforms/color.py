@@ -140,13 +140,9 @@ def scale_contrast(image: Tensor, factor: float) -> Tensor:
         image: bytes.
         factor: 0 is the mean grey, 1 the image.
     """
-    red, green, blue = image.unbind(-3)
     total = torch.zeros(image.shape[:-3], dtype=torch.float64, device=image.device)
     for rows in _strips(image):
-        part = slice(rows.start, rows.stop)
-        grey = red[..., part, :].mul(0.2989).add_(green[..., part, :], alpha=0.587)
-        grey.add_(blue[..., part, :], alpha=0.114).floor_()
-        total += grey.sum((-2, -1), dtype=torch.float64)
+        total += F.rgb_to_grayscale(image[..., rows, :]).sum((-3, -2, -1), dtype=torch.float64)
     offset = (total / (image.shape[-1] * image.shape[-2]) * (1 - factor)).to(torch.float32)
     return _by_strips(lambda pixels: pixels.mul(factor).add_(offset[..., None, None, None]), image)
 

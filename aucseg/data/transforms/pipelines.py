@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
@@ -51,16 +52,15 @@ class Pipeline(ItemTransform, v2.Compose):
         item = typed(*inputs)
         if label is None and not _one_image(item):
             return super().forward(*item)
-        steps = list(self.transforms)
+        steps = deque(self.transforms)
         while steps:
-            step, after = steps[0], steps[1] if len(steps) > 1 else None
-            if isinstance(step, Resizing) and isinstance(after, CappedRandomCrop) and _one_image(item):
+            step = steps.popleft()
+            crop = steps[0] if steps and isinstance(step, Resizing) and _one_image(item) else None
+            if isinstance(crop, CappedRandomCrop):
                 image, mask = item
-                item = resize_and_crop(step, after, image, mask, label)
-                del steps[:2]
-                continue
-            item = step(*item, label) if isinstance(step, ClassCrop) else step(*item)
-            del steps[:1]
+                item = resize_and_crop(step, steps.popleft(), image, mask, label)
+            else:
+                item = step(*item, label) if isinstance(step, ClassCrop) else step(*item)
         return tuple(item)
 
 
