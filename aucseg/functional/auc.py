@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 from torch.nn import functional as F
 
-from aucseg.functional.checks import check_count, check_num_classes, poison, transformed
+from aucseg.functional.checks import check_count, check_num_classes, poison
 from aucseg.functional.distributed import all_reduce, of_whole_batch
 from aucseg.functional.engine import class_count, class_sums
 from aucseg.functional.hinge import sorted_hinge
 from aucseg.functional.plain import plain_count, plain_sums
-from aucseg.functional.sums import ChannelSums, ClassSums, Request, channels_of
+from aucseg.functional.separable import risk_and_mean, separable_weights
+from aucseg.functional.small import is_small, small_risk
+from aucseg.functional.sums import ClassSums, Request, channels_of
 from aucseg.functional.surrogates import BilinearForm, SortedForm
 
 
@@ -55,14 +56,18 @@ def auc_risk(
         return _by_order(logits, rows, request, request.form, group)
     form, alone = request.bilinear, group is None and whole is None and remember is None
     dtype = torch.promote_types(logits.dtype, torch.float32)
-    if request.pair_weights is None and request.reduction != "none" and remember is None:
+    separable = request.pair_weights is None and request.reduction != "none"
+    if separable and alone and is_small(logits, request):
+        risk, mean = small_risk(logits, rows, request)
+        return risk, mean if request.cross_entropy else mean.detach()
+    if separable and remember is None:
         count = class_count(rows, request.num_classes) if whole is None else whole.count
         if group is not None:
             count = all_reduce(count, group)
         weights = separable_weights(count, multiclass=request.multiclass, reduction=request.reduction)
         few = class_sums(logits, rows, request, weights.pixel, all_channels=not alone, count=count)
         few = of_whole_batch(few, None if whole is None else channels_of(whole, weights.pixel), group)
-        risk, mean = _risk_and_mean(few, count, form, weights, dtype)
+        risk, mean = risk_and_mean(few, count, form, weights, dtype)
         return risk, mean if request.cross_entropy else mean.detach()
     sums = class_sums(logits, rows, request, all_channels=not alone)
     sums = of_whole_batch(sums, whole, group)
@@ -208,128 +213,6 @@ def reduce_pairs(
         return total
     mass = weights.sum()
     return total / torch.where(mass > 0, mass, 1)
-
-
-class SeparableWeights(NamedTuple):
-    """Weights of pairs that are products, W_cd = a_c b_d.
-
-    Attributes:
-        positive: (K,), a.
-        pixel: (K,), b over the number of pixels of the class: the weight of one negative pixel.
-    """
-
-    positive: Tensor
-    pixel: Tensor
-
-
-def separable_weights(count: Tensor, *, multiclass: str, reduction: str) -> SeparableWeights:
-    r"""The weight of a pair in mean and sum as a product, W_cd = a_c b_d.
-
-    So the loss needs, for a class c, only the sums of its negatives over all classes d at once, each
-    weighted by its :math:`b_d / |N_d|`: K numbers where the table has K x K.
-
-    Args:
-        count: (K,), pixels of each class.
-        multiclass: ``"ovo"`` or ``"ova"``.
-        reduction: ``"mean"`` or ``"sum"``.
-
-    Returns:
-        The weights; zero for classes without a pixel.
-    """
-    present = count.sign()
-    if multiclass == "ova":
-        rest = count.sum() - count
-        positive = present * (rest > 0)
-        a, pixel = positive / rest.clamp(min=1), present
-        number = positive.sum()
-    else:
-        a, pixel = present, present / count.clamp(min=1)
-        held = present.sum()
-        number = held * (held - 1)
-    return SeparableWeights(a / number.clamp(min=1) if reduction == "mean" else a, pixel)
-
-
-def separable_risk(sums: ChannelSums, count: Tensor, form: BilinearForm, weights: SeparableWeights) -> Tensor:
-    r"""The loss from channel sums: what ``reduce_pairs`` makes of the table, without the table.
-
-    .. math::
-
-        \sum_c \sum_{d \ne c} a_c b_d R_{cd}
-        = \sum_c a_c \sum_{j,k} A_{jk} \bar\phi_j(c) \sum_{n \notin N_c} \frac{b_{y_n}}{|N_{y_n}|}
-          \psi_k(s_{n,c})
-
-    Args:
-        sums: what ``class_sums`` returns for ``weights.pixel``.
-        count: (K,), pixels of each class.
-        form: the surrogate.
-        weights: what ``separable_weights`` returns.
-
-    Returns:
-        A scalar.
-    """
-    return _risk_and_mean(sums, count, form, weights, sums.own.dtype)[0]
-
-
-def _risk_and_mean(
-    sums: ChannelSums, count: Tensor, form: BilinearForm, weights: SeparableWeights, dtype: torch.dtype
-) -> tuple[Tensor, Tensor]:
-    """The risk and the mean cross entropy, in a dtype."""
-    parts = (count, form.matrix_like(sums.own), *weights)
-    if transformed():
-        risk, _, _ = _separable(sums.own, sums.rest, *parts)
-        return risk.to(dtype), (sums.cross_entropy / count.sum().clamp(min=1)).to(dtype)
-    both: tuple[Tensor, Tensor] = _SeparableRisk.apply(sums.own, sums.rest, sums.cross_entropy, dtype, *parts)
-    return both
-
-
-class _SeparableRisk(torch.autograd.Function):
-    """Risk and mean cross entropy with their derivatives, which are as short as themselves.
-
-    Autograd's own way through a dozen operations on K numbers takes as long as the pixels of a small image.
-    """
-
-    @staticmethod
-    def forward(
-        ctx: Any,
-        own: Tensor,
-        rest: Tensor,
-        cross_entropy: Tensor,
-        dtype: torch.dtype,
-        count: Tensor,
-        matrix: Tensor,
-        a: Tensor,
-        pixel: Tensor,
-    ) -> tuple[Tensor, Tensor]:
-        ctx.save_for_backward(own, rest, count, matrix, a, pixel)
-        ctx.set_materialize_grads(False)
-        value, ctx.by_own, ctx.by_rest = _separable(own, rest, count, matrix, a, pixel)
-        ctx.pixels = count.sum().clamp(min=1)
-        return value.to(dtype), (cross_entropy / ctx.pixels).to(dtype)
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor | None, grad_mean: Tensor | None) -> tuple[Tensor | None, ...]:
-        by_own = by_rest = None
-        if grad is not None and torch.is_grad_enabled():  # the gradient will be differentiated
-            own, rest, *others = ctx.saved_tensors
-            value, _, _ = _separable(own, rest, *others)
-            by_own, by_rest = torch.autograd.grad(value, (own, rest), grad.to(value), create_graph=True)
-        elif grad is not None:
-            by_own, by_rest = grad * ctx.by_own, grad * ctx.by_rest
-        by_sum = None if grad_mean is None else grad_mean / ctx.pixels
-        return by_own, by_rest, by_sum, None, None, None, None, None
-
-
-def _separable(
-    own: Tensor, rest: Tensor, count: Tensor, matrix: Tensor, a: Tensor, pixel: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
-    """The risk, and its derivatives by both sums."""
-    negatives = pixel * count
-    share = (a / count.clamp(min=1))[:, None]
-    # the polynomials of order zero are one: of each class a times 1, and the weight of all other pixels
-    left = torch.cat((a[:, None], own * share), 1)
-    right = torch.cat(((negatives.sum() - negatives)[:, None], rest), 1)
-    left_side = left @ matrix
-    return (left_side * right).sum(), (right @ matrix[1:].t()) * share, left_side[:, 1:]
 
 
 def tail_versus_rest(tail_classes: Sequence[int], num_classes: int) -> Tensor:

@@ -40,6 +40,8 @@ _EXPONENTIALS = 1e17
 _KEPT_SCORES = 2**20
 # Numbers that one product of matrices adds up in the dtype of its factors.
 _SUMMANDS = 2**8
+# Pixels up to which they are widened instead.
+_FEW_PIXELS = 2**9
 # Share of the channels up to which picking those that matter pays for the picking.
 _FEW = 0.75
 
@@ -204,7 +206,7 @@ class _Strip:
 
     def blank(self, scores: Tensor) -> None:
         """Set each pixel's own channel of (n, p) to zero, in place."""
-        self.put(scores, _zeros(self.size, scores.dtype, scores.device))
+        self.put(scores, zeros(self.size, scores.dtype, scores.device))
 
     def buffer(self, name: str, rows: int, dtype: torch.dtype) -> Tensor:
         """(rows, p) of scratch memory."""
@@ -223,7 +225,7 @@ class _Strips:
         self.accumulator = checks.widest(logits.device)
         double = self.form.double or logits.dtype == torch.float64
         self.dtype = self.accumulator if double else torch.float32
-        self.place = _places(self.k, logits.device)  # row of a class among the scores
+        self.place = places(self.k, logits.device)  # row of a class among the scores
         if count is not None:
             self.count = count
         # Only the channel of a class that occurs is ever compared. Which those are an accelerator would have
@@ -235,11 +237,11 @@ class _Strips:
                 held = torch.zeros(1, dtype=torch.int64)
             if len(held) <= _FEW * self.k:
                 self.channels = held
-                self.place = self.place.index_copy(0, held, _numbers(len(held), held.device))
+                self.place = self.place.index_copy(0, held, numbers(len(held), held.device))
         self.width = self.k if self.channels is None else len(self.channels)  # n, the channels that matter
         self.cut = self._cut()
         longest = max((part.stop - part.start for _, part in self.cut), default=0)
-        self.column = _numbers(longest, logits.device)
+        self.column = numbers(longest, logits.device)
         if request.cross_entropy and self.cpu:
             # the sum of the exponentials of each pixel
             self.total = logits.new_empty(labels.shape, dtype=self.dtype)
@@ -289,11 +291,11 @@ class _Strips:
             elif self.cpu:
                 give_back(scratch)
 
-        numbers = range(len(self.cut))
+        strips = range(len(self.cut))
         if self.cpu:
-            in_threads(one, numbers)
+            in_threads(one, strips)
         else:
-            for number in numbers:
+            for number in strips:
                 one(number)
 
     def buffer(self, name: str, rows: int, strip: _Strip) -> Tensor:
@@ -350,7 +352,7 @@ class _Strips:
         """Sums of (D, p) values over the pixels of each class: (D, K)."""
         if not self.cpu:
             _, onehot = self.onehot(strip)
-            return _contract(values, onehot, self.accumulator)
+            return contract(values, onehot, self.accumulator)
         values = values.to(self.accumulator)
         sums = values.new_zeros(len(values), self.k + 2)
         for total, value in zip(sums.unbind(), values.unbind(), strict=True):
@@ -401,7 +403,7 @@ class _Strips:
             slope.sub_((scores * slope).sum(0)).mul_(scores)
         elif self.request.activation == "sigmoid":
             direct = wide and self.channels is None and not self.request.cross_entropy
-            torch.ops.aten.sigmoid_backward(slope, scores, grad_input=out if direct else slope)
+            torch.ops.aten.sigmoid_backward.grad_input(slope, scores, grad_input=out if direct else slope)
             if direct:
                 return
         if self.request.cross_entropy:
@@ -445,20 +447,22 @@ class _Strips:
 
 
 @lru_cache(maxsize=64)
-def _numbers(size: int, device: torch.device) -> Tensor:
+def numbers(size: int, device: torch.device) -> Tensor:
+    """(size,) int64, 0 to size - 1; always the same tensor, not to be written to."""
     with torch.inference_mode(False):
         return torch.arange(size, device=device)
 
 
 @lru_cache(maxsize=64)
-def _places(classes: int, device: torch.device) -> Tensor:
+def places(classes: int, device: torch.device) -> Tensor:
     """(K + 2,) where all channels are there: that of a class at its own number, of void and of none at 0."""
     with torch.inference_mode(False):
-        return torch.cat((_numbers(classes, device), _zeros(2, torch.int64, device)))
+        return torch.cat((numbers(classes, device), zeros(2, torch.int64, device)))
 
 
 @lru_cache(maxsize=64)
-def _zeros(size: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+def zeros(size: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """(size,) zeros; always the same tensor, not to be written to."""
     with torch.inference_mode(False):
         return torch.zeros(size, dtype=dtype, device=device)
 
@@ -489,7 +493,7 @@ class _ByClass(torch.autograd.Function):
             form.polynomials(form.other, scores, negative)
             form.polynomials(form.own, strip.pick(scores), stack[form.degree * n :])
             classes, onehot = strips.onehot(strip)
-            tables[strip.number] = classes, _contract(stack, onehot, acc)
+            tables[strip.number] = classes, contract(stack, onehot, acc)
 
         strips.each(work)
         n = strips.width
@@ -547,7 +551,7 @@ class _ByChannel(torch.autograd.Function):
         own = logits.new_empty((pieces, form.degree, k), dtype=acc)
         rest = logits.new_empty((pieces, form.degree * strips.width), dtype=acc)
         cross_entropy = logits.new_zeros(pieces, dtype=acc)
-        weights = _with_void(weights, strips.dtype)
+        weights = with_void(weights, strips.dtype)
 
         def work(strip: _Strip) -> None:
             if strips.request.cross_entropy:
@@ -562,7 +566,7 @@ class _ByChannel(torch.autograd.Function):
             # taken out before the sum and not after it: the own scores are the large ones
             form.polynomials(form.other, scores, stack, blank=strip.blank)
             weight = weights.index_select(0, strip.row)[None]
-            rest[strip.number] = _contract(flat, weight, acc).view(-1)
+            rest[strip.number] = contract(flat, weight, acc).view(-1)
             if strips.kept is not None and form.other.identical and strips.request.activation != "identity":
                 strip.put(scores, picked)  # whole again for the pass backward
 
@@ -587,13 +591,13 @@ class _ByChannel(torch.autograd.Function):
             grad_own = none if grad_own is None else grad_own
             grad_rest = none if grad_rest is None else grad_rest
         if grad_cross_entropy is None:
-            grad_cross_entropy = _zeros(1, strips.accumulator, logits.device)[0]
+            grad_cross_entropy = zeros(1, strips.accumulator, logits.device)[0]
         if torch.is_grad_enabled():
             sums = channels_of(plain_sums(logits, strips.labels, strips.request), weights[: strips.k])
             grads = [grad_own, grad_rest, grad_cross_entropy]
             return gradient_again([sums.own, sums.rest, sums.cross_entropy], logits, grads), None, None
         form = strips.form
-        own_table = _with_void(form.slopes(form.own, grad_own).t(), strips.dtype)
+        own_table = with_void(form.slopes(form.own, grad_own).t(), strips.dtype)
         table = form.slopes(form.other, grad_rest).to(strips.dtype)
         table = (table if strips.channels is None else table[strips.channels]).t()[..., None]  # (D, n, 1)
         grad = strips.new_gradient(logits)
@@ -610,7 +614,7 @@ class _ByChannel(torch.autograd.Function):
         return grad, None, None
 
 
-def _with_void(values: Tensor, dtype: torch.dtype) -> Tensor:
+def with_void(values: Tensor, dtype: torch.dtype) -> Tensor:
     """(..., K + 2) from (..., K): zero for void, and for what is no label."""
     k = values.shape[-1]
     wider = values.new_zeros((*values.shape[:-1], k + 2), dtype=dtype)
@@ -618,7 +622,7 @@ def _with_void(values: Tensor, dtype: torch.dtype) -> Tensor:
     return wider
 
 
-def _contract(a: Tensor, b: Tensor, accumulator: torch.dtype) -> Tensor:
+def contract(a: Tensor, b: Tensor, accumulator: torch.dtype) -> Tensor:
     """Sum over pixels of products, in blocks whose sums are added in a wider dtype.
 
     A product of matrices adds one number after the other: over 65,000 equal scores in float32 that loses
@@ -633,6 +637,8 @@ def _contract(a: Tensor, b: Tensor, accumulator: torch.dtype) -> Tensor:
         (m, n) of the dtype ``accumulator``.
     """
     m, p = a.shape
+    if p <= _FEW_PIXELS:  # so few that they are widened as fast
+        return a.to(accumulator) @ b.to(accumulator).t()
     blocks = p // _SUMMANDS
     cut = blocks * _SUMMANDS
     sums = [_lookup(a[:, cut:], b[:, cut:].t()).to(accumulator)] if cut < p or not p else []  # what is left

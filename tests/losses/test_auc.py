@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import aucseg.functional.checks as checks
+from aucseg.functional import checks, small
 from aucseg.losses import AUCLoss
 from tests.functional import oracle
 from tests.functional.oracle import ACTIVATIONS, pair_mean, pair_table, streets
@@ -32,8 +32,24 @@ class AUCLossTester(LossTester):
         return loss(two, target)
 
 
+class InStrips:
+    """By the way that batches take which are not as small as those of tests."""
+
+    @pytest.fixture(autouse=True)
+    def large(self, monkeypatch):
+        monkeypatch.setattr(small, "SMALL_SCORES", 0)
+
+
 class TestAUCLoss(AUCLossTester):
     factory = AUCLoss
+
+
+class TestStrips(InStrips, AUCLossTester):
+    factory = AUCLoss
+
+
+class TestStripsOfSoftmax(InStrips, AUCLossTester):
+    factory = variant(activation="softmax")
 
 
 class TestSoftmax(AUCLossTester):
@@ -80,6 +96,7 @@ class TestPairWeights(AUCLossTester):
     )
 
 
+@pytest.mark.parametrize("largest", [0, small.SMALL_SCORES])
 @pytest.mark.parametrize("surrogate", oracle.SURROGATES)
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @settings(max_examples=8, deadline=None)
@@ -94,7 +111,7 @@ class TestPairWeights(AUCLossTester):
     seed=st.integers(0, 2**31),
 )
 def test_value_and_gradient_equal_all_pairs(
-    surrogate, activation, k, height, width, void, margin, scale, multiclass, seed
+    largest, surrogate, activation, k, height, width, void, margin, scale, multiclass, seed
 ):
     logits, target = streets(2, k, height, width, seed=seed, void=void)
     margin = 1.0 if surrogate in ("exp", "logistic") else margin
@@ -104,7 +121,9 @@ def test_value_and_gradient_equal_all_pairs(
     loss = AUCLoss(
         k, activation=activation, multiclass=multiclass, margin=margin, score_range=bounds, **options
     )
-    value = loss(fast, target)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(small, "SMALL_SCORES", largest)
+        value = loss(fast, target)
     scores = ACTIVATIONS[activation](slow)
     every = pair_table if multiclass == "ovo" else oracle.one_versus_all
     expected = oracle.present_mean(every(scores, target, k, margin, **options), scores)

@@ -6,13 +6,17 @@ from torch.nn import functional as F
 
 from aucseg.losses import AUCLoss, AUCSegLoss
 from tests.functional.oracle import streets
-from tests.losses.test_auc import AUCLossTester
+from tests.losses.test_auc import AUCLossTester, InStrips
 
 
 class TestAUCSegLoss(AUCLossTester):
     factory = AUCSegLoss
 
     # with a single class the cross entropy is left; everything else holds as it stands
+
+
+class TestStrips(InStrips, AUCLossTester):
+    factory = AUCSegLoss
 
 
 class TestSorted(AUCLossTester):

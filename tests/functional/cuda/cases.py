@@ -15,9 +15,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from aucseg.functional import ChannelSums, Request, class_sums, surrogate_form
-from aucseg.functional.auc import separable_risk, separable_weights
 from aucseg.functional.cuda import launch
 from aucseg.functional.engine import class_count
+from aucseg.functional.separable import separable_risk, separable_weights
 
 
 @dataclass(frozen=True)
