@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import guide_facts
@@ -13,12 +14,15 @@ import status_facts
 from aucseg import plots
 from aucseg.experiments import (
     COVERAGE_STATES,
+    FULL_SCALE,
     RecordStore,
     Results,
     benchmark_table,
+    best_less_last,
     coverage_table,
     measured_on,
     published_table,
+    rarity_correlations,
     record_listing,
     recorded_arms,
     remark_2,
@@ -81,13 +85,48 @@ def facts() -> dict[str, str]:
         **status_facts.facts(),
         **figures(),
         **{f"coverage_{key}": _coverage(paper) for key, paper in PAPERS.items()},
-    } | _attack()
+    } | {**_attack(), **_measured(), **_laptop()}
 
 
 @cache
 def listing() -> list[dict[str, Any]]:
     """All records of the project in a line each, and the tables that read them."""
     return record_listing(RecordStore())
+
+
+def _measured() -> dict[str, str]:
+    """What the landing page and others say of timings and of published networks."""
+    bench = benchmark_table("auc_loss")
+    rows = (bench["device"] == "cpu") & (bench["part"] == "shapes") & (bench["candidate"] == "AUC")
+    cost = bench.loc[rows, "per_cross_entropy"]
+    ranks = [
+        value
+        for name in FULL_SCALE
+        for frequency, value in rarity_correlations(name)[["frequency", "spearman"]].to_numpy()
+        if frequency == "pixels"
+    ]
+    return {
+        "cost_least": f"{cost.min():.1f}",
+        "cost_most": f"{cost.max():.1f}",
+        "rarity_networks": f"{len(ranks)}",
+        "rarity_median": f"{median(ranks):.0f}",
+        "rarity_most": f"{max(ranks):.0f}",
+        "best_epoch_most": f"{best_less_last()['mIoU'].max():.1f}",
+    }
+
+
+def _laptop() -> dict[str, str]:
+    """How large and how long the recorded runs of a laptop are."""
+    records = [record for record in RecordStore() if record.profile == "laptop"]
+    sides = [side for record in records for side in record.config["data"]["size"] or ()]
+    steps = [record.config["optim"]["steps"] for record in records]
+    times = {(row["profile"], row["identity"]): row["seconds"] for row in listing()}
+    minutes = sorted(seconds / 60 for (profile, _), seconds in times.items() if profile == "laptop")
+    return {
+        "laptop_sides": f"{max(sides)}",
+        "laptop_steps": f"{max(steps):,}",
+        "laptop_minutes": f"{median(minutes):.0f} minutes at the median, {minutes[-1]:.0f} at most",
+    }
 
 
 def figures() -> dict[str, str]:
