@@ -250,7 +250,7 @@ class SegmentationModule(LightningModule):
         Each rank but the first has a stream of its own.
         """
         rank = (self.global_rank,) if self.global_rank else ()
-        torch.manual_seed(mix_seed(self.config.seed, "step", self.global_step, *rank))
+        _seed_generators(mix_seed(self.config.seed, "step", self.global_step, *rank), self.device)
         self.objective.at_step(self.global_step)
 
     def training_step(self, batch: Any, batch_idx: int) -> dict[str, Tensor]:
@@ -440,6 +440,17 @@ class SegmentationModule(LightningModule):
             dataset=self.trained_on,
             **self.classes.state(),
         )
+
+
+def _seed_generators(seed: int, device: torch.device) -> None:
+    """Seed the generators that a step on a device draws from.
+
+    ``torch.manual_seed`` seeds those of all kinds of devices, and where there is none it keeps the request
+    for later with the whole stack of calls as text, which takes longer than the step's other bookkeeping.
+    """
+    torch.default_generator.manual_seed(seed)
+    if device.type != "cpu":
+        torch.get_device_module(device).manual_seed(seed)
 
 
 def _number(value: Any) -> float | None:

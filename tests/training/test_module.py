@@ -35,6 +35,7 @@ from aucseg.training import (
     train,
 )
 from aucseg.training.classes import ClassInfo
+from aucseg.training.module import _seed_generators
 
 
 class Tiny(Network):
@@ -282,3 +283,23 @@ def test_two_classes_have_the_measures_of_salient_objects():
         assert got[name] == pytest.approx(wanted[name], abs=1e-12)
     module.reset_metrics()
     assert int(module.saliency.images) == 0
+
+
+def test_seeding_a_step_gives_the_numbers_of_manual_seed(monkeypatch):
+    """Without its requests for GPUs that are not there, each with the stack of calls as text."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(11)
+        expected = torch.rand(3)
+        monkeypatch.setattr(torch, "manual_seed", lambda seed: pytest.fail("asked for all kinds of devices"))
+        _seed_generators(11, torch.device("cpu"))
+        torch.testing.assert_close(torch.rand(3), expected, rtol=0, atol=0)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_seeding_a_step_reaches_the_device():
+    device = torch.device("cuda")
+    with torch.random.fork_rng():
+        torch.manual_seed(11)
+        expected = torch.rand(3, device=device)
+        _seed_generators(11, device)
+        torch.testing.assert_close(torch.rand(3, device=device), expected, rtol=0, atol=0)
