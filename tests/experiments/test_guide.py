@@ -79,7 +79,7 @@ def test_a_claim_by_hand():
     assert measured.changes["mIoU_tail"] == pytest.approx((sum(gains) / n, half))
     assert measured.key == "ablation_components/camvid/laptop"
     # short runs on other data are of the same claim; those that both tables share are told once
-    assert {place[0] for place in found} == {"streets", "camvid", "ccp", "carla"}
+    assert {place[0] for place in found} == {"streets", "camvid", "ccp", "carla", "ecssd"}
     assert sum(each.dataset == "streets" for each in found.values()) == 1
 
 
