@@ -100,20 +100,29 @@ def map_sections(section: S, change: Callable[[Section], Section]) -> S:
         section: the outermost.
         change: gives for a section the same or another of its kind.
     """
-    inside = {key: map_sections(value, change) for key, value in section if isinstance(value, Section)}
-    changed = change(section.model_copy(update=inside))
+    sections = {key: value for key, value in vars(section).items() if isinstance(value, Section)}
+    inside = {key: map_sections(value, change) for key, value in sections.items()}
+    same = all(inside[key] is value for key, value in sections.items())
+    changed = change(section if same else section.model_copy(update=inside))
     assert isinstance(changed, type(section))
     return changed
 
 
 def portable(section: Section) -> Section:
     """A section whose ``not_identity`` keys are at their defaults."""
+    if not section.not_identity:
+        return section
     fields = type(section).model_fields
     return section.model_copy(update={key: fields[key].default for key in section.not_identity})
 
 
+_ALREADY = frozenset((str, int, float, bool, type(None)))
+
+
 def _plain(value: Any) -> Any:
     """The same with numbers and lists of Python in the place of NumPy's."""
+    if type(value) in _ALREADY:  # nearly all there is, and a catalogue has a million of them
+        return value
     if isinstance(value, np.generic | np.ndarray):
         return value.tolist()
     if isinstance(value, Mapping):
