@@ -7,10 +7,14 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
+import torch.distributed as dist
+
 from aucseg.training import RunConfig
+from aucseg.training.devices import Agreement
 
 # LayerNorm only, so that the images of a batch have nothing to do with one another before the loss.
 MODEL = {
@@ -89,6 +93,28 @@ def main(folder: Path, processes: int) -> None:
         file = folder / f"{name}-{rank}.yaml"
         config(name, processes).to_yaml(file)
         train(file, folder / name, settings=[f"devices={os.environ.get('LOCAL_WORLD_SIZE', processes)}"])
+
+
+def silent(rank: int, meeting: str) -> None:
+    """One of two processes that agree, the second of which says nothing.
+
+    Args:
+        rank: which of the two.
+        meeting: where they meet.
+    """
+    dist.init_process_group("gloo", init_method=meeting, rank=rank, world_size=2)
+    agreement = Agreement(5.0)
+    sys.stdout.write("met\n")
+    if rank == 1:
+        time.sleep(600)
+    agreement.say(0)
+    start = time.monotonic()
+    try:
+        agreement.last()
+    except RuntimeError as error:
+        sys.stdout.write(f"gave up after {time.monotonic() - start:.1f} s: {error}\n")
+    sys.stdout.flush()
+    os._exit(0)  # as the group would wait for the other one
 
 
 if __name__ == "__main__":

@@ -2,90 +2,116 @@
 
 from __future__ import annotations
 
+import io
 import multiprocessing
 import os
 import platform
-import subprocess
-import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import redirect_stderr, suppress
 from importlib import import_module
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from aucseg.errors import DataError
+from aucseg.experiments import RecordStore, make_config
 from aucseg.training import CheckpointError, RunClaimed, claim
 from aucseg.training.checkpoint import AtomicCheckpointIO
 from aucseg.training.claims import claim_path, read_owner
+from tests.processes import forks
 
 module = import_module("aucseg.training.claims")
-Start = Callable[..., subprocess.Popen[str]]
+Start = Callable[..., tuple[BaseProcess, Connection]]
 
-HOLD = """
-import sys, time
-from aucseg.training import claim
-with claim(sys.argv[1]):
-    print("mine", flush=True)
-    time.sleep(600)
-"""
-ENSURE = """
-import sys, time
-from aucseg.experiments import RecordStore, make_config
-config = make_config("streets", "smoke", seed=5)
-store, say = RecordStore(), lambda line: print(line, flush=True)
-print("ready", flush=True)
-sys.stdin.readline()
-(record,) = store.ensure([config], progress=False, report=say).values()
-print("loss", record.history["loss"][-1])
-"""
+
+def hold(folder: Path, told: Connection) -> None:
+    """Claim a run for good; what is said on the way goes through the pipe."""
+    with redirect_stderr(Said(told)), claim(folder):
+        told.send("mine")
+        time.sleep(600)
+
+
+def ensure(told: Connection) -> None:
+    """Want the record of a run as soon as the word comes."""
+    config = make_config("streets", "smoke", seed=5)
+    torch.set_num_threads(1)
+    told.send("ready")
+    told.recv()
+    (record,) = RecordStore().ensure([config], progress=False, report=told.send).values()
+    told.send(f"loss {record.history['loss'][-1]}")
+
+
+class Said(io.TextIOBase):
+    """A stream whose lines go through a pipe."""
+
+    def __init__(self, told: Connection) -> None:
+        self.told = told
+
+    def write(self, text: str) -> int:
+        if text.strip():
+            self.told.send(text)
+        return len(text)
 
 
 @pytest.fixture
-def start(tmp_path: Path) -> Start:
-    """Starts a program that has words to read in ``sys.argv``; kills what is left of it."""
-    started: list[subprocess.Popen[str]] = []
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Starts a function in a process, with a pipe as its last argument; kills what is left of it."""
+    started: list[BaseProcess] = []
 
-    def call(program: str, *words: object) -> subprocess.Popen[str]:
-        command = [sys.executable, "-c", program, *map(str, words)]
-        home = os.environ | {"AUCSEG_HOME": str(tmp_path)}
-        process = subprocess.Popen(
-            command,
-            env=home,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+    def call(function: Callable[..., None], *words: object) -> tuple[BaseProcess, Connection]:
+        ours, theirs = multiprocessing.Pipe()
+        process = forks().Process(target=at_home, args=(tmp_path, function, *words, theirs), daemon=True)
+        process.start()
+        theirs.close()
         started.append(process)
-        return process
+        return process, ours
 
     yield call
     for process in started:
         process.kill()
-        process.communicate()
+        process.join()
+
+
+def at_home(home: Path, function: Callable[..., None], *words: object) -> None:
+    """Call a function where records and runs lie in a folder of their own."""
+    os.environ["AUCSEG_HOME"] = str(home)
+    function(*words)
+
+
+def all_of(told: Connection) -> list[str]:
+    """Every line until the other end is closed."""
+    lines = []
+    with suppress(EOFError):
+        while told.poll(300):
+            lines.append(told.recv())
+    return lines
 
 
 def test_one_trains_and_the_other_takes_its_record(start: Start, tmp_path: Path) -> None:
     """Two sweeps that want the same run, let go at the same moment."""
-    both = [start(ENSURE), start(ENSURE)]
-    for process in both:
-        assert process.stdout.readline() == "ready\n"
-    for process in both:
-        process.stdin.write("go\n")
-        process.stdin.flush()
-    told = [process.communicate(timeout=300) for process in both]
-    assert [process.returncode for process in both] == [0, 0], told
-    waits = ["waits for it" in out for out, _ in told]
-    assert sum(waits) == 1, told
-    second, first = (told[waits.index(one)][0].splitlines() for one in (True, False))
+    both = [start(ensure), start(ensure)]
+    for _, told in both:
+        assert told.recv() == "ready"
+    for _, told in both:
+        told.send("go")
+    said = [all_of(told) for _, told in both]
+    for process, _ in both:
+        process.join(60)
+    assert [process.exitcode for process, _ in both] == [0, 0], said
+    waits = [any("waits for it" in line for line in lines) for lines in said]
+    assert sum(waits) == 1, said
+    second, first = (said[waits.index(one)] for one in (True, False))
     assert any("training 4 steps" in line for line in first)
     assert not any("training 4 steps" in line for line in second)
     waited = next(line for line in second if "waits for it" in line)
-    other = next(p.pid for p in both if f"process {p.pid} waits" not in waited)
+    other = next(p.pid for p, _ in both if f"process {p.pid} waits" not in waited)
     assert f"process {other} on " in waited
     assert "trains this run" in waited
     assert first[-1] == second[-1]
@@ -94,14 +120,14 @@ def test_one_trains_and_the_other_takes_its_record(start: Start, tmp_path: Path)
 
 
 def test_death_of_the_holder_ends_its_claim(start: Start, tmp_path: Path) -> None:
-    holder = start(HOLD, tmp_path / "run")
-    assert holder.stdout.readline() == "mine\n"
+    holder, said = start(hold, tmp_path / "run")
+    assert said.recv() == "mine"
     lines: list[str] = []
 
     def told(line: str) -> None:
         lines.append(line)
         holder.kill()
-        holder.wait()  # a process that nobody has waited for counts as alive
+        holder.join()  # a process that nobody has waited for counts as alive
 
     before = time.monotonic()
     with claim(tmp_path / "run", report=told):
@@ -119,9 +145,9 @@ def test_claim_within_a_claim_is_given_at_once(start: Start, tmp_path: Path) -> 
         with claim(folder, report=pytest.fail), claim(folder.parent / "b", report=pytest.fail):
             pass
         assert (folder.parent / "a.owner").exists()  # the inner end is not the end
-        holder = start(HOLD, folder)
-        assert "waits for it" in holder.stderr.readline()
-    assert holder.stdout.readline() == "mine\n"
+        _, said = start(hold, folder)
+        assert "waits for it" in said.recv()
+    assert said.recv() == "mine"
 
 
 def test_place_that_cannot_be_written_to(tmp_path: Path) -> None:
@@ -152,8 +178,7 @@ def contend(folder: Path, together: Any, told: Any) -> None:
 
 def test_of_fifty_claimants_one_wins(tmp_path: Path) -> None:
     """Ten threads in each of five processes, let go at the same moment."""
-    multiprocessing.set_forkserver_preload([__name__])
-    context = multiprocessing.get_context("forkserver")
+    context = forks()
     together, told = context.Barrier(50, timeout=300), context.Queue()
     arguments = (tmp_path / "run", together, told)
     processes = [context.Process(target=contend, args=arguments) for _ in range(5)]

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import time
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import psutil
@@ -19,6 +20,7 @@ import torch
 from aucseg.functional.pseudo_labels import PSEUDO_LABEL_COUNTS
 from aucseg.training import ConfigError, Record, checkpoint_path, read_checkpoint, train
 from aucseg.training.devices import Ranks, is_first, make_strategy, plan_ranks, sync_plugins
+from tests.processes import command, start_quietly
 from tests.repository import ROOT
 from tests.training import ranks
 
@@ -60,8 +62,14 @@ def alone():
 
 @pytest.fixture(scope="module", params=[2, pytest.param(3, marks=pytest.mark.slow)])
 def together(request, tmp_path_factory):
-    """All cases by agents of torchrun on one machine, one process each."""
+    """All cases on one machine: two processes by agents of torchrun, three with the variables these set."""
     folder, number = tmp_path_factory.mktemp("torchrun"), request.param
+    said = (by_agents if number == 2 else by_variables)(folder, number)
+    return number, folder, said
+
+
+def by_agents(folder: Path, number: int) -> list[str]:
+    """What the agents said, each with one process."""
     words = ["-m", "tests.training.ranks", str(folder), str(number)]
     where = port()
     started = [
@@ -75,7 +83,23 @@ def together(request, tmp_path_factory):
     ]
     said = [process.communicate(timeout=900)[0] for process in started]
     assert [process.returncode for process in started] == [0] * len(started), said
-    return number, folder, said
+    return said
+
+
+def by_variables(folder: Path, number: int) -> list[str]:
+    """What the processes said; they share the imports that agents pay for each of theirs."""
+    known = {"AUCSEG_HOME": str(folder), "TORCHELASTIC_RUN_ID": "1", "MASTER_ADDR": "127.0.0.1"}
+    known |= {"MASTER_PORT": port(), "WORLD_SIZE": str(number), "LOCAL_WORLD_SIZE": "1", "LOCAL_RANK": "0"}
+    places = [folder / f"said-{rank}.txt" for rank in range(number)]
+    started = [
+        start_quietly(place, ranks.main, folder, number, environment=known | {"RANK": str(rank)})
+        for rank, place in enumerate(places)
+    ]
+    for process in started:
+        process.join(900)
+    said = [place.read_text() for place in places]
+    assert [process.exitcode for process in started] == [0] * number, said
+    return said
 
 
 @pytest.mark.parametrize("name", ["auc", "micro", "blv", "region", "few", "teacher"])
@@ -132,12 +156,15 @@ def test_banks_of_their_own_need_as_many_processes(together):
         train(config, folder / "own", progress=False, report=lambda line: None)
 
 
-def wait_for_step(path: Path, step: int, *processes: subprocess.Popen) -> int:
+def wait_for_step(path: Path, step: int, *processes: subprocess.Popen | BaseProcess) -> int:
     """Wait until the checkpoint has that step."""
     until = time.monotonic() + 400
     while time.monotonic() < until:
         for process in processes:
-            assert process.poll() is None, process.communicate()[0]
+            if isinstance(process, BaseProcess):
+                assert process.is_alive()
+            else:
+                assert process.poll() is None, process.communicate()[0]
         try:
             if (found := torch.load(path, weights_only=True)["global_step"]) >= step:
                 return found
@@ -147,35 +174,18 @@ def wait_for_step(path: Path, step: int, *processes: subprocess.Popen) -> int:
     raise AssertionError(f"no step {step} in {path}")
 
 
-SILENT = """
-import sys, time
-import torch.distributed as dist
-from aucseg.training.devices import Agreement
-rank = int(sys.argv[1])
-dist.init_process_group("gloo", init_method=sys.argv[2], rank=rank, world_size=2)
-agreement = Agreement(5.0)
-print("met", flush=True)
-if rank == 1:
-    time.sleep(600)
-agreement.say(0)
-start = time.monotonic()
-try:
-    agreement.last()
-except RuntimeError as error:
-    print(f"gave up after {time.monotonic() - start:.1f} s: {error}", flush=True)
-"""
-
-
 def test_ranks_that_agree_wait_no_longer_than_they_were_told(tmp_path):
     """A group of its own has PyTorch's half an hour, whatever the first group has."""
     where = f"file://{tmp_path}/meeting"
-    pair = [start("-c", SILENT, str(rank), where, home=tmp_path) for rank in range(2)]
-    try:
-        said, _ = pair[0].communicate(timeout=300)
-    finally:
-        for process in pair:
-            process.kill()
-        pair[1].communicate()
+    pair = [
+        start_quietly(tmp_path / f"{rank}.txt", ranks.silent, rank, where, environment={})
+        for rank in range(2)
+    ]
+    pair[0].join(300)
+    for process in pair:
+        process.kill()
+        process.join()
+    said = (tmp_path / "0.txt").read_text()
     found = re.search(r"gave up after ([\d.]+) s: .*[Tt]imed out", said)
     assert found, said
     assert 4 < float(found[1]) < 60
@@ -202,25 +212,27 @@ def test_a_process_that_dies_or_hangs_is_told_and_the_run_goes_on(tmp_path, alon
     slurm = {"SLURM_STEP_ID": "0", "SLURM_STEP_NUM_TASKS": "2", "SLURM_NTASKS": "2", "SLURM_JOB_ID": "7"}
     slurm |= {"SLURM_NTASKS_PER_NODE": "2", "SLURM_NNODES": "1", "SLURM_NODEID": "0", "SLURM_JOB_NAME": "a"}
     slurm |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": where, "SLURM_NODELIST": "localhost"}
+    slurm |= {"AUCSEG_HOME": str(tmp_path)}
     pair = [
-        start(
-            *words,
-            *("--set", "rank_timeout=60"),
-            home=tmp_path,
-            **slurm,
-            SLURM_PROCID=str(rank),
-            SLURM_LOCALID=str(rank),
+        start_quietly(
+            tmp_path / f"said-{rank}.txt",
+            command,
+            *words[2:],
+            *("--set", "rank_timeout=30"),
+            environment=slurm | {"SLURM_PROCID": str(rank), "SLURM_LOCALID": str(rank)},
         )
         for rank in range(2)
     ]
     try:
         wait_for_step(path, before + 1, *pair)
-        pair[1].send_signal(signal.SIGSTOP)
-        said, _ = pair[0].communicate(timeout=300)
+        os.kill(pair[1].pid, signal.SIGSTOP)
+        pair[0].join(300)
     finally:
-        pair[1].kill()
-        pair[1].communicate()
-    assert pair[0].returncode == 1
+        for process in pair:
+            process.kill()
+            process.join()
+    said = (tmp_path / "said-0.txt").read_text()
+    assert pair[0].exitcode == 1
     assert "error: process 0 of 2: another one has ended or does not answer" in said, said
     assert "rank_timeout is how long an answer may take" in said
     after = wait_for_step(path, before + 1)

@@ -41,6 +41,7 @@ from aucseg.training.bank import foretell_cover
 from aucseg.training.checkpoint import AtomicCheckpointIO
 from aucseg.training.progress import StepLines
 from aucseg.training.stop import Stop
+from tests.command import aucseg
 from tests.training.interrupted import StopAt
 
 BANK = {"sample_ratio": 1.0, "resize_ratio": 0.5}
@@ -256,14 +257,19 @@ def test_any_image_size(finished):
         assert module(torch.zeros(1, 3, 45, 70)).shape == (1, 19, 45, 70)
 
 
-def test_killed_by_the_system_and_resumed_from_the_command_line(tmp_path):
+def test_killed_by_the_system_and_resumed_from_the_command_line(tmp_path, monkeypatch):
     """What a user sees: the process dies at any moment, the same command goes on."""
     config = smoke(optim__steps=24)
     config.to_yaml(tmp_path / "run.yaml")
-    command = [sys.executable, "-W", "error", "-m", "aucseg", "train", "run.yaml", "--quiet"]
+    words = ("train", "run.yaml", "--quiet")
     # As many threads as this process has: another number adds the same terms in another order.
     home = dict(os.environ, AUCSEG_HOME=str(tmp_path), OMP_NUM_THREADS="1")
-    process = subprocess.Popen(command, cwd=tmp_path, env=home, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [sys.executable, "-W", "error", "-m", "aucseg", *words],
+        cwd=tmp_path,
+        env=home,
+        stdout=subprocess.DEVNULL,
+    )
     checkpoint = tmp_path / "runs" / config.identity / "last.ckpt"
     deadline = time.monotonic() + 120
     while not checkpoint.exists() and time.monotonic() < deadline:
@@ -273,7 +279,9 @@ def test_killed_by_the_system_and_resumed_from_the_command_line(tmp_path):
     assert checkpoint.exists()
     step = torch.load(checkpoint, weights_only=True)["global_step"]
     assert step < 24
-    subprocess.run(command, cwd=tmp_path, env=home, check=True, stdout=subprocess.DEVNULL)
+    monkeypatch.setenv("AUCSEG_HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    assert aucseg(*words).exit_code == 0  # another process than the first, and this one has its imports
     resumed = Record.read(tmp_path / "data/records/smoke" / f"{config.identity}.json")
     assert resumed.same_result(train(config, tmp_path / "whole", progress=False))
     assert [path.name for path in checkpoint.parent.iterdir()] == ["last.ckpt"]  # one is enough now
