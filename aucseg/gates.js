@@ -40,7 +40,28 @@ const written = element =>
   [...element.childNodes].some(node => node.nodeType === 3 && node.data.trim()) && element.checkVisibility() &&
   !element.closest("svg, mjx-container, .math, .headerlink, .copybtn, .sd-badge");
 
+// What makes a page wider than its window; what scrolls in a box of its own does not.
+const PHONE = 390;
+const rolls = element => {
+  for (let at = element.parentElement; at && at !== document.body; at = at.parentElement)
+    if (getComputedStyle(at).overflowX !== "visible") return true;
+  return false;
+};
+const wider = () => {
+  if (document.documentElement.scrollWidth <= window.innerWidth + 1) return [];
+  const beyond = [...document.querySelectorAll("article *")].filter(element =>
+    element.getBoundingClientRect().right > window.innerWidth + 1 && element.checkVisibility() && !rolls(element));
+  const leaves = beyond.filter(element => !beyond.some(other => other !== element && element.contains(other)));
+  return (leaves.length ? leaves : [document.body]).slice(0, 3).map(element =>
+    `${element.tagName.toLowerCase()} ${element.textContent.trim().slice(0, 50)}`);
+};
+const framed = window.parent !== window;
+
 window.addEventListener("load", () => setTimeout(() => {
+  if (framed) {
+    window.parent.postMessage({ aucsegWide: wider() }, "*");
+    return;
+  }
   const faults = new Set(window.aucsegErrors.map(text => "an error of a script: " + text));
   const words = "p, li, td, th, span, a, code, dt, figcaption, summary, h1, h2, h3";
   for (const theme of ["light", "dark"]) {
@@ -57,9 +78,25 @@ window.addEventListener("load", () => setTimeout(() => {
   for (const header of document.querySelectorAll("article thead th"))
     if (header.textContent.trim() && !header.closest("details:not([open])") && !header.checkVisibility())
       faults.add("a header that cannot be seen: " + header.textContent.trim().slice(0, 40));
-  const answer = document.createElement("script");
-  answer.type = "application/json";
-  answer.id = "aucseg-answer";
-  answer.textContent = JSON.stringify([...faults]).replaceAll("<", "\\u003c");
-  document.body.append(answer);
+  for (const figure of document.querySelectorAll("article figure.aucseg-figure"))
+    if (figure.scrollWidth > figure.clientWidth + 2)
+      faults.add(`a figure that is cut off at this width: ${figure.scrollWidth} of ${figure.clientWidth} pixels, ` +
+        figure.textContent.trim().match(/Figure \d+|$/)[0]);
+  const tell = () => {
+    const answer = document.createElement("script");
+    answer.type = "application/json";
+    answer.id = "aucseg-answer";
+    answer.textContent = JSON.stringify([...faults]).replaceAll("<", "\\u003c");
+    document.body.append(answer);
+  };
+  // The page once more, as wide as a phone: a frame asks itself, as no other page may look into it.
+  window.addEventListener("message", ({ data }) => {
+    if (!Array.isArray(data?.aucsegWide)) return;
+    for (const wide of data.aucsegWide) faults.add(`wider than a phone of ${PHONE} pixels: ${wide}`);
+    tell();
+  });
+  const phone = document.createElement("iframe");
+  phone.style.cssText = `width:${PHONE}px;height:800px;border:0`;
+  phone.src = location.href.split("#")[0];
+  document.body.append(phone);
 }, 400));

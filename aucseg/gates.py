@@ -27,6 +27,10 @@ _VOID = frozenset(
 _REPR = re.compile(
     r"<(?:matplotlib|pandas|aucseg|seaborn|numpy|torch|IPython|Figure|Axes)\b[^<>]*>|\bobject at 0x[0-9a-f]+"
 )
+# A dictionary or list of Python, as a sentence of a page
+_LITERAL = re.compile(r"""[{\[]['"‘’“”][\w -]+['"‘’“”](?:: |, ['"‘’“”])""")
+# What a cell says is plain Markdown, where dollars are dollars
+_FORMULA = re.compile(r"\$[^$]*[\\_^{][^$]*\$")
 _LISTINGS = ("_modules/", "_static/", "genindex", "py-modindex")
 _REDIRECT = 'http-equiv="refresh"'
 # Of the browser for a page, and its seconds: a busy machine is no fault of the page.
@@ -61,6 +65,8 @@ class _Page:
     loose: list[str] = field(default_factory=list)  # pictures of a cell without number and caption
     bare: int = 0  # figures without a caption
     outputs: list[str] = field(default_factory=list)  # text of cells' outputs
+    sentences: list[str] = field(default_factory=list)  # the same, without what is preformatted
+    nested: int = 0  # lists that begin a point of another list, as a point that begins with + does
 
 
 class _Reader(HTMLParser):
@@ -71,6 +77,7 @@ class _Reader(HTMLParser):
         self.page = _Page()
         self._open: list[tuple[str, str]] = []
         self._captioned: list[bool] = []
+        self._empty_point = False  # the last that came is the beginning of a point
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         known = {name: value or "" for name, value in attrs}
@@ -85,6 +92,8 @@ class _Reader(HTMLParser):
             self.page.sources.append(known["src"])
         if tag == "link" and "stylesheet" in known.get("rel", ""):
             self.page.sources.append(known.get("href", ""))
+        self.page.nested += self._empty_point and tag in ("ul", "ol")
+        self._empty_point = tag == "li" or (self._empty_point and tag == "p")
         within = [kind for _, kind in self._open]
         output = any("cell_output" in kind for kind in within)
         shown = any("aucseg-" in kind for kind in within)
@@ -118,8 +127,13 @@ class _Reader(HTMLParser):
                 return
 
     def handle_data(self, data: str) -> None:
-        if data.strip() and any("cell_output" in kind for _, kind in self._open):
+        if not data.strip():
+            return
+        self._empty_point = False
+        if any("cell_output" in kind for _, kind in self._open):
             self.page.outputs.append(data)
+            if not any(tag in ("pre", "code", "svg", "script") for tag, _ in self._open):
+                self.page.sentences.append(data)
 
 
 def _read(path: Path) -> _Page:
@@ -134,8 +148,9 @@ def page_faults(html: Path, private: Iterable[Path | str] = ()) -> list[Fault]:
 
     Pictures without an alternative text; pictures, drawings and tables of cells without number and caption;
     figures without a caption; links and anchors within the pages that lead nowhere; tracebacks and
-    representations of objects in what cells print; folders of the machine that built them, in pages and in
-    the notebooks that readers download; pages that weigh too much.
+    representations of objects in what cells print; formulas in it that are not set; points of lists that
+    begin with another list; folders of the machine that built them, in pages and in the notebooks that
+    readers download; pages that weigh too much.
 
     Args:
         html: folder of the pages.
@@ -162,8 +177,15 @@ def _of_one(html: Path, name: str, page: _Page) -> Iterator[Fault]:
     text = "".join(page.outputs)
     if _TRACEBACK in text:
         yield Fault(name, "a traceback")
-    for found in sorted(set(_REPR.findall(text)))[:3]:
+    raw = {*_REPR.findall(text), *_LITERAL.findall(" ".join(page.sentences))}
+    for found in sorted(raw)[:3]:
         yield Fault(name, f"the representation of an object: {found}")
+    for found in sorted(set(_FORMULA.findall(" ".join(page.sentences))))[:3]:
+        yield Fault(name, f"a formula that is not set: {found}")
+    if page.nested:
+        yield Fault(
+            name, f"{page.nested} points of lists begin with a list: of a label that begins with + or -"
+        )
     weight = (html / name).stat().st_size
     for source in set(page.sources):
         if not urlsplit(source).scheme and "mathjax" not in source:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from aucseg import paths
-from aucseg.errors import UserError
+from aucseg.errors import UserError, how_many
 
 
 class BenchmarkError(UserError, ValueError):
@@ -52,7 +52,6 @@ def measured_on(table: pd.DataFrame, device: str = "cpu") -> str:
         torch = dict(part.split("=", 1) for part in row.versions.split())["torch"]
         changed = " with changes" if str(row.git_commit).endswith("+") else ""
         commit = f", commit {row.git_commit[:7]}{changed}" if isinstance(row.git_commit, str) else ""
-        lines.append(
-            f"{row.hardware}, {row.threads} threads, {row.platform}, torch {torch}, {row.date}{commit}"
-        )
+        threads = how_many(int(row.threads), "thread")
+        lines.append(f"{row.hardware}, {threads}, {row.platform}, torch {torch}, {row.date}{commit}")
     return "\n".join(lines)

@@ -271,11 +271,12 @@ def tradeoff_plot(
         effects: as :func:`aucseg.experiments.effects` returns it.
         labels: label of each arm; those without an effect are left out.
         metrics: of the horizontal and of the vertical axis.
-        legend: whether the axes have one; without it several panels share a figure's.
-        ax: axes to draw on; new ones if not given.
+        legend: whether the arms are named; without it several panels share a figure's legend.
+        ax: axes to draw on; new ones, with the legend below them, if not given.
     """
+    alone = ax is None
     if ax is None:
-        _, ax = plt.subplots(figsize=(6.4, 4.6))
+        _, ax = plt.subplots(figsize=(6.4, 4.2 + 0.21 * legend * math.ceil(len(labels) / 2)))
     ax.axhline(0, color=INK, linewidth=1, linestyle=":")
     ax.axvline(0, color=INK, linewidth=1, linestyle=":")
     table = effects.set_index(["arm", "metric"])
@@ -295,7 +296,9 @@ def tradeoff_plot(
         )
     names = [METRIC_LABELS.get(metric, metric) for metric in metrics]
     ax.set(xlabel=f"change of the {names[0]} (points)", ylabel=f"change of the {names[1]} (points)")
-    if shown and legend:
+    if shown and legend and alone:  # twenty names would lie over the points
+        ax.figure.legend(loc="outside lower center", ncols=2, fontsize=9)
+    elif shown and legend:
         ax.legend(fontsize=9)
     return ax
 
@@ -361,6 +364,7 @@ def power_figure(
     return figure
 
 
+_WIDEST = 12.0  # inches, the widest that a page of the book shows whole
 _SIGNS = {"agrees": "^", "disagrees": "v", "open": "o", "": "D"}
 _SIGN_WORDS = {
     "agrees": "as claimed",
@@ -368,7 +372,7 @@ _SIGN_WORDS = {
     "open": "open: the interval holds zero",
     "": "one seed",
 }
-_SIGN_COLORS = dict(zip(("open", "disagrees", "agrees", ""), (*ARM_COLORS[:3], ARM_COLORS[-1]), strict=True))
+_SIGN_COLORS = dict(zip(("open", "disagrees", "agrees", ""), (*ARM_COLORS[:3], ARM_COLORS[6]), strict=True))
 
 
 def sign_figure(
@@ -389,7 +393,8 @@ def sign_figure(
         places: label of each data set and start that is shown, in order.
         metrics: the panels.
     """
-    size = (2.4 + 0.95 * len(labels), (1.5 + 0.4 * len(places)) * len(metrics))
+    width = min(2.4 + 0.95 * len(labels), _WIDEST)
+    size = (width, (1.5 + 0.4 * len(places)) * len(metrics))
     figure, axes = plt.subplots(len(metrics), 1, figsize=size, sharex=True, squeeze=False)
     used = set()
     for metric, ax in zip(metrics, axes[:, 0], strict=True):

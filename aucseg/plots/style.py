@@ -14,7 +14,19 @@ GROUP_COLORS = {"head": "#3b6fb6", "middle": "#a5a5a5", "tail": "#c8452f"}
 # used for nothing else.
 INK, GRID, PAPER = "#26282b", "#d0d3d8", "#fffffe"
 # Arms of an experiment in order; the first, the baseline, is grey.
-ARM_COLORS = ("#8c8c8c", "#ef7a06", "#35ade9", "#1d5287", "#a83fd0", "#87401d", "#d1a375")
+ARM_COLORS = (
+    "#8c8c8c",
+    "#ef7a06",
+    "#35ade9",
+    "#1d5287",
+    "#a83fd0",
+    "#87401d",
+    "#d1a375",
+    "#00cc3d",
+    "#7000ff",
+    "#ad2952",
+    "#521f47",
+)
 # What those that are hard to see on a dark page become there, which the style of the pages says.
 DARK = {
     "#35ade9": "#a7e5f0",
@@ -22,6 +34,9 @@ DARK = {
     "#a83fd0": "#9e3be6",
     "#87401d": "#845f3d",
     "#d1a375": "#f9bea6",
+    "#7000ff": "#8514ff",
+    "#ad2952": "#eb3370",
+    "#521f47": "#c285b8",
     "#3b6fb6": "#6b98e3",
     "#a5a5a5": "#b0b0b0",
     "#c8452f": "#ea6a52",
@@ -30,12 +45,11 @@ DARK = {
 ARM_LINES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (6, 1, 1, 1, 1, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)))
 ARM_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*")
 GROUP_MARKERS = {"head": "^", "middle": "s", "tail": "o"}
-ARM_HATCHES = ("", "///", "...", "xxx", "\\\\\\", "ooo", "+++")
+ARM_HATCHES = ("", "///", "...", "xxx", "\\\\\\", "ooo", "+++", "|||", "---", "OO", "**")
 
 
-# The look of a method is the same in every figure: a place in ARM_COLORS and a marker. Names are those of
-# arms, of methods of `aucseg compare` and of objectives. There are more methods than colours: no two share
-# both.
+# The look of a method is the same in every figure: a place in ARM_COLORS, which no other method has, and a
+# marker. Names are those of arms, of methods of `aucseg compare` and of objectives.
 METHOD_LOOKS = {
     name: (color, marker)
     for names, color, marker in (
@@ -45,10 +59,10 @@ METHOD_LOOKS = {
         (("blv",), 4, "v"),
         (("rr", "region_rebalance"), 5, "P"),
         (("la", "logit_adjusted"), 6, "X"),
-        (("focal",), 2, "<"),
-        (("vs",), 3, ">"),
-        (("ldam",), 5, "*"),
-        (("disalign",), 4, "o"),
+        (("focal",), 7, "<"),
+        (("vs",), 8, ">"),
+        (("ldam",), 9, "*"),
+        (("disalign",), 10, "o"),
     )
     for name in names
 }

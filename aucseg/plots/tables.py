@@ -27,13 +27,15 @@ NOT_RUN = "not run"
 def say(text: str) -> None:
     """Show Markdown in a notebook: a sentence whose numbers a cell has computed.
 
+    A point of a list that begins with a label as "+ AUC" stays one: Markdown would begin a list in it.
+
     Args:
         text: Markdown; nothing is shown if it is empty.
     """
     from IPython.display import Markdown, display  # of the extra `book`, which only notebooks need
 
     if text.strip():
-        display(Markdown(text))
+        display(Markdown(re.sub(r"^(\s*[-*] )(?=[-+*] )", r"\1\\", text, flags=re.MULTILINE)))
 
 
 class _Table(Styler):

@@ -47,7 +47,7 @@ def test_results_can_be_drawn(table):
     figure = plots.ratio_plot(table, part="alternatives")
     assert "pairwise matrix" in {text.get_text() for text in figure.axes[0].get_yticklabels()}
     assert len(plots.cost_curves(table).axes[0].lines) == 6  # five candidates, and what is in proportion
-    assert ", 1 threads, " in measured_on(table)
+    assert ", 1 thread, " in measured_on(table)
     plt.close("all")
 
 

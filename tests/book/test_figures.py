@@ -121,3 +121,46 @@ def test_no_notebook_has_colours_of_its_own(path: Path) -> None:
         assert not re.search(r"""["']#[0-9a-fA-F]{3,8}["']""", source), number
         for line in source.splitlines():
             assert not re.search(r"""color=["'](black|gr[ae]y|0\.\d+)["']""", line), (number, line)
+
+
+LONG = 12  # lines, from which a cell that only shows is folded
+
+
+def only_shows(source: str, imported: dict[str, str]) -> bool:
+    """Whether a reader learns nothing from a cell: half of it is captions and axes, or it reads records.
+
+    Args:
+        source: of the cell.
+        imported: module of each name that the notebook imports.
+    """
+    if source.count("\n") + 1 < LONG or "interact(" in source or ".network(" in source:  # moved, trains
+        return False
+    nodes = list(ast.walk(ast.parse(source)))
+    drawing: set[int] = set()
+    for node in nodes:
+        if isinstance(node, ast.Call) and ast.unparse(node.func).startswith(
+            ("show", "say", "print", "plots.", "plt.", "ax.", "axes", "fig")
+        ):
+            drawing |= set(range(node.lineno, (node.end_lineno or node.lineno) + 1))
+    if not drawing:
+        return False
+    names = {node.id for node in nodes if isinstance(node, ast.Name)} & set(imported)
+    own = {imported[name] for name in names if imported[name].startswith("aucseg")}
+    reads = bool(own) and own <= {"aucseg", "aucseg.experiments", "aucseg.plots"}
+    return reads or 2 * len(drawing) >= source.count("\n") + 1
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_code_that_only_shows_is_folded(path: Path) -> None:
+    imported: dict[str, str] = {}
+    open_ = []
+    for number, cell, source in code_cells(path):
+        for node in ast.walk(ast.parse(source)):
+            if isinstance(node, ast.ImportFrom):
+                imported |= {alias.asname or alias.name: node.module or "" for alias in node.names}
+        folded = {"hide-input", "remove-cell", "parameters", "hide-cell"} & set(
+            cell["metadata"].get("tags", [])
+        )
+        if not folded and only_shows(source, imported):
+            open_.append(number)
+    assert open_ == [], "give these cells the tag hide-input"

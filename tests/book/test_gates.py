@@ -57,6 +57,10 @@ def test_a_page_as_it_should_be_has_none(tmp_path: Path) -> None:
         (CELL.format("<pre>&lt;Axes: title={}&gt;</pre>"), "representation of an object: <Axes"),
         (CELL.format("<pre>&lt;matplotlib.lines.Line2D at 0x7f00&gt;</pre>"), "representation of an object"),
         (CELL.format("<pre>&lt;X object at 0x7f00aa&gt;</pre>"), "object at 0x7f00aa"),
+        (CELL.format("<p>seeds by arm: {‘auc’: 3, ‘bank’: 3}</p>"), "representation of an object: {‘auc’: "),
+        (CELL.format("<p>its coefficients $w_k$ differ</p>"), "a formula that is not set: $w_k$"),
+        (CELL.format("<p>['auc', 'bank']</p>"), "representation of an object: ['auc', '"),
+        (CELL.format("<ul><li><ul><li>AUC: more</li></ul></li></ul>"), "begin with a list"),
         ('<a href="none.html">x</a>', "a page that is not there: none.html"),
         ('<a href="#none">x</a>', "a place that is not there: #none"),
         ('<script src="_static/none.js"></script>', "a file that is not there: _static/none.js"),
@@ -100,9 +104,18 @@ def test_in_a_browser(tmp_path: Path) -> None:
         "<script>const twice = 1;</script><script>const twice = 2;</script>"
         "<article><p class='good'>fine</p><p class='pale'>pale</p>"
         "<table><thead><tr><th class='hidden'>gone</th><th class='good'>a</th></tr></thead></table>"
+        "<figure class='aucseg-figure' style='width:300px;overflow-x:auto'>"
+        "<svg aria-label='wide' width='400' height='9'></svg><figcaption class='good'>Figure 7. Wide.</figcaption></figure>"
         "</article>",
     )
     _page(tmp_path, "<article><p style='color:#111;background:#fff'>fine</p></article>", "b/fine.html")
+    _page(
+        tmp_path,
+        "<article style='color:#111;background:#fff'><code>a.name.that.is.longer.than.a.phone.is.wide.and.is."
+        "not.broken.into.lines</code><div style='overflow-x:auto'><div style='width:900px'>rolls</div></div>"
+        "</article>",
+        "b/long.html",
+    )
     program = browser()
     assert program is not None
     found = [str(fault) for fault in seen_faults(tmp_path, program)]
@@ -111,4 +124,8 @@ def test_in_a_browser(tmp_path: Path) -> None:
     assert any("too pale in the light" in fault and "p.pale" in fault for fault in found)
     assert any("too pale in the dark" in fault and "th.good" in fault for fault in found)
     assert any(fault.endswith("header that cannot be seen: gone") for fault in found)
+    wide = [fault for fault in found if "wider than a phone" in fault]
+    assert len(wide) == 1
+    assert wide[0].startswith("b/long.html: wider than a phone of 390 pixels: code a.name.that")
+    assert any("cut off at this width: 400 of 300 pixels, Figure 7" in fault for fault in found)
     assert not any("p.good" in fault for fault in found)

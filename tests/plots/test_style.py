@@ -77,7 +77,7 @@ def test_the_style_of_the_pages_says_what_becomes_of_them() -> None:
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS.values(), ids=lambda experiment: experiment.name)
 def test_a_method_looks_the_same_in_every_table(experiment) -> None:
-    """Eight arms are more than there are colours: none is taken for the baseline, no two look the same."""
+    """However many arms there are: none is taken for the baseline, no two look the same."""
     arms = [arm.name for arm in experiment.arms]
     looks = arm_looks(arms, experiment.baseline)
     assert list(looks) == arms
@@ -94,6 +94,21 @@ def test_looks_are_of_methods_that_there_are() -> None:
     assert METHOD_LOOKS["both"] == METHOD_LOOKS["aucseg"]  # two names of one method
 
 
+def test_no_two_methods_share_a_colour() -> None:
+    """Several names of one method have one look; different methods differ in the colour alone."""
+    looks = set(METHOD_LOOKS.values())
+    assert len({color for color, _ in looks}) == len(looks)
+    assert 0 not in {color for color, _ in looks}  # the baseline's
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS.values(), ids=lambda experiment: experiment.name)
+def test_arms_share_a_colour_only_where_there_are_more_of_them(experiment) -> None:
+    looks = arm_looks([arm.name for arm in experiment.arms], experiment.baseline)
+    colors = {color for color, _ in looks.values()}
+    most = len(ARM_COLORS) - (experiment.baseline not in looks)
+    assert len(colors) == min(len(looks), most)
+
+
 def test_few_arms_have_a_colour_each() -> None:
     looks = arm_looks(["baseline", "auc", "x", "y", "z", "bank", "w"], "baseline")
-    assert len({color for color, _ in looks.values()}) == len(ARM_COLORS)
+    assert len({color for color, _ in looks.values()}) == len(looks)
