@@ -105,7 +105,8 @@ def test_in_a_browser(tmp_path: Path) -> None:
         "<article><p class='good'>fine</p><p class='pale'>pale</p>"
         "<table><thead><tr><th class='hidden'>gone</th><th class='good'>a</th></tr></thead></table>"
         "<figure class='aucseg-figure' style='width:300px;overflow-x:auto'>"
-        "<svg aria-label='wide' width='400' height='9'></svg><figcaption class='good'>Figure 7. Wide.</figcaption></figure>"
+        "<svg aria-label='wide' width='400' height='9'></svg>"
+        "<figcaption class='good'>Figure 7. Wide.</figcaption></figure>"
         "</article>",
     )
     _page(tmp_path, "<article><p style='color:#111;background:#fff'>fine</p></article>", "b/fine.html")

@@ -158,7 +158,19 @@ def test_tradeoff_has_a_point_for_each_arm_with_both_effects():
     ax = plots.tradeoff_plot(frame, {"a": "first", "b": "second"})
     (point,) = [line for line in ax.get_lines() if line.get_marker() in plots.ARM_MARKERS]
     assert (point.get_xdata()[0], point.get_ydata()[0]) == (-1.0, 2.0)
-    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["first"]
+    (legend,) = ax.figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["first"]
+
+
+def test_the_legend_of_a_tradeoff_lies_below_its_axes():
+    arms = [f"a method of some length {number}" for number in range(20)]
+    rows = [(arm, metric, 1.0, 0.5) for arm in arms for metric in ("mIoU_head", "mIoU_tail")]
+    frame = pd.DataFrame(rows, columns=["arm", "metric", "mean", "half"]).assign(n=3)
+    ax = plots.tradeoff_plot(frame, {arm: arm for arm in arms})
+    ax.figure.canvas.draw()
+    (legend,) = ax.figure.legends
+    assert not legend.get_window_extent().overlaps(ax.get_window_extent())
+    assert ax.get_window_extent().height > 150  # and leaves the points a place
 
 
 def test_tradeoff_tells_many_arms_apart():
