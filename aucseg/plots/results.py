@@ -276,7 +276,8 @@ def tradeoff_plot(
     """
     alone = ax is None
     if ax is None:
-        _, ax = plt.subplots(figsize=(6.4, 4.2 + 0.21 * legend * math.ceil(len(labels) / 2)))
+        height = 4.2 + 0.21 * legend * math.ceil(len(labels) / 2)
+        _, ax = plt.subplots(figsize=(6.4, height), layout="constrained")
     ax.axhline(0, color=INK, linewidth=1, linestyle=":")
     ax.axvline(0, color=INK, linewidth=1, linestyle=":")
     table = effects.set_index(["arm", "metric"])
