@@ -11,6 +11,7 @@ import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
@@ -25,6 +26,10 @@ from aucseg.experiments.store import Compute, RecordStore, RunsFailed
 from aucseg.training import ConfigError, Record, RunConfig
 
 Difference = tuple[float, float]
+
+
+# What sentences tell of a run, in words.
+_MAIN_METRICS: Mapping[str, str] = MappingProxyType({"mIoU": "all classes", "mIoU_tail": "tail"})
 
 
 @dataclass(frozen=True)
@@ -293,7 +298,7 @@ class Results:
         than: str | None = None,
         *,
         arms: Sequence[str] | None = None,
-        metrics: tuple[str, str] = ("mIoU", "mIoU_tail"),
+        metrics: Mapping[str, str] = _MAIN_METRICS,
     ) -> str:
         """A Markdown list of what each arm adds; see :func:`differences_in_words`."""
         return differences_in_words(self.experiment, self.tidy, than, arms=arms, metrics=metrics)
@@ -597,7 +602,7 @@ def differences_in_words(
     than: str | None = None,
     *,
     arms: Sequence[str] | None = None,
-    metrics: tuple[str, str] = ("mIoU", "mIoU_tail"),
+    metrics: Mapping[str, str] = _MAIN_METRICS,
 ) -> str:
     """A Markdown list: what each arm has over the one that it is compared with.
 
@@ -606,21 +611,21 @@ def differences_in_words(
         measured: as :func:`tidy` returns it.
         than: the arm that all are compared with; what the experiment says if not given.
         arms: those wanted, all by default.
-        metrics: two, the second in brackets.
+        metrics: two, each with its name in words; the second in brackets.
     """
     labels = {arm.name: arm.label for arm in experiment.arms}
     pairs = experiment.comparisons if than is None else {arm: than for arm in labels if arm != than}
     lines = []
-    for arm, other in pairs.items():
+    for arm, base in pairs.items():
         if arms is None or arm in arms:
-            first, second = (in_words(paired_difference(measured, arm, other, metric)) for metric in metrics)
-            over = f" less *{labels[other]}*" if than is None else ""
+            first, second = (in_words(paired_difference(measured, arm, base, metric)) for metric in metrics)
+            over = f" less *{labels[base]}*" if than is None else ""
             lines.append(f"- {labels[arm]}{over}: {first} ({second})")
-    head = (
-        "All classes and (tail), paired by seed:"
-        if than is None
-        else (f"Less *{labels[than]}*, paired by seed, all classes and (tail):")
-    )
+    one, other = metrics.values()
+    head = f"{one} and ({other}), paired by seed:"
+    if than is not None:
+        head = f"Less *{labels[than]}*, paired by seed, {one} and ({other}):"
+    head = head[0].upper() + head[1:]
     return "\n".join([head, "", *lines])
 
 

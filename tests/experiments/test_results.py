@@ -171,6 +171,16 @@ def test_list_of_pairs_names_what_each_arm_is_compared_with():
     ]
 
 
+def test_a_list_says_which_two_metrics_it_is_of():
+    measured = _measured(baseline=[1.0, 2.0], auc=[2.0, 3.0])
+    experiment, metrics = get_experiment("ablation_components"), {"mIoU_tail": "tail", "mIoU": "everything"}
+    assert differences_in_words(experiment, measured).startswith("All classes and (tail), paired by seed:")
+    told = differences_in_words(experiment, measured, metrics=metrics)
+    assert told.startswith("Tail and (everything), paired by seed:")
+    told = differences_in_words(experiment, measured, "baseline", metrics=metrics)
+    assert told.startswith("Less *cross entropy*, paired by seed, tail and (everything):")
+
+
 @pytest.fixture(scope="module")
 def ablation() -> Results:
     """The committed runs of the ablation; nothing is trained."""
