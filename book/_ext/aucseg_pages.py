@@ -25,7 +25,7 @@ MATHJAX = "static/mathjax/tex-svg.js"
 
 
 def add_facts(app: Sphinx, config: Config) -> None:
-    config.myst_substitutions = {**config.myst_substitutions, **page_facts.facts()}
+    config.myst_substitutions = {**config.myst_substitutions, **page_facts.facts(Path(app.srcdir))}
 
 
 def put_changelog(app: Sphinx, page: str, source: list[str]) -> None:

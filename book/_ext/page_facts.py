@@ -36,8 +36,8 @@ BOOK = Path(__file__).resolve().parents[1]
 PAPERS = {"aucseg": "AUCSeg", "blv": "BLV", "rr": "Region Rebalance"}
 
 
-def facts() -> dict[str, str]:
-    """Every substitution of the pages by its name."""
+def facts(book: Path = BOOK) -> dict[str, str]:
+    """Every substitution of the pages by its name; ``book`` is where the executed notebooks are."""
     city, example = load_statistics("cityscapes"), remark_2()
     classes, groups = class_table(city).set_index("class"), group_table(city).set_index("group")
     share, presence = 100 * classes["pixel_share"], 100 * classes["image_share"]
@@ -82,7 +82,7 @@ def facts() -> dict[str, str]:
         "batch_table": _batch_table(example.delta),
         "coverage_states": _coverage_states(),
         **guide_facts.facts(),
-        **status_facts.facts(),
+        **status_facts.facts(book),
         **figures(),
         **{f"coverage_{key}": _coverage(paper) for key, paper in PAPERS.items()},
     } | {**_attack(), **_measured(), **_laptop()}

@@ -24,13 +24,13 @@ BUILT_BY = ("jupyter-book", "sphinx", "myst-nb", "sphinx-book-theme")
 CITED = ("han2024aucseg", "wang2023blv", "cui2022region")
 
 
-def facts() -> dict[str, str]:
-    """The substitutions of these pages by their names."""
+def facts(book: Path = BOOK) -> dict[str, str]:
+    """The substitutions of these pages by their names; ``book`` is where the executed notebooks are."""
     here = environment()
     return {
         "status_version": aucseg.__version__,
         "status_commit": _commit(here["git_commit"]),
-        "status_chapters": _chapters(),
+        "status_chapters": _chapters(book),
         "status_versions": _versions(here["versions"]),
         "status_records": _records(),
         "status_benchmarks": _benchmarks(),
@@ -54,15 +54,15 @@ def chapters(toc: Any) -> list[str]:
     return []
 
 
-def _chapters() -> str:
+def _chapters(book: Path) -> str:
     """What papermill noted when it executed each notebook."""
     lines = [
         "| chapter | profile | runs without a record | seconds | on |",
         "| --- | --- | --- | --: | --- |",
     ]
     total = 0.0
-    for page in chapters(yaml.safe_load((BOOK / "_toc.yml").read_text(encoding="utf-8"))):
-        path = BOOK / f"{page}.ipynb"
+    for page in chapters(yaml.safe_load((book / "_toc.yml").read_text(encoding="utf-8"))):
+        path = book / f"{page}.ipynb"
         found = json.loads(path.read_text(encoding="utf-8"))["metadata"] if path.is_file() else {}
         noted = found.get("papermill", {})
         if not noted.get("end_time"):
