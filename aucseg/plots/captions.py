@@ -56,7 +56,7 @@ def show(
     caption: str = "",
     *,
     alt: str = "",
-    source: Results | Sequence[Results] | None = None,
+    source: Results | str | Sequence[Results | str] | None = None,
 ) -> None:
     """Show a figure or a table in a notebook, numbered, with its caption and where its numbers are from.
 
@@ -68,7 +68,8 @@ def show(
         caption: what is seen, in a sentence of plain text; a table's own caption by default.
         alt: for who cannot see the figure: what it shows, in words, not what it is about.
         source: the results whose records it was made from: profile, seeds, commits and the command that makes
-            them anew stand below, and the page links to the records.
+            them anew stand below, and the page links to the records. The name of a benchmark for what was
+            timed: machine, commit and the command. A sequence for several.
 
     Raises:
         NoCaptionError: without a caption, or for a figure without ``alt``.
@@ -85,7 +86,7 @@ def shown_html(
     caption: str = "",
     *,
     alt: str = "",
-    source: Results | Sequence[Results] | None = None,
+    source: Results | str | Sequence[Results | str] | None = None,
     number: int | None = None,
 ) -> str:
     """The HTML that :func:`show` displays, for pages that are no notebooks.
@@ -181,7 +182,7 @@ def _without_size(svg: str) -> str:
 
 
 def _table(
-    style: Styler, caption: str, source: Results | Sequence[Results] | None, number: int | None
+    style: Styler, caption: str, source: Results | str | Sequence[Results | str] | None, number: int | None
 ) -> str:
     title = escape(caption, quote=False) if caption else _caption_of(style)
     if not title.strip():
@@ -204,10 +205,14 @@ def _caption_of(style: Styler) -> str:
     return caption if isinstance(caption, str) else ""
 
 
-def _below(source: Results | Sequence[Results] | None, *links: str) -> str:
+def _below(source: Results | str | Sequence[Results | str] | None, *links: str) -> str:
     """One line: the records, the command that makes them, and the links."""
-    found = [] if source is None else list(source) if isinstance(source, Sequence) else [source]
-    told = [results.provenance for results in found]
+    found: list[Results | str] = []
+    if isinstance(source, Sequence) and not isinstance(source, str):
+        found += source
+    elif source is not None:
+        found.append(source)
+    told = [results.provenance for results in found if not isinstance(results, str)]
     lines = [
         f'<summary><a class="aucseg-records" data-records="{escape(each.key)}">{escape(each.words)}</a>'
         f"</summary>"
@@ -215,5 +220,21 @@ def _below(source: Results | Sequence[Results] | None, *links: str) -> str:
         for each in told
         if each.identities
     ]
+    lines += [_timed(name) for name in found if isinstance(name, str)]
     parts = [*(f"<details>{line}</details>" for line in lines), *links]
     return f'<div class="aucseg-source">{"".join(parts)}</div>' if parts else ""
+
+
+def _timed(name: str) -> str:
+    """Where and when a benchmark was measured, and the command that does it again."""
+    from aucseg.experiments import benchmark_table, measured_on  # only for what was timed
+
+    table = benchmark_table(name)
+    machines = "; ".join(
+        line for device in table["device"].unique() for line in measured_on(table, device).splitlines()
+    )
+    words = f"Benchmark {name.replace('_', ' ')}: {machines}"
+    return (
+        f"<summary>{escape(words)}</summary><p>To measure it anew: "
+        f"<code>python benchmarks/{escape(name)}.py --csv</code></p>"
+    )

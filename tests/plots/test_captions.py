@@ -17,6 +17,7 @@ from IPython.display import HTML
 from aucseg import plots
 from aucseg.experiments import Results
 from aucseg.plots import GROUP_COLORS, INK, NoCaptionError, show
+from tests.repository import ROOT
 
 
 @pytest.fixture(autouse=True)
@@ -137,6 +138,19 @@ def test_the_records_behind_it_and_the_command_that_makes_them() -> None:
     )
     assert 'data-records="ablation_components/streets/laptop"' in html
     assert told.command in html
+
+
+def test_the_benchmark_behind_it_and_the_command_that_measures_it() -> None:
+    rows = pd.read_csv(ROOT / "data" / "benchmarks" / "networks.csv")
+    html = _shown(_line(), "Cost.", alt="a line", source="networks")
+    for commit in rows["git_commit"].unique():
+        assert f"commit {commit[:7]}" in html
+    assert f"Benchmark networks: {rows['hardware'].iloc[0]}" in html
+    assert "<code>python benchmarks/networks.py --csv</code>" in html
+    results = Results("ablation_components", "streets", "laptop", [0], "never")
+    both = _shown(_line(), "Both.", alt="a line", source=[results, "networks"])
+    assert results.provenance.command in both
+    assert "Benchmark networks" in both
 
 
 def test_what_was_not_run_has_no_line() -> None:
