@@ -15,6 +15,7 @@ from typing import Any
 
 import page_facts
 import status_facts
+from bs4 import BeautifulSoup
 from sphinx.application import Sphinx
 from sphinx.config import Config
 from sphinx.errors import ExtensionError
@@ -22,6 +23,7 @@ from sphinx.errors import ExtensionError
 from aucseg.experiments import RecordStore
 
 MATHJAX = "static/mathjax/tex-svg.js"
+MOST_WORDS = 4000  # characters of a section that the search may quote
 
 
 def add_facts(app: Sphinx, config: Config) -> None:
@@ -92,12 +94,45 @@ def copy_records(app: Sphinx, error: Exception | None) -> None:
         shutil.copyfile(path, copy)
 
 
+def section_texts(html: str) -> list[list[str]]:
+    """The words of each section of a page, without those of the sections in it, by the section's id."""
+    article = BeautifulSoup(html, "html.parser").find("article")
+    if article is None:
+        return []
+    for element in article.select(
+        "script, style, svg, table, pre, .math, .headerlink, .aucseg-source, .aucseg-reading"
+    ):
+        element.decompose()
+    found = []
+    for section in reversed(article.find_all("section", id=True)):  # what lies within comes first, and goes
+        words = " ".join(section.get_text(" ").split())
+        found.append([str(section["id"]), words[:MOST_WORDS]])
+        section.decompose()
+    return found[::-1]
+
+
+def copy_texts(app: Sphinx, error: Exception | None) -> None:
+    """The words of all sections, which the search quotes: a page from a file system may read no other."""
+    if error is not None or app.builder.format != "html":
+        return
+    out = Path(app.outdir)
+    pages = {name: out / f"{name}.html" for name in sorted(app.env.found_docs)}
+    texts = {
+        name: section_texts(path.read_text(encoding="utf-8"))
+        for name, path in pages.items()
+        if path.is_file()
+    }
+    listing = json.dumps(texts, ensure_ascii=False, separators=(",", ":"))
+    (out / "_static" / "texts.js").write_text(f"window.aucsegTexts = {listing};\n", encoding="utf-8")
+
+
 def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("config-inited", add_facts)
     app.connect("source-read", put_changelog)
     app.connect("autodoc-skip-member", skip_generated)
     app.connect("build-finished", copy_mathjax)
     app.connect("build-finished", copy_records)
+    app.connect("build-finished", copy_texts)
     app.connect("html-page-context", without_thebe, priority=900)
     app.connect("html-page-context", add_reading_time, priority=100)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
