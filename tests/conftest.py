@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import os
 from collections.abc import Callable
+from itertools import chain, islice
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import pytest
@@ -20,6 +22,7 @@ from tests.command import aucseg
 settings.register_profile("aucseg", deadline=None)
 settings.load_profile("aucseg")
 
+T = TypeVar("T")
 Maker = Callable[..., Path]
 Command = Callable[..., tuple[int | str, str, str]]
 # Left out by `make quick`, besides single tests with the mark `slow`: two thirds of the time of all tests.
@@ -40,11 +43,38 @@ _SPLITS = {"train": 4, "val": 2, "test": 2}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what takes long."""
+    """Mark what takes long, and let each of several workers begin with its part of it.
+
+    A worker without work takes half of what another one has left, from the end: were that a file whose
+    trainings its tests share, both would train. The short tests at the end are shared at no cost.
+    """
     here = Path(__file__).parent
+    long: dict[Path, list[pytest.Item]] = {}
+    short = []
     for item in items:
         if item.path.relative_to(here).as_posix().startswith(SLOW):
             item.add_marker(pytest.mark.slow)
+            long.setdefault(item.path, []).append(item)
+        else:
+            short.append(item)
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    if workers > 1:
+        items[:] = spread(list(long.values()), short, workers)
+
+
+def spread(long: list[list[T]], short: list[T], workers: int) -> list[T]:
+    """All items so that each of as many equal parts begins with whole groups of long ones.
+
+    Args:
+        long: the groups.
+        short: the others.
+        workers: how many parts there are.
+    """
+    number, rest, order = len(short) + sum(map(len, long)), iter(short), []
+    for worker in range(workers):
+        order += chain.from_iterable(long[worker::workers])
+        order += islice(rest, max(0, number * (worker + 1) // workers - len(order)))
+    return order + list(rest)
 
 
 @pytest.fixture(scope="session", autouse=True)

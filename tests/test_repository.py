@@ -6,6 +6,7 @@ import json
 import os
 import re
 import tomllib
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from typer.main import get_command
 
 import aucseg
 from aucseg.cli.commands import commands
-from tests.conftest import SLOW
+from tests.conftest import SLOW, spread
 from tests.repository import PUBLIC, ROOT, project_files
 
 TEXT = {
@@ -176,3 +177,17 @@ def test_every_published_table_is_indexed() -> None:
 @pytest.mark.parametrize("place", SLOW)
 def test_what_takes_long_is_there(place: str) -> None:
     assert (ROOT / "tests" / place).exists(), "SLOW in tests/conftest.py names what `make quick` leaves out"
+
+
+@pytest.mark.parametrize("workers", [2, 3])
+def test_each_worker_begins_with_its_part_of_what_is_slow(workers: int) -> None:
+    """xdist gives each worker an equal stretch of the order, and whole groups stay together."""
+    long, short = [["a1", "a2", "a3"], ["b1"], ["c1", "c2"], ["d1"]], [f"{i}" for i in range(20)]
+    order = spread(long, short, workers)
+    assert sorted(order) == sorted([*short, *chain.from_iterable(long)])
+    starts = [len(order) * worker // workers for worker in range(workers)]
+    for worker, start in enumerate(starts):
+        mine = [name for group in long[worker::workers] for name in group]
+        assert order[start : start + len(mine)] == mine
+    # more of them than a part holds, or nothing else: none is lost
+    assert sorted(spread(long, [], workers)) == sorted(chain.from_iterable(long))

@@ -25,31 +25,38 @@ def page_facts(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return pytest.importorskip("page_facts")
 
 
-def test_pages_use_known_facts_and_every_fact_is_used(page_facts: ModuleType) -> None:
+@pytest.fixture(scope="module")
+def facts() -> dict[str, str]:
+    """Every substitution of the pages, made once: they come from all records."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(ROOT / "book" / "_ext"))
+        found: dict[str, str] = pytest.importorskip("page_facts").facts()
+    return found
+
+
+def test_pages_use_known_facts_and_every_fact_is_used(facts: dict[str, str]) -> None:
     used = {
         name for page in PAGES for name in re.findall(r"\{\{ (\w+) \}\}", page.read_text(encoding="utf-8"))
     }
-    assert used == set(page_facts.facts())
+    assert used == set(facts)
 
 
-def test_remark_2(page_facts: ModuleType) -> None:
-    facts = page_facts.facts()
+def test_remark_2(facts: dict[str, str]) -> None:
     assert (facts["example_b_printed"], facts["example_b"], facts["example_needed"]) == ("759", "752", "459")
     assert int(facts["cityscapes_needed"]) <= int(facts["cityscapes_b_own"]) <= int(facts["cityscapes_b"])
 
 
-def test_shares_are_those_of_the_statistics(page_facts: ModuleType) -> None:
+def test_shares_are_those_of_the_statistics(facts: dict[str, str]) -> None:
     stats = pd.read_csv(ROOT / "data" / "class_stats" / "cityscapes_train.csv")
     tail = stats.loc[stats["aucseg_release_tail"] == 1]
-    facts = page_facts.facts()
     assert facts["tail_percent"] == f"{tail['pixel_pct'].sum():.2f}"
     assert facts["tail_names"].split(", ") == list(tail["name"])
     assert facts["imbalance"] == f"{stats['pixels'].max() / stats['pixels'].min():.0f}"
 
 
-def test_batch_table_against_the_counted_files(page_facts: ModuleType) -> None:
+def test_batch_table_against_the_counted_files(facts: dict[str, str]) -> None:
     """Proposition 1 by its formula, from the files under ``data/`` and not from the package's copies."""
-    lines = page_facts.facts()["batch_table"].splitlines()[2:]
+    lines = facts["batch_table"].splitlines()[2:]
     files = {"cityscapes_train": 2_975, "ade20k_train": 20_210, "cocostuff164k_train": 118_287}
     for line, (name, images) in zip(lines, files.items(), strict=True):
         stats = pd.read_csv(ROOT / "data" / "class_stats" / f"{name}.csv")
@@ -91,9 +98,8 @@ def test_every_test_that_a_promise_names_is_there() -> None:
     assert all("::test_" in line for line in rows if not line.endswith(("| held by |",)))
 
 
-def test_the_attack_on_the_page_is_that_of_the_file(page_facts: ModuleType) -> None:
+def test_the_attack_on_the_page_is_that_of_the_file(facts: dict[str, str]) -> None:
     found = pd.read_csv(ROOT / "data" / "benchmarks" / "reliability.csv")
-    facts = page_facts.facts()
     assert set(found["driver"]) == {"kill", "disk", "flip", "concurrency", "fuzz"}
     inputs = facts["chaos_inputs"].splitlines()[2:]
     fuzzed = found[found["driver"] == "fuzz"]
