@@ -45,6 +45,7 @@ _COLORS = (
 )
 _HEAVY = 500_000  # characters of SVG, beyond which a picture of pixels is lighter
 _SMALLEST = 0.72  # of its natural width, below which a figure is scrolled rather than shrunk
+_COLUMN = 820  # pixels of a page's text beside its contents: a figure is not cut off there, however wide
 
 
 class NoCaptionError(UserError, ValueError):
@@ -145,7 +146,9 @@ def _number(kind: str, caption: str) -> int:
 def _picture(figure: Figure, alt: str) -> str:
     width = round(96 * figure.get_figwidth())
     least = round(_SMALLEST * width)
-    size = f"width: 100%; max-width: {width}px; min-width: {least}px; height: auto"
+    # whole on a page of the book, wherever a page is wide enough, and scrolled on a phone
+    least_here = f"min({least}px, max(100%, {_COLUMN}px))" if least > _COLUMN else f"{least}px"
+    size = f"width: 100%; max-width: {width}px; min-width: {least_here}; height: auto"
     svg = _svg_of(figure)
     if len(svg) <= _HEAVY:
         opening = f'<svg role="img" aria-label="{escape(alt)}" style="{size}"'

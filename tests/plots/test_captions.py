@@ -153,6 +153,13 @@ def test_the_benchmark_behind_it_and_the_command_that_measures_it() -> None:
     assert "Benchmark networks" in both
 
 
+@pytest.mark.parametrize(("inches", "least"), [(6, "415px"), (12, "min(829px, max(100%, 820px))")])
+def test_a_wide_figure_is_whole_where_a_page_has_room(inches: float, least: str) -> None:
+    """On a phone it is scrolled at a size that can be read."""
+    figure, _ = plt.subplots(figsize=(inches, 3))
+    assert f"min-width: {least};" in _shown(figure, f"{inches} inches.", alt="axes")
+
+
 def test_what_was_not_run_has_no_line() -> None:
     results = Results("ablation_components", "streets", "laptop", [987], "never")
     assert "aucseg-source" not in _shown(_line(), "None.", alt="lines", source=results)
