@@ -284,10 +284,11 @@ def test_the_figures_pass_the_gates_and_a_wrong_value_does_not(tmp_path: Path, s
     shutil.copytree(STATIC, tmp_path / "_static")
     body = every_kind(still)
     page = tmp_path / "index.html"
-    page.write_text(PAGE.format(body=body, script="", width=700), encoding="utf-8")
+    wide = PAGE.replace("width: {width}px", "max-width: 700px")  # and as narrow as a phone's
+    page.write_text(wide.format(body=body, script=""), encoding="utf-8")
     assert seen_faults(tmp_path, program) == []
     wrong = body.replace("[19,0.01,0.01,459,", "[19,0.01,0.01,460,")
     assert wrong != body
-    page.write_text(PAGE.format(body=wrong, script="", width=700), encoding="utf-8")
+    page.write_text(wide.format(body=wrong, script=""), encoding="utf-8")
     (fault,) = seen_faults(tmp_path, program)
     assert "an error of a script" in str(fault)  # a browser tells no more of scripts in files
