@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from itertools import chain, islice
 from pathlib import Path
 from typing import TypeVar
@@ -75,6 +76,15 @@ def spread(long: list[list[T]], short: list[T], workers: int) -> list[T]:
         order += chain.from_iterable(long[worker::workers])
         order += islice(rest, max(0, number * (worker + 1) // workers - len(order)))
     return order + list(rest)
+
+
+@pytest.fixture(autouse=True)
+def no_kernel() -> Iterator[None]:
+    """What one test imported makes no notebook of the next: `aucseg.paths.home` looks for a kernel."""
+    kernel = sys.modules.pop("ipykernel", None)
+    yield
+    if kernel is not None:
+        sys.modules["ipykernel"] = kernel
 
 
 @pytest.fixture(scope="session", autouse=True)
