@@ -21,7 +21,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 NBSTRIPOUT := $(BIN)/nbstripout --extra-keys "metadata.papermill cell.metadata.papermill"
 NOTEBOOKS := $(wildcard notebooks/*.ipynb)
-BENCHMARKS := auc_loss data_path long_tail_losses pixel_auc memory_bank bank_memory mask_statistics mean_teacher methods networks step streets sweep transforms trainer
+BENCHMARKS := auc_loss busy_cores data_path long_tail_losses pixel_auc memory_bank bank_memory mask_statistics mean_teacher methods networks step streets sweep transforms trainer
 
 # Tests share the cores; where there are more than eight of them, their memory would be the next limit.
 PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist worksteal
