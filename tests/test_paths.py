@@ -17,7 +17,6 @@ def test_home_is_told_or_above_or_the_working_directory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("AUCSEG_HOME", raising=False)
-    monkeypatch.delitem(sys.modules, "ipykernel", raising=False)
     monkeypatch.chdir(CLONE / "notebooks")
     assert paths.home() == CLONE
     monkeypatch.chdir(tmp_path)
