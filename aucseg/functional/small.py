@@ -58,8 +58,10 @@ def small_risk(logits: Tensor, rows: Tensor, request: Request) -> tuple[Tensor, 
     Returns:
         The loss, and the mean cross entropy over pixels that are not void (zero unless requested).
     """
-    with torch.autocast(logits.device.type, enabled=False):
-        risk, mean = _SmallRisk.apply(logits, rows, request)
+    if torch.is_autocast_enabled(logits.device.type):  # to leave it takes as long as three operations
+        with torch.autocast(logits.device.type, enabled=False):
+            return small_risk(logits, rows, request)
+    risk, mean = _SmallRisk.apply(logits, rows, request)
     return risk, mean
 
 
@@ -166,7 +168,7 @@ class _Piece:
         rest = contract(negative.view(-1, size), weight[None], torch.float64).view(form.degree, k)
         matrix = form.matrix.numpy()
         value, by_own, by_rest = separable_with_slopes(own, rest.numpy().T, self.count, matrix, *weights)
-        risk = torch.tensor(value, dtype=self.dtype)
+        risk = torch.full((), float(value), dtype=self.dtype)
         if not slope:
             return risk, None
         table = form.slopes(form.other, torch.from_numpy(by_rest)).to(self.dtype).t()[..., None]
@@ -181,12 +183,14 @@ class _Piece:
 
     def cross_entropy(self, slope: bool) -> tuple[Tensor, Tensor | None]:
         """The mean cross entropy of the pixels that are not void, and where ``slope`` its derivative."""
-        share = self.of_pixels(np.full(self.k, 1 / max(self.count.sum(), 1)))
-        log_softmax = self.logits.log_softmax(0)
-        picked = log_softmax.view(-1).index_select(0, self.own)
-        mean = -torch.mul(picked, share).sum(dtype=torch.float64).to(self.dtype)
+        pixels = self.count.sum()
+        if not pixels:
+            return self.logits.new_zeros(()), self.logits.new_zeros(self.logits.shape) if slope else None
+        # (1, K, 1, M), as PyTorch's own has images
+        log_softmax, row = self.logits.log_softmax(0)[None, :, None], self.row.view(1, 1, -1)
+        aten, mean_over = torch.ops.aten, 1
+        mean, total = aten.nll_loss2d_forward(log_softmax, row, None, mean_over, self.k)
         if not slope:
             return mean, None
-        softmax = log_softmax.exp_().mul_(share)
-        softmax.view(-1).scatter_add_(0, self.own, share.neg())
-        return mean, softmax
+        by_log = aten.nll_loss2d_backward(mean.new_ones(()), log_softmax, row, None, mean_over, self.k, total)
+        return mean, aten._log_softmax_backward_data(by_log, log_softmax, 1, self.dtype)[0, :, 0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from aucseg.functional.sums import ClassSums
@@ -85,7 +86,7 @@ class AUCSegLoss(AUCLoss):
 
         """
         auc, cross_entropy = self._terms(logits, target, whole)
-        return {"loss": auc + self.ce_weight * cross_entropy, "auc": auc, "cross_entropy": cross_entropy}
+        return {"loss": torch.add(auc, cross_entropy, alpha=self.ce_weight), "auc": auc, "cross_entropy": cross_entropy}
 
     def extra_repr(self) -> str:
         """The options, for ``repr``."""
