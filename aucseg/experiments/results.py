@@ -53,15 +53,19 @@ class Provenance:
     command: str
 
     @property
+    def place(self) -> str:
+        """Experiment, data set, profile and start, in one line."""
+        return ", ".join(self.key.replace("_", " ").replace("+", " and ").split("/"))
+
+    @property
     def words(self) -> str:
         """Records, place, seeds and commits, in one line."""
-        where = ", ".join(self.key.replace("_", " ").replace("+", " and ").split("/"))
         count = f"{len(self.identities)} record{'' if len(self.identities) == 1 else 's'}"
         seeds = f"seed{'' if len(self.seeds) == 1 else 's'} {_ranges(self.seeds)}"
         by = (
             f" at {', '.join(self.commits)}" if len(self.commits) <= 3 else f" at {len(self.commits)} commits"
         )
-        return f"{count}: {where}, {seeds}{by if self.commits else ''}"
+        return f"{count}: {self.place}, {seeds}{by if self.commits else ''}"
 
     @property
     def duration(self) -> str:

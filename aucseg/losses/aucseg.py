@@ -86,7 +86,8 @@ class AUCSegLoss(AUCLoss):
 
         """
         auc, cross_entropy = self._terms(logits, target, whole)
-        return {"loss": torch.add(auc, cross_entropy, alpha=self.ce_weight), "auc": auc, "cross_entropy": cross_entropy}
+        total = torch.add(auc, cross_entropy, alpha=self.ce_weight)
+        return {"loss": total, "auc": auc, "cross_entropy": cross_entropy}
 
     def extra_repr(self) -> str:
         """The options, for ``repr``."""

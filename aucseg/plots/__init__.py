@@ -13,7 +13,7 @@ with extra("train"):
     )
     from aucseg.plots.bank import bank_overview, cutout, filmstrip, outlined, presence_grid, shelf
     from aucseg.plots.benchmarks import bank_memory_bars, batch_memory_curve, cost_curves, ratio_plot
-    from aucseg.plots.captions import NoCaptionError, show, shown_html
+    from aucseg.plots.captions import Files, NoCaptionError, show, shown_html
     from aucseg.plots.class_change import (
         change_bars,
         change_heatmap,
@@ -87,6 +87,7 @@ __all__ = [
     "INK",
     "METHOD_LOOKS",
     "METRIC_LABELS",
+    "Files",
     "Live",
     "NoCaptionError",
     "arm_looks",

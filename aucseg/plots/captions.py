@@ -28,7 +28,11 @@ from aucseg.plots.style import DARK, GRID, INK, PAPER
 from aucseg.plots.tables import styled
 
 if TYPE_CHECKING:
+    from typing import TypeAlias
+
     from aucseg.experiments import Results
+
+    Source: TypeAlias = "Results | Files | str"
 
 _NUMBERS: dict[str, dict[str, int]] = {"Figure": {}, "Table": {}}
 _SVG: dict[Any, Any] = {
@@ -52,12 +56,24 @@ class NoCaptionError(UserError, ValueError):
     """A figure without caption or alternative text, or a table without caption."""
 
 
+class Files:
+    """Files of the project whose numbers are shown: printed in a paper, counted, or computed beforehand.
+
+    Args:
+        paths: from the project's root, as ``"data/published/aucseg/table_13.csv"``.
+        command: that makes them anew, if one does.
+    """
+
+    def __init__(self, *paths: str, command: str | None = None) -> None:
+        self.paths, self.command = paths, command
+
+
 def show(
     shown: Figure | Axes | Live | Styler | pd.DataFrame,
     caption: str = "",
     *,
     alt: str = "",
-    source: Results | str | Sequence[Results | str] | None = None,
+    source: Source | Sequence[Source] | None = None,
 ) -> None:
     """Show a figure or a table in a notebook, numbered, with its caption and where its numbers are from.
 
@@ -70,7 +86,8 @@ def show(
         alt: for who cannot see the figure: what it shows, in words, not what it is about.
         source: the results whose records it was made from: profile, seeds, commits and the command that makes
             them anew stand below, and the page links to the records. The name of a benchmark for what was
-            timed: machine, commit and the command. A sequence for several.
+            timed: machine, commit and the command. A :class:`Files` for other numbers that lie in the
+            project. A sequence for several. Without it the line below says that the page itself computed it.
 
     Raises:
         NoCaptionError: without a caption, or for a figure without ``alt``.
@@ -87,7 +104,7 @@ def shown_html(
     caption: str = "",
     *,
     alt: str = "",
-    source: Results | str | Sequence[Results | str] | None = None,
+    source: Source | Sequence[Source] | None = None,
     number: int | None = None,
 ) -> str:
     """The HTML that :func:`show` displays, for pages that are no notebooks.
@@ -184,9 +201,7 @@ def _without_size(svg: str) -> str:
     return re.sub(r'\s(?:width|height)="[^"]*"', "", svg[:end]) + svg[end:]
 
 
-def _table(
-    style: Styler, caption: str, source: Results | str | Sequence[Results | str] | None, number: int | None
-) -> str:
+def _table(style: Styler, caption: str, source: Source | Sequence[Source] | None, number: int | None) -> str:
     title = escape(caption, quote=False) if caption else _caption_of(style)
     if not title.strip():
         raise NoCaptionError(f"a table of the book needs caption=: {_WHAT['caption']}")
@@ -208,27 +223,36 @@ def _caption_of(style: Styler) -> str:
     return caption if isinstance(caption, str) else ""
 
 
-def _below(source: Results | str | Sequence[Results | str] | None, *links: str) -> str:
-    """One line: the records, the command that makes them, and the links."""
-    found: list[Results | str] = []
-    if isinstance(source, Sequence) and not isinstance(source, str):
-        found += source
-    elif source is not None:
-        found.append(source)
-    told = [results.provenance for results in found if not isinstance(results, str)]
-    lines = [
-        f'<summary><a class="aucseg-records" data-records="{escape(each.key)}">{escape(each.words)}</a>'
-        f"</summary>"
-        f"<p>To train them anew, about {escape(each.duration)}: <code>{escape(each.command)}</code></p>"
-        for each in told
-        if each.identities
-    ]
-    lines += [_timed(name) for name in found if isinstance(name, str)]
-    parts = [*(f"<details>{line}</details>" for line in lines), *links]
-    return f'<div class="aucseg-source">{"".join(parts)}</div>' if parts else ""
+def _below(source: Source | Sequence[Source] | None, *links: str) -> str:
+    """One line: where it is from, the commands that make that, and the links."""
+    if source is None:
+        found: list[Source] = []
+    else:
+        found = list(source) if isinstance(source, Sequence) and not isinstance(source, str) else [source]
+    lines = [_told(each) for each in found] or ["<div>Computed on this page.</div>"]
+    return f'<div class="aucseg-source">{"".join((*lines, *links))}</div>'
 
 
-def _timed(name: str) -> str:
+def _told(source: Source) -> str:
+    if isinstance(source, str):
+        summary, more = _timed(source)
+    elif isinstance(source, Files):
+        summary = f"From {escape(', '.join(source.paths))}"
+        if source.command is None:
+            return f"<div>{summary}</div>"
+        more = f"To make it anew: <code>{escape(source.command)}</code>"
+    else:
+        runs = source.provenance
+        key, command = escape(runs.key), f"<code>{escape(runs.command)}</code>"
+        if runs.identities:
+            summary = f'<a class="aucseg-records" data-records="{key}">{escape(runs.words)}</a>'
+            more = f"To train them anew, about {escape(runs.duration)}: {command}"
+        else:
+            summary, more = f"No record yet: {escape(runs.place)}", f"To train: {command}"
+    return f"<details><summary>{summary}</summary><p>{more}</p></details>"
+
+
+def _timed(name: str) -> tuple[str, str]:
     """Where and when a benchmark was measured, and the command that does it again."""
     from aucseg.experiments import benchmark_table, measured_on  # only for what was timed
 
@@ -237,7 +261,4 @@ def _timed(name: str) -> str:
         line for device in table["device"].unique() for line in measured_on(table, device).splitlines()
     )
     words = f"Benchmark {name.replace('_', ' ')}: {machines}"
-    return (
-        f"<summary>{escape(words)}</summary><p>To measure it anew: "
-        f"<code>python benchmarks/{escape(name)}.py --csv</code></p>"
-    )
+    return escape(words), f"To measure it anew: <code>python benchmarks/{escape(name)}.py --csv</code>"

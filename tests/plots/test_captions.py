@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import re
 from html.parser import HTMLParser
 from typing import Any
@@ -160,6 +161,31 @@ def test_a_wide_figure_is_whole_where_a_page_has_room(inches: float, least: str)
     assert f"min-width: {least};" in _shown(figure, f"{inches} inches.", alt="axes")
 
 
-def test_what_was_not_run_has_no_line() -> None:
+def test_what_was_not_run_says_how_to_run_it() -> None:
     results = Results("ablation_components", "streets", "laptop", [987], "never")
-    assert "aucseg-source" not in _shown(_line(), "None.", alt="lines", source=results)
+    html = _shown(_line(), "None.", alt="lines", source=results)
+    assert "No record yet: ablation components, streets, laptop" in html
+    assert f"<code>{results.provenance.command}</code>" in html
+
+
+def test_the_files_behind_it() -> None:
+    alone = _shown(_line(), "Printed.", alt="a line", source=plots.Files("data/a.csv", "data/b.csv"))
+    assert "<div>From data/a.csv, data/b.csv</div>" in alone
+    made = _shown(_line(), "Made.", alt="a line", source=plots.Files("data/a.csv", command="aucseg gap <x>"))
+    assert "<summary>From data/a.csv</summary>" in made
+    assert "<code>aucseg gap &lt;x&gt;</code>" in made
+
+
+def test_what_has_no_source_was_computed_by_the_page() -> None:
+    assert "Computed on this page." in _shown(_line(), "Here.", alt="a line")
+
+
+def test_files_that_a_page_names_are_there() -> None:
+    named = set()
+    for notebook in (ROOT / "notebooks").glob("*.ipynb"):
+        cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+        for cell in cells:
+            for call in re.findall(r"plots\.Files\((.*?)\)", "".join(cell["source"]), re.DOTALL):
+                named.update(re.findall(r'(f?)"([^"]+\.csv)"', call))
+    assert len(named) > 15
+    assert [path for formatted, path in named if not formatted and not (ROOT / path).is_file()] == []
