@@ -94,5 +94,7 @@ from .scale import scale_runs as scale_runs
 from .scale import table_costs as table_costs
 from .store import RecordStore as RecordStore
 from .store import RunsFailed as RunsFailed
+from .titles import encoder_title as encoder_title
+from .titles import network_title as network_title
 from .tuning import Setting as Setting
 from .tuning import best_setting as best_setting

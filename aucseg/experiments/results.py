@@ -23,6 +23,7 @@ from aucseg.experiments.durations import training_seconds
 from aucseg.experiments.profiles import STARTS, Start, default_seeds
 from aucseg.experiments.published import published_curve, published_datasets, published_effects
 from aucseg.experiments.store import Compute, RecordStore, RunsFailed
+from aucseg.experiments.titles import network_title
 from aucseg.training import ConfigError, Record, RunConfig
 
 Difference = tuple[float, float]
@@ -216,14 +217,14 @@ class Results:
 
         Example:
             >>> Results("ablation_components", "streets", "smoke", compute="never").setting
-            'unet on tu-mobilenetv4_conv_small_035 from random weights, 64 × 128 pixels, 4 steps of 4 images'
+            'U-Net on MobileNetV4 (small, 0.35) from random weights, 64 × 128 pixels, 4 steps of 4 images'
         """
         configs = [run.config for run in self.runs]
         first = configs[0]
         nets = {(config.model.name, config.model.encoder, config.model.encoder_weights) for config in configs}
         weights = STARTS["random" if first.model.encoder_weights is None else "imagenet"]
-        encoder = "" if first.model.encoder is None else f" on {first.model.encoder}"
-        network = f"{first.model.name}{encoder} from {weights}, " if len(nets) == 1 else ""
+        title = network_title(first.model.name, first.model.encoder)
+        network = f"{title} from {weights}, " if len(nets) == 1 else ""
         height, width = first.data.crop_size or first.data.size
         steps, images = first.optim.steps, first.data.batch_size
         return f"{network}{height} × {width} pixels, {steps:,} steps of {images} images"

@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 from aucseg.data.files import probe_folder, write_file
 from aucseg.data.spec import ClassSpec
 from aucseg.errors import DataError, file_errors, how_many
-from aucseg.experiments import RecordStore, Results, in_words
+from aucseg.experiments import RecordStore, Results, in_words, network_title
 from aucseg.plots.bank import outlined
 from aucseg.plots.masks import colorize, image_grid, to_rgb
 from aucseg.plots.results import class_bars, effect_plot, learning_curves
@@ -165,7 +165,7 @@ def _head(results: Results) -> str:
     lines = (
         results.experiment.title,
         f"{Path(results.dataset).name}: split {data.train_split!r}{counted}.",
-        f"{config.model.name} on {config.model.encoder or 'its own encoder'} from {weights}, "
+        f"{network_title(config.model.name, config.model.encoder)} from {weights}, "
         f"{config.optim.steps} steps of {data.batch_size} crops of {size[0]} x {size[1]}, profile "
         f"{results.profile}, seeds {', '.join(map(str, results.seeds))}. Numbers are those of the last step.",
     )

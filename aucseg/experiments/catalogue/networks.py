@@ -7,8 +7,7 @@ from typing import Any
 
 from aucseg.experiments.catalogue.experiment import AUC, BANK, CE, Arm, Experiment
 
-# Name here, name in print.
-_TABLE_1 = {
+TABLE_1_TITLES = {
     "deeplabv3plus": "DeepLabV3+",
     "encnet": "EncNet",
     "fastfcn": "FastFCN",
@@ -23,6 +22,8 @@ _TABLE_1 = {
     "stdc": "STDC",
     "segnext": "SegNeXt",
 }
+"""Networks of AUCSeg's Table 1: name here, name in print."""
+
 # STDC is trained on its hard pixels, as its authors do.
 _OWN_LOSS = {"stdc": {"ohem": True}}
 
@@ -41,7 +42,7 @@ NETWORKS = Experiment(
     arms=(
         *(
             Arm(name, label, {"loss": CE | _OWN_LOSS.get(name, {}), "bank": None}, label, network=name)
-            for name, label in _TABLE_1.items()
+            for name, label in TABLE_1_TITLES.items()
         ),
         Arm("segnext_aucseg", "SegNeXt + AUCSeg", {"loss": AUC, "bank": BANK}, "AUCSeg", network="segnext"),
     ),
@@ -56,7 +57,7 @@ BACKBONES = Experiment(
     arms=tuple(
         arm
         for name in ("deeplabv3plus", "emanet", "ocrnet", "isanet")
-        for arm in _pair(name, _TABLE_1[name], name)
+        for arm in _pair(name, TABLE_1_TITLES[name], name)
     ),
     baseline="deeplabv3plus",
     paper="aucseg",
