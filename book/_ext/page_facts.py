@@ -122,7 +122,12 @@ def _laptop() -> dict[str, str]:
     steps = [record.config["optim"]["steps"] for record in records]
     times = {(row["profile"], row["identity"]): row["seconds"] for row in listing()}
     minutes = sorted(seconds / 60 for (profile, _), seconds in times.items() if profile == "laptop")
+    small = {
+        name: Results("ablation_components", name, "laptop", compute="never")
+        for name in ("streets", "camvid")
+    }
     return {
+        **{f"setting_{name}": results.setting for name, results in small.items()},
         "laptop_sides": f"{max(sides)}",
         "laptop_steps": f"{max(steps):,}",
         "laptop_minutes": f"{median(minutes):.0f} minutes at the median, {minutes[-1]:.0f} at most",
@@ -146,9 +151,9 @@ def figures() -> dict[str, str]:
             1,
             effects,
             f"""What each method adds to plain cross entropy, in points of mIoU, over all classes, head and
-            tail: means over {seeds} seeds with 95% intervals, a U-Net on drawn streets of 64 x 128 pixels,
-            from random weights, each method at its published setting. Diamonds: what Table 1 of AUCSeg
-            prints for SegNeXt on the first of its data sets.""",
+            tail: means over {seeds} seeds with 95% intervals on drawn streets ({methods.setting}), each
+            method at its published setting. Diamonds: what Table 1 of AUCSeg prints for SegNeXt on the first
+            of its data sets.""",
             """Three panels of points with whiskers around a vertical line at zero, one row for each long-tail
             method.""",
             methods,
@@ -162,6 +167,7 @@ def figures() -> dict[str, str]:
             """Two bar charts with a bar for each class from the most to the least frequent, coloured by head,
             middle and tail: pixel shares fall over three orders of magnitude, image shares do not fall in
             step.""",
+            plots.Files("data/class_stats/cityscapes_train.csv"),
         ),
         "figure_pairs": _figure(
             2,
@@ -178,11 +184,14 @@ def figures() -> dict[str, str]:
             sets. Points: the data sets as they are, counted on the label files (data/class_stats).""",
             """Falling lines on two logarithmic axes, images in a batch over the share of images that hold the
             rarest class, with one point on each.""",
+            plots.Files(*(f"aucseg/longtail/counted/{name}.csv" for name in DATASET_LABELS)),
         ),
     }
 
 
-def _figure(number: int, figure: Any, caption: str, alt: str, source: Results | None = None) -> str:
+def _figure(
+    number: int, figure: Any, caption: str, alt: str, source: Results | plots.Files | None = None
+) -> str:
     caption, alt = (" ".join(text.split()) for text in (caption, alt))
     html = plots.shown_html(figure, caption, alt=alt, source=source, number=number)
     plt.close(getattr(figure, "figure", figure))
