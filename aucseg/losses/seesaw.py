@@ -90,7 +90,8 @@ class SeesawLoss(PixelwiseLoss):
                 share = torch.log_softmax(known, 0, out=out)
                 # the own class has ratio 1 whatever the floor
                 own = share.gather(0, label[None]).clamp(min=floor)
-                pair = share.sub_(own).clamp_(min=0).mul_(self.q)
+                pair = share.sub_(own).clamp_(min=0)
+                pair = pair if self.q == 1 else pair.mul_(self.q)
             else:
                 pair = torch.mul(known, 0, out=out)
             if self.p:
