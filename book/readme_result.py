@@ -10,10 +10,15 @@ from __future__ import annotations
 import sys
 
 from aucseg import paths
-from aucseg.experiments import DATASET_TITLES, GUIDE, Results, judge, measure_claim
+from aucseg.experiments import GUIDE, Measured, Results, judge, measure_claim
+from aucseg.experiments.profiles import Start
 
 BEGIN, END = "<!-- results: python book/readme_result.py --write -->", "<!-- end of results -->"
-DATASETS = ("streets", "camvid")
+PLACES: dict[tuple[str, Start | None], str] = {
+    ("streets", None): "drawn streets",
+    ("camvid", None): "CamVid",
+    ("camvid", "imagenet"): "CamVid, ImageNet weights",
+}
 # For whom each row is, in the words of the guide's claims.
 ADVICE = {
     "rare classes that are small in their images": "the AUC loss beside cross entropy",
@@ -25,26 +30,33 @@ ADVICE = {
 
 def block() -> str:
     """The part of the README between its two marks."""
-    sizes = (Results("ablation_components", name, "laptop", compute="never") for name in DATASETS)
-    streets, camvid = ("{} x {}".format(*found.config("baseline").data.size) for found in sizes)
+    settings = {place: _results(*place).setting for place in PLACES}
     lines = [
-        "Tail mIoU in points, paired by seed, with 95% intervals: a small U-Net from random weights, a few",
-        f"hundred steps, images of {streets} (drawn streets) and {camvid} pixels (CamVid).",
+        "Tail mIoU in points, paired by seed, with 95% intervals; what each column trains stands below it.",
         "",
-        f"| you have | compared | {' | '.join(DATASET_TITLES[name] for name in DATASETS)} | so it is |",
-        f"| --- | --- |{' --- |' * len(DATASETS)} --- |",
+        f"| you have | compared | {' | '.join(PLACES.values())} | so it is |",
+        f"| --- | --- |{' --- |' * len(PLACES)} --- |",
     ]
     claims = {claim.about: claim for question in GUIDE for claim in question.claims}
     for case, about in ADVICE.items():
-        found = {
-            each.dataset: each
-            for each in measure_claim(claims[about], datasets=DATASETS)
-            if each.start is None
-        }
-        cells = ["{:+.2f} ± {:.2f}".format(*found[name].changes["mIoU_tail"]) for name in DATASETS]
-        verdict = judge(list(found.values()))
-        lines.append(f"| {case} | {about} | {' | '.join(cells)} | **{verdict.word}** |")
-    return "\n".join(lines)
+        measured = measure_claim(claims[about], datasets=dict.fromkeys(name for name, _ in PLACES))
+        found = {(each.dataset, each.start): each for each in measured}
+        here = [found[place] for place in PLACES if place in found]
+        cells = [_cell(found.get(place)) for place in PLACES]
+        lines.append(f"| {case} | {about} | {' | '.join(cells)} | **{judge(here).word}** |")
+    told = [f"- {title}: {settings[place]}." for place, title in PLACES.items()]
+    return "\n".join([*lines, "", *told])
+
+
+def _results(dataset: str, start: Start | None) -> Results:
+    return Results("ablation_components", dataset, "laptop", compute="never", start=start)
+
+
+def _cell(measured: Measured | None) -> str:
+    if measured is None:
+        return "not run"
+    mean, half = measured.changes["mIoU_tail"]
+    return f"{mean:+.2f}, one seed" if measured.seeds == 1 else f"{mean:+.2f} ± {half:.2f}"
 
 
 def with_results(readme: str) -> str:

@@ -122,12 +122,17 @@ def _laptop() -> dict[str, str]:
     steps = [record.config["optim"]["steps"] for record in records]
     times = {(row["profile"], row["identity"]): row["seconds"] for row in listing()}
     minutes = sorted(seconds / 60 for (profile, _), seconds in times.items() if profile == "laptop")
-    small = {
-        name: Results("ablation_components", name, "laptop", compute="never")
-        for name in ("streets", "camvid")
+    places = {
+        "streets": ("streets", None),
+        "camvid": ("camvid", None),
+        "camvid_imagenet": ("camvid", "imagenet"),
+    }
+    settings = {
+        f"setting_{key}": Results("ablation_components", name, "laptop", compute="never", start=start).setting
+        for key, (name, start) in places.items()
     }
     return {
-        **{f"setting_{name}": results.setting for name, results in small.items()},
+        **settings,
         "laptop_sides": f"{max(sides)}",
         "laptop_steps": f"{max(steps):,}",
         "laptop_minutes": f"{median(minutes):.0f} minutes at the median, {minutes[-1]:.0f} at most",
