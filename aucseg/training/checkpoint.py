@@ -428,8 +428,10 @@ def load_module(path: str | Path) -> SegmentationModule:
         classes = ClassInfo.from_state(state)
     except (LookupError, TypeError, ValueError) as error:
         raise CheckpointError(f"does not say its classes ({error})", file=path, remedy=_OURS) from error
-    # The weights come from this file: nothing is fetched for them, and their normalisation stays.
-    module = SegmentationModule(config.resolved().with_(model__encoder_weights=None), classes)
+    # The weights come from this file: nothing is fetched for them. What the run is, is not changed by that.
+    config = config.resolved()
+    module = SegmentationModule(config.with_(model__encoder_weights=None), classes)
+    module.config = config
     load_weights(module, content, path)
     module.trained_on = state.get("dataset")
     return module.eval()

@@ -227,7 +227,7 @@ def test_record_and_checkpoint_have_the_normalisation(pretrained):
     assert record.run_config == config
     module = load_module(checkpoint_path(config, folder))
     assert module.model.normalization == module.config.model.figures == LITE
-    assert module.config.model.encoder_weights is None
+    assert module.config.identity == config.identity
     again = evaluate(checkpoint_path(config, folder), progress=False)
     assert again == record.metrics
 
