@@ -30,9 +30,9 @@ ADVICE = {
 
 def block() -> str:
     """The part of the README between its two marks."""
-    settings = {place: _results(*place).setting for place in PLACES}
+    told = [f"{title[0].upper()}{title[1:]}: {_results(*place).setting}." for place, title in PLACES.items()]
     lines = [
-        "Tail mIoU in points, paired by seed, with 95% intervals; what each column trains stands below it.",
+        f"Tail mIoU in points, paired by seed, with 95% intervals. {' '.join(told)}",
         "",
         f"| you have | compared | {' | '.join(PLACES.values())} | so it is |",
         f"| --- | --- |{' --- |' * len(PLACES)} --- |",
@@ -44,8 +44,7 @@ def block() -> str:
         here = [found[place] for place in PLACES if place in found]
         cells = [_cell(found.get(place)) for place in PLACES]
         lines.append(f"| {case} | {about} | {' | '.join(cells)} | **{judge(here).word}** |")
-    told = [f"- {title}: {settings[place]}." for place, title in PLACES.items()]
-    return "\n".join([*lines, "", *told])
+    return "\n".join(lines)
 
 
 def _results(dataset: str, start: Start | None) -> Results:

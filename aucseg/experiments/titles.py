@@ -23,7 +23,8 @@ _ENCODERS = (
     (r"resnet(\d+)", r"ResNet-\1"),
     ("tu-mobilenetv4_conv_small_035", "MobileNetV4 (small, 0.35)"),
     (r"tu-tf_efficientnet_lite(\d)", r"EfficientNet-Lite\1"),
-    (r"tu-hrnet_w(\d+)(_small)?", r"HRNet-W\1"),
+    (r"tu-hrnet_w(\d+)", r"HRNet-W\1"),
+    (r"tu-hrnet_w(\d+)_small", r"HRNet-W\1-Small"),
     (r"mit_b(\d)", r"MiT-B\1"),
     *((f"mscan_{size}", f"MSCAN-{size.upper()}") for size in ("xt", "t", "s", "b", "l")),
 )

@@ -18,7 +18,7 @@ from tests.repository import ROOT
         ("deeplabv3plus", "resnet101", "DeepLabV3+ on ResNet-101"),
         ("segnext", "mscan_xt", "SegNeXt on MSCAN-XT"),
         ("segformer", "mit_b0", "SegFormer on MiT-B0"),
-        ("ocrnet", "tu-hrnet_w18_small", "OCRNet on HRNet-W18"),
+        ("ocrnet", "tu-hrnet_w18_small", "OCRNet on HRNet-W18-Small"),
         ("bisenetv2", None, "BiSeNetV2"),
     ],
 )
